@@ -1,0 +1,96 @@
+package provisioning
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+// MinSecretLength is the smallest length of [Config.Secret], in bytes.
+const MinSecretLength = 16
+
+// DefaultTimeout is the deadline of a request where [Config.Timeout] is zero.
+const DefaultTimeout = 30 * time.Second
+
+// Config is what a [Provisioner] is made of. New copies it and changes nothing
+// in it.
+type Config struct {
+	// Secret is the shared secret that API clients send as
+	// "Authorization: Bearer <secret>". Required, at least MinSecretLength bytes,
+	// without blanks at its ends.
+	Secret string
+	// Users knows the Matrix users. Required.
+	Users UserStore
+	// Telegram makes the Telegram clients. Required.
+	Telegram TelegramClientFactory
+	// Portals knows the bridged rooms. Required.
+	Portals PortalStore
+
+	// RelayBot is the bridge's relay bot on Telegram: a client that logs itself in
+	// as the bot when needed. Nil, the default, is a bridge without a relay bot.
+	RelayBot TelegramClient
+	// Timeout is how long one request may wait for Telegram, the homeserver and
+	// the database together. Zero is DefaultTimeout; it can't be negative.
+	Timeout time.Duration
+	// Log is where the access lines and the errors of requests go that come
+	// without a logger in their context (zerolog.Ctx). The zero value is silent.
+	Log zerolog.Logger
+}
+
+// validate returns every fault of the configuration, joined, each naming its
+// field and what to do.
+func (c Config) validate() error {
+	var faults []error
+	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
+	switch {
+	case c.Secret == "":
+		fault("Config.Secret is empty: set the shared secret that API clients send, at least %d characters", MinSecretLength)
+	case len(c.Secret) < MinSecretLength:
+		fault("Config.Secret has %d characters: use at least %d, random ones", len(c.Secret), MinSecretLength)
+	case !sendable(c.Secret):
+		fault("Config.Secret holds a blank, a control character or a character outside ASCII, which a header can't carry: use letters and digits")
+	}
+	if missing(c.Users) {
+		fault("Config.Users is nil: set a UserStore, for example the one of auth.NewStore")
+	}
+	if missing(c.Telegram) {
+		fault("Config.Telegram is nil: set a TelegramClientFactory, for example the one of telegram.NewFactory")
+	}
+	if missing(c.Portals) {
+		fault("Config.Portals is nil: set a PortalStore, for example the one of portal.NewStore")
+	}
+	if c.RelayBot != nil && missing(c.RelayBot) {
+		fault("Config.RelayBot holds a nil pointer: leave it out for a bridge without a relay bot")
+	}
+	if c.Timeout < 0 {
+		fault("Config.Timeout is %s: use a positive duration, or zero for %s", c.Timeout, DefaultTimeout)
+	}
+	return errors.Join(faults...)
+}
+
+// sendable says whether an HTTP client can send the secret in a header and this
+// side gets the same bytes.
+func sendable(secret string) bool {
+	for _, c := range []byte(secret) {
+		if c <= ' ' || c >= 0x7f {
+			return false
+		}
+	}
+	return true
+}
+
+// missing says whether an interface holds nothing, or a nil pointer.
+func missing(v any) bool {
+	if v == nil {
+		return true
+	}
+	switch r := reflect.ValueOf(v); r.Kind() {
+	case reflect.Pointer, reflect.Map, reflect.Slice, reflect.Func, reflect.Chan, reflect.Interface:
+		return r.IsNil()
+	default:
+		return false
+	}
+}

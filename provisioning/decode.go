@@ -1,0 +1,102 @@
+package provisioning
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+
+	"maunium.net/go/mautrix/id"
+)
+
+// maxBodySize is the largest request body that is read, in bytes.
+const maxBodySize = 64 << 10
+
+// bearerToken returns the credential of an Authorization header of the form
+// "Bearer <token>", "" where there is none or more than one.
+func bearerToken(h http.Header) string {
+	values := h.Values("Authorization")
+	if len(values) != 1 {
+		return ""
+	}
+	token, ok := strings.CutPrefix(values[0], "Bearer ")
+	if !ok {
+		return ""
+	}
+	return token
+}
+
+// parseUserID decodes and checks a Matrix user ID from a path. The grammar is
+// that of historical user IDs, which may hold nearly anything.
+//
+// https://spec.matrix.org/v1.16/appendices/#user-identifiers
+func parseUserID(segment string) (id.UserID, error) {
+	raw, err := url.PathUnescape(segment)
+	if err != nil {
+		return "", errUserIDInvalid
+	}
+	if raw == "" {
+		return "", errUserIDEmpty
+	}
+	userID := id.UserID(raw)
+	localpart, _, err := userID.ParseAndValidateRelaxed()
+	if err != nil || localpart == "" || !utf8.ValidString(raw) || strings.ContainsFunc(localpart, unicode.IsControl) {
+		return "", errUserIDInvalid
+	}
+	return userID, nil
+}
+
+// object is a decoded JSON object.
+type object map[string]json.RawMessage
+
+// readObject reads the body, which must be one JSON object and nothing else.
+func readObject(w http.ResponseWriter, r *http.Request) (object, error) {
+	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodySize))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, errBodyTooLarge
+	}
+	if err != nil || !utf8.Valid(data) || !bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")) {
+		return nil, errJSONInvalid
+	}
+	var o object
+	if err := json.Unmarshal(data, &o); err != nil {
+		return nil, errJSONInvalid
+	}
+	return o, nil
+}
+
+// text returns a string of the object. Absent and null are errValueMissing,
+// another type is errValueInvalid.
+func (o object) text(name string) (string, error) {
+	raw, ok := o[name]
+	if !ok || string(raw) == "null" {
+		return "", errValueMissing
+	}
+	var s string
+	if err := json.Unmarshal(raw, &s); err != nil {
+		return "", errValueInvalid
+	}
+	return s, nil
+}
+
+// loginCode returns a login code of the object: a string, or an integer that is
+// not negative.
+func (o object) loginCode(name string) (LoginCode, error) {
+	if raw := string(o[name]); isDigits(raw) {
+		return IntegerLoginCode(raw), nil
+	}
+	s, err := o.text(name)
+	if err != nil {
+		return LoginCode{}, err
+	}
+	code := TextLoginCode(s)
+	if code.Value(0) == "" {
+		return LoginCode{}, errValueMissing
+	}
+	return code, nil
+}

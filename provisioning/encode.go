@@ -1,0 +1,73 @@
+package provisioning
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// reply is a successful answer.
+type reply struct {
+	status int
+	body   any
+}
+
+// errorBody is the body of every error. State, Username and Phone are of login
+// operations.
+type errorBody struct {
+	ErrCode    string     `json:"errcode"`
+	Error      string     `json:"error"`
+	State      loginState `json:"state,omitempty"`
+	Username   *string    `json:"username,omitempty"`
+	Phone      *string    `json:"phone,omitempty"`
+	RetryAfter int64      `json:"retry_after,omitempty"`
+}
+
+// errorReply turns an error into an answer, by the table.
+func errorReply(err error, rt route, header http.Header) (reply, outcome) {
+	o := outcomeOf(err, rt.op)
+	body := errorBody{ErrCode: o.errcode, Error: o.sentence}
+	if rt.state != "" {
+		body.State = rt.state
+		if o.state != "" {
+			body.State = o.state
+		}
+	}
+	if e, ok := errors.AsType[*alreadyLoggedInError](err); ok {
+		body.Username, body.Phone = &e.account.Username, &e.account.Phone
+	}
+	if errors.Is(err, errUnauthorized) {
+		header.Set("WWW-Authenticate", "Bearer")
+	}
+	if e, ok := errors.AsType[*wrongVerbError](err); ok {
+		header.Set("Allow", e.allow)
+	}
+	if e, ok := errors.AsType[*FloodWaitError](err); ok {
+		body.RetryAfter = waitSeconds(e.Wait)
+		header.Set("Retry-After", strconv.FormatInt(body.RetryAfter, 10))
+	}
+	return reply{o.status, body}, o
+}
+
+// waitSeconds rounds a pause up to whole seconds, at least one.
+func waitSeconds(wait time.Duration) int64 {
+	return max(1, int64(math.Ceil(wait.Seconds())))
+}
+
+// writeReply sends an answer. The body is encoded whole before anything is sent,
+// so that an answer is never cut off by an error.
+func writeReply(w http.ResponseWriter, r reply) {
+	body, err := json.Marshal(r.body)
+	if err != nil {
+		// The bodies are structs of strings, numbers and booleans, all defined here.
+		panic("provisioning: body can't be encoded: " + err.Error())
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(r.status)
+	_, _ = w.Write(append(body, '\n'))
+}

@@ -1,0 +1,82 @@
+package provisioning
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// The errors that hosts return through the interfaces of this package. They may
+// be wrapped; the core compares with errors.Is and errors.As. What each becomes
+// on the wire stands in one table, errortable.go. Any other error is answered
+// with 500 unhandled_error, and its text only reaches the log.
+var (
+	// ErrUserRefused: the UserStore won't answer for this Matrix ID.
+	ErrUserRefused = errors.New("the user store refuses this Matrix ID")
+
+	// ErrNotLoggedIn: the Matrix user has no Telegram account, or has it no more.
+	ErrNotLoggedIn = errors.New("not logged in to Telegram")
+	// ErrAlreadyLoggedIn: a login was tried for a user who is logged in.
+	ErrAlreadyLoggedIn = errors.New("already logged in to Telegram")
+
+	// ErrPhoneNumberInvalid: what was given as a phone number is none.
+	ErrPhoneNumberInvalid = errors.New("not a phone number")
+	// ErrPhoneNumberBanned: Telegram has banned the phone number.
+	ErrPhoneNumberBanned = errors.New("phone number banned")
+	// ErrPhoneNumberAppSignupForbidden: this number can't be used with the
+	// bridge's API ID.
+	ErrPhoneNumberAppSignupForbidden = errors.New("phone number forbids third-party apps")
+	// ErrPhoneNumberUnoccupied: no Telegram account has the phone number.
+	ErrPhoneNumberUnoccupied = errors.New("phone number has no account")
+	// ErrPhoneNumberFlood: too many codes or passwords were tried for the number.
+	ErrPhoneNumberFlood = errors.New("phone number blocked for flooding")
+
+	// ErrPhoneCodeInvalid: the login code is wrong. The right one may follow.
+	ErrPhoneCodeInvalid = errors.New("login code invalid")
+	// ErrPhoneCodeExpired: no login code was requested, or it timed out.
+	ErrPhoneCodeExpired = errors.New("login code expired or never requested")
+	// ErrPhoneCodeNotEntered: a password came before an accepted login code.
+	ErrPhoneCodeNotEntered = errors.New("no login code was accepted before")
+	// ErrPasswordNeeded: the code was right, and the two-factor password is needed.
+	ErrPasswordNeeded = errors.New("two-factor password needed")
+	// ErrPasswordInvalid: the two-factor password is wrong. The right one may follow.
+	ErrPasswordInvalid = errors.New("two-factor password invalid")
+	// ErrSessionRevoked: the half-done login was ended from the outside.
+	ErrSessionRevoked = errors.New("session revoked during the login")
+
+	// ErrBotTokenInvalid: Telegram knows no bot with this token.
+	ErrBotTokenInvalid = errors.New("bot token invalid")
+	// ErrBotTokenExpired: the bot token was replaced by a newer one.
+	ErrBotTokenExpired = errors.New("bot token expired")
+
+	// ErrTelegramUnavailable: Telegram can't be reached.
+	ErrTelegramUnavailable = errors.New("Telegram can't be reached")
+	// ErrNotImplemented: this host can't do the operation.
+	ErrNotImplemented = errors.New("not implemented by this bridge")
+)
+
+// FloodWaitError says that Telegram wants a pause before the next try (TL error
+// FLOOD_WAIT_n).
+type FloodWaitError struct {
+	// Wait is the length of the pause from now.
+	Wait time.Duration
+}
+
+// Error implements error.
+func (e *FloodWaitError) Error() string {
+	return fmt.Sprintf("Telegram asks for a pause of %s", e.Wait)
+}
+
+// TelegramError is a refusal of Telegram's that has no error of its own here.
+type TelegramError struct {
+	// Code is Telegram's error code, such as 400.
+	Code int
+	// Type is Telegram's name of the error, such as API_ID_INVALID. It holds no
+	// input of the request.
+	Type string
+}
+
+// Error implements error.
+func (e *TelegramError) Error() string {
+	return fmt.Sprintf("Telegram answered %d %s", e.Code, e.Type)
+}

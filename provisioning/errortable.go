@@ -1,0 +1,133 @@
+package provisioning
+
+import (
+	"context"
+	"errors"
+	"net/http"
+)
+
+// loginState is a step of the login as the API names it.
+type loginState string
+
+const (
+	stateRequest  loginState = "request"
+	stateCode     loginState = "code"
+	statePassword loginState = "password"
+	stateToken    loginState = "token"
+	stateLoggedIn loginState = "logged-in"
+)
+
+// The errors that the core itself finds in a request.
+var (
+	errUnauthorized    = errors.New("no valid shared secret")
+	errUnknownRoute    = errors.New("no such route")
+	errClosed          = errors.New("the provisioner is closed")
+	errPanic           = errors.New("panic")
+	errJSONInvalid     = errors.New("body is not one JSON object")
+	errBodyTooLarge    = errors.New("body over the size limit")
+	errValueMissing    = errors.New("required value missing in the body")
+	errValueInvalid    = errors.New("value of a wrong type in the body")
+	errPasswordEmpty   = errors.New("password empty")
+	errUserIDEmpty     = errors.New("user ID empty")
+	errUserIDInvalid   = errors.New("not a Matrix user ID")
+	errNotWhitelisted  = errors.New("permission level too low")
+	errWrongVerb       = errors.New("wrong verb")
+	errUnknownTelegram = errors.New("unexpected answer of Telegram's")
+	errFloodWait       = errors.New("flood wait")
+	errRelayBot        = errors.New("the relay bot's account")
+)
+
+// wrongVerbError says which verbs a path has.
+type wrongVerbError struct{ allow string }
+
+func (e *wrongVerbError) Error() string        { return "wrong verb, allowed: " + e.allow }
+func (e *wrongVerbError) Is(target error) bool { return target == errWrongVerb }
+
+// alreadyLoggedInError adds the account to ErrAlreadyLoggedIn.
+type alreadyLoggedInError struct{ account Account }
+
+func (e *alreadyLoggedInError) Error() string        { return ErrAlreadyLoggedIn.Error() }
+func (e *alreadyLoggedInError) Is(target error) bool { return target == ErrAlreadyLoggedIn }
+
+// Is makes a FloodWaitError match its row in the table.
+func (e *FloodWaitError) Is(target error) bool { return target == errFloodWait }
+
+// Is makes a TelegramError match its row in the table.
+func (e *TelegramError) Is(target error) bool { return target == errUnknownTelegram }
+
+// outcome is what one error becomes on the wire.
+type outcome struct {
+	err error
+	// op narrows the row to one operation; "" is any.
+	op      string
+	status  int
+	errcode string
+	// state is the login step to go on from, "" for that of the operation itself.
+	state loginState
+	// sentence is for the end user.
+	sentence string
+}
+
+// outcomes is the whole mapping of errors to answers. The first match wins. An
+// error without a row is 500 unhandled_error.
+var outcomes = []outcome{
+	// The relay bot's troubles are not the caller's: before everything else.
+	{errRelayBot, "", 500, "unknown_error", "", "The bridge's relay bot can't use Telegram. Its log has the details."},
+
+	// Every request
+	{errUnauthorized, "", 401, "shared_secret_invalid", "", "The shared secret is missing or wrong."},
+	{errUnknownRoute, "", 404, "unhandled_http_404", "", "There is nothing at this address of the provisioning API."},
+	{errWrongVerb, "", 405, "unhandled_http_405", "", "This address does not support the HTTP method of the request."},
+	{errUserIDEmpty, "", 400, "mxid_empty", "", "The Matrix user ID is missing."},
+	{errUserIDInvalid, "", 400, "mxid_invalid", "", "That is not a valid Matrix user ID."},
+	{ErrUserRefused, "", 403, "mxid_not_whitelisted", "", "This Matrix user may not use the bridge."},
+	{errNotWhitelisted, "", 403, "mxid_not_whitelisted", "", "This Matrix user may not log in to Telegram through the bridge."},
+	{errBodyTooLarge, "", 413, "body_too_large", "", "The request body is too large."},
+	{errJSONInvalid, "", 400, "json_invalid", "", "The request body is not a JSON object."},
+	{errClosed, "", 500, "unknown_error", "", "The bridge is shutting down. Please try again in a moment."},
+
+	// Login
+	{ErrAlreadyLoggedIn, "", 409, "already_logged_in", stateLoggedIn, "You are already logged in to Telegram."},
+	{ErrPhoneNumberInvalid, "", 400, "phone_number_invalid", stateRequest, "That is not a phone number. Please give it with its country code, like +1 555 0100."},
+	{ErrPhoneNumberBanned, "", 403, "phone_number_banned", stateRequest, "Telegram has banned this phone number."},
+	{ErrPhoneNumberAppSignupForbidden, "", 403, "phone_number_app_signup_forbidden", stateRequest, "Telegram does not let this phone number log in through third-party apps."},
+	{ErrPhoneNumberUnoccupied, "post_login_phone", 404, "phone_number_unoccupied", stateRequest, "There is no Telegram account with this phone number. Please sign up in a Telegram app first."},
+	{ErrPhoneNumberUnoccupied, "", 403, "phone_number_unoccupied", stateRequest, "There is no Telegram account with this phone number. Please sign up in a Telegram app first."},
+	{ErrPhoneNumberFlood, "", 429, "phone_number_flood", stateRequest, "There were too many tries with this phone number. Telegram usually lifts the block within a day."},
+	{errValueMissing, "post_login_code", 400, "body_value_missing", "", "Please enter the code that Telegram sent you."},
+	{ErrPhoneCodeInvalid, "", 401, "phone_code_invalid", stateCode, "That is not the right code. Please check it and try again."},
+	{ErrPhoneCodeExpired, "", 403, "phone_code_expired", stateRequest, "The code has expired, or none was requested. Please request a new one."},
+	{errPasswordEmpty, "", 400, "password_empty", "", "Please enter your two-factor password."},
+	{ErrPhoneCodeNotEntered, "", 400, "phone_code_not_entered", stateRequest, "Please request a login code and enter it before the password."},
+	{ErrPasswordInvalid, "", 401, "password_invalid", statePassword, "That is not the right password."},
+	{ErrSessionRevoked, "", 401, "session_revoked", stateRequest, "Telegram has ended this login. Please start again with a new code."},
+	{errValueMissing, "post_bot_token", 400, "body_value_missing", "", "Please enter the bot's token."},
+	{ErrBotTokenInvalid, "", 401, "bot_token_invalid", stateToken, "Telegram knows no bot with this token."},
+	{ErrBotTokenExpired, "", 401, "bot_token_expired", stateToken, "This bot token has expired. Please get the current one from BotFather."},
+	{errValueInvalid, "", 400, "body_value_invalid", "", "A value in the request has the wrong type."},
+
+	// Anything on Telegram
+	{ErrNotLoggedIn, "", 403, "not_logged_in", "", "You are not logged in to Telegram."},
+	{errFloodWait, "", 429, "flood_wait", "", "Telegram asks for a pause because of too many requests. Please try again later."},
+	{ErrNotImplemented, "", 501, "not_implemented", "", "This bridge does not support that."},
+	{ErrTelegramUnavailable, "", 500, "unknown_error", "", "Telegram can't be reached. Please try again later."},
+	{context.DeadlineExceeded, "", 500, "unknown_error", "", "Telegram did not answer in time. Please try again later."},
+	{context.Canceled, "", 500, "unknown_error", "", "The request was cancelled."},
+	{errUnknownTelegram, "", 500, "unknown_error", "", "Telegram refused the request for an unexpected reason."},
+}
+
+// unhandled is the outcome of an error that has no row.
+var unhandled = outcome{
+	status: http.StatusInternalServerError, errcode: "unhandled_error",
+	sentence: "Something went wrong inside the bridge. Its log has the details.",
+}
+
+// outcomeOf finds the row of an error in an operation.
+func outcomeOf(err error, op string) outcome {
+	for _, o := range outcomes {
+		if (o.op == "" || o.op == op) && errors.Is(err, o.err) {
+			return o
+		}
+	}
+	return unhandled
+}

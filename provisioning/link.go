@@ -1,0 +1,86 @@
+package provisioning
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix/id"
+)
+
+// This file keeps two records in step: the client's session, which says whether
+// a user is logged in, and the user store's link, which says whose an account is.
+// A crash may come between them; every request about a user mends what it finds.
+
+// account returns the account that the user of the call is logged in with.
+func (p *Provisioner) account(ctx context.Context, c *call) (Account, error) {
+	if c.user.Displaced {
+		if err := p.endDisplaced(ctx, c.userID, c.user.TelegramID); err != nil {
+			return Account{}, err
+		}
+		c.user.TelegramID, c.user.Displaced = 0, false
+	}
+	account, err := c.client.Account(ctx)
+	switch {
+	case errors.Is(err, ErrNotLoggedIn):
+		if unlinkErr := p.unlink(ctx, c); unlinkErr != nil {
+			return Account{}, unlinkErr
+		}
+		return Account{}, err
+	case err != nil:
+		return Account{}, fmt.Errorf("get the account: %w", err)
+	case account.ID != c.user.TelegramID:
+		// The process died after Telegram accepted a login and before it was linked.
+		if err := p.link(ctx, c, account); err != nil {
+			return Account{}, err
+		}
+	}
+	return account, nil
+}
+
+// link records that the user of the call is logged in with the account, and logs
+// out whoever was logged in with it before.
+func (p *Provisioner) link(ctx context.Context, c *call, account Account) error {
+	displaced, err := p.users.LinkAccount(ctx, c.userID, account.ID)
+	if err != nil {
+		return fmt.Errorf("link the account: %w", err)
+	}
+	c.user.TelegramID = account.ID
+	for _, userID := range displaced {
+		// The login itself has succeeded. A session that can't be ended now is
+		// ended at its user's next request.
+		if err := p.endDisplaced(ctx, userID, account.ID); err != nil {
+			zerolog.Ctx(ctx).Warn().Err(err).Stringer("displaced_user_id", userID).
+				Msg("Could not end the session of a user whose account has moved")
+		}
+	}
+	return nil
+}
+
+// endDisplaced logs a displaced user out and forgets the link.
+func (p *Provisioner) endDisplaced(ctx context.Context, userID id.UserID, telegramID int64) error {
+	client, err := p.telegram.Client(ctx, userID)
+	if err != nil {
+		return fmt.Errorf("get a displaced user's Telegram client: %w", err)
+	}
+	if err := client.Logout(ctx); err != nil && !errors.Is(err, ErrNotLoggedIn) {
+		return fmt.Errorf("log a displaced user out: %w", err)
+	}
+	if err := p.users.UnlinkAccount(ctx, userID, telegramID); err != nil {
+		return fmt.Errorf("unlink a displaced user: %w", err)
+	}
+	return nil
+}
+
+// unlink forgets the link of a user who is not logged in, if there is one.
+func (p *Provisioner) unlink(ctx context.Context, c *call) error {
+	if c.user.TelegramID == 0 {
+		return nil
+	}
+	if err := p.users.UnlinkAccount(ctx, c.userID, c.user.TelegramID); err != nil {
+		return fmt.Errorf("unlink the account: %w", err)
+	}
+	c.user.TelegramID = 0
+	return nil
+}

@@ -1,0 +1,72 @@
+package provisioning
+
+import "context"
+
+// The optional interfaces of a TelegramClient. They are found by type assertion
+// on what TelegramClientFactory.Client returns; a wrapper around a client has to
+// forward those it wants to keep. All methods may return the errors that
+// TelegramClient lists.
+
+// PhoneLogin logs a user in by phone number, login code and two-factor password.
+// It unlocks the operations post_login_phone, post_login_code and
+// post_login_password.
+//
+// The half-done login survives a restart of the process. The core lets these
+// calls run on to their deadline when the API client hangs up, so that an accepted
+// code is never lost. Calls for one user may come concurrently: one login results,
+// and each call has one clear outcome.
+type PhoneLogin interface {
+	// RequestCode has Telegram send a login code to the phone number, which may
+	// be in any usual spelling; asking again for the same number sends it again.
+	// Errors: [ErrAlreadyLoggedIn], [ErrPhoneNumberInvalid],
+	// [ErrPhoneNumberBanned], [ErrPhoneNumberAppSignupForbidden],
+	// [ErrPhoneNumberUnoccupied], [ErrPhoneNumberFlood].
+	//
+	// TL: auth.sendCode, auth.resendCode.
+	RequestCode(ctx context.Context, phone string) (SentCode, error)
+
+	// SubmitCode logs in with the code. Errors: [ErrPasswordNeeded] when the
+	// account has a two-factor password, to be given to SubmitPassword;
+	// [ErrAlreadyLoggedIn]; [ErrPhoneCodeInvalid], after which the right code may
+	// follow; [ErrPhoneCodeExpired] when no code was requested or it timed out;
+	// [ErrPhoneNumberUnoccupied] when no account has that number.
+	//
+	// TL: auth.signIn.
+	SubmitCode(ctx context.Context, code LoginCode) (Account, error)
+
+	// SubmitPassword finishes a login whose code was accepted. Errors:
+	// [ErrAlreadyLoggedIn]; [ErrPasswordInvalid], after which the right password
+	// may follow; [ErrPhoneCodeNotEntered] when no code was accepted before;
+	// [ErrSessionRevoked] when the half-done login was ended from the outside.
+	//
+	// TL: account.getPassword, auth.checkPassword.
+	SubmitPassword(ctx context.Context, password string) (Account, error)
+}
+
+// BotLogin logs a user in as a bot. It unlocks post_bot_token.
+type BotLogin interface {
+	// LoginBot logs in with a bot token. Errors: [ErrAlreadyLoggedIn],
+	// [ErrBotTokenInvalid], [ErrBotTokenExpired].
+	//
+	// TL: auth.importBotAuthorization.
+	LoginBot(ctx context.Context, token string) (Account, error)
+}
+
+// ChatLister lists chats. It unlocks get_chats.
+type ChatLister interface {
+	// Chats returns every chat of the account's list but the archived ones and
+	// the basic groups that were migrated to a supergroup, each once, in
+	// Telegram's order. The core does not ask it of bot accounts.
+	//
+	// TL: messages.getDialogs.
+	Chats(ctx context.Context) ([]Chat, error)
+}
+
+// ContactLister lists contacts. It unlocks get_contacts.
+type ContactLister interface {
+	// Contacts returns all contacts of the account, each once, in any order. The
+	// core does not ask it of bot accounts, which have none.
+	//
+	// TL: contacts.getContacts.
+	Contacts(ctx context.Context) ([]Contact, error)
+}

@@ -1,0 +1,138 @@
+package provisioning
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net/http"
+	"regexp"
+	"runtime/debug"
+	"time"
+
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix/id"
+)
+
+// call is one request on its way through the pipeline.
+type call struct {
+	w     http.ResponseWriter
+	r     *http.Request
+	rt    route
+	vars  map[string]string
+	allow string // the verbs of the path, for a wrong verb
+
+	// Filled in for operations about a user.
+	userID id.UserID
+	user   User
+	client TelegramClient
+}
+
+// pipeline is what every request below the mount goes through: recover, request
+// ID, access line, authenticate, find the route, decode the user, check the
+// level, handle, encode.
+func (p *Provisioner) pipeline(find func(*http.Request) (route, *call)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		start := time.Now()
+		reqID := requestID(r)
+		w.Header().Set("X-Request-Id", reqID)
+		log := p.logger(r).With().Str("request_id", reqID).Logger()
+
+		c := &call{rt: route{op: "unauthorized"}}
+		rep, err := p.answer(w, r.WithContext(log.WithContext(r.Context())), &c, find)
+		var o outcome
+		if err != nil {
+			rep, o = errorReply(err, c.rt, w.Header())
+		}
+		writeReply(w, rep)
+		p.accessLine(log, c, rep.status, o, err, time.Since(start))
+	})
+}
+
+// answer runs everything that can fail or panic. *found is the call as far as it
+// is known, also after an error.
+func (p *Provisioner) answer(w http.ResponseWriter, r *http.Request, found **call, find func(*http.Request) (route, *call)) (rep reply, err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("%w: %v\n%s", errPanic, v, debug.Stack())
+		}
+	}()
+	if !p.validSecret(bearerToken(r.Header)) {
+		return reply{}, errUnauthorized
+	}
+	if !p.requests.enter() {
+		return reply{}, errClosed
+	}
+	defer p.requests.leave()
+
+	rt, c := find(r)
+	c.w, c.r, c.rt = w, r, rt
+	*found = c
+	ctx := r.Context()
+	if rt.detached {
+		ctx = context.WithoutCancel(ctx)
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	if err := p.identify(ctx, c); err != nil {
+		return reply{}, err
+	}
+	return rt.handle(p, ctx, c)
+}
+
+// identify fills in the user that the call is about, and checks the user's level.
+func (p *Provisioner) identify(ctx context.Context, c *call) (err error) {
+	segment, about := c.vars["user_id"]
+	if !about {
+		return nil
+	}
+	if c.userID, err = parseUserID(segment); err != nil {
+		return err
+	}
+	if c.user, err = p.users.User(ctx, c.userID); err != nil {
+		return fmt.Errorf("look up the user: %w", err)
+	}
+	if c.user.Permission < c.rt.need {
+		return errNotWhitelisted
+	}
+	if c.client, err = p.telegram.Client(ctx, c.userID); err != nil {
+		return fmt.Errorf("get the user's Telegram client: %w", err)
+	}
+	return nil
+}
+
+// logger returns the host's logger of a request, or that of the Config.
+func (p *Provisioner) logger(r *http.Request) *zerolog.Logger {
+	if log := zerolog.Ctx(r.Context()); log.GetLevel() != zerolog.Disabled {
+		return log
+	}
+	return &p.log
+}
+
+// accessLine writes one line a request. It has no path and no query, which may
+// hold phone numbers.
+func (p *Provisioner) accessLine(log zerolog.Logger, c *call, status int, o outcome, err error, took time.Duration) {
+	level := zerolog.InfoLevel
+	if status >= http.StatusInternalServerError && !errors.Is(err, context.Canceled) {
+		level = zerolog.ErrorLevel
+	}
+	line := log.WithLevel(level).Str("op", c.rt.op).Int("status", status).Dur("duration", took)
+	if c.userID != "" {
+		line = line.Stringer("user_id", c.userID)
+	}
+	if err != nil {
+		line = line.Str("errcode", o.errcode).Err(err)
+	}
+	line.Msg("Provisioning request")
+}
+
+var validRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// requestID takes over the request's own ID where it is harmless in a log line,
+// or makes one.
+func requestID(r *http.Request) string {
+	if given := r.Header.Get("X-Request-Id"); validRequestID.MatchString(given) {
+		return given
+	}
+	return rand.Text()[:16]
+}

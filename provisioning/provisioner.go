@@ -1,0 +1,130 @@
+package provisioning
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"sync"
+	"time"
+
+	"github.com/gorilla/mux"
+	"github.com/rs/zerolog"
+)
+
+// Provisioner serves the provisioning API. It is made by [New] and safe for
+// concurrent use.
+type Provisioner struct {
+	secret   [sha256.Size]byte
+	users    UserStore
+	telegram TelegramClientFactory
+	portals  PortalStore
+	relayBot TelegramClient
+	timeout  time.Duration
+	log      zerolog.Logger
+
+	requests requestGroup
+}
+
+// New returns a Provisioner, or an error that names every fault of the
+// configuration.
+func New(cfg Config) (*Provisioner, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	timeout := cfg.Timeout
+	if timeout == 0 {
+		timeout = DefaultTimeout
+	}
+	return &Provisioner{
+		secret:   sha256.Sum256([]byte(cfg.Secret)),
+		users:    cfg.Users,
+		telegram: cfg.Telegram,
+		portals:  cfg.Portals,
+		relayBot: cfg.RelayBot,
+		timeout:  timeout,
+		log:      cfg.Log,
+	}, nil
+}
+
+// Mount adds the API to a router, below the router's own path: everything under
+// /v1/ is then answered by the Provisioner, the unknown routes too, and nothing
+// else is. Middleware of the router runs before it.
+//
+// User IDs may hold slashes and room IDs come raw or percent-encoded. They reach
+// the API whatever UseEncodedPath and SkipClean say on the router, with one
+// exception: a router (or an http.ServeMux) that cleans paths redirects a
+// request whose path holds "//" before the API sees it.
+func (p *Provisioner) Mount(r *mux.Router) {
+	api := r.PathPrefix("/v1/")
+	// The template is what the caller's router has matched already: its own path,
+	// with its own variables, and /v1/. A route made by PathPrefix has one.
+	prefix, err := api.GetPathTemplate()
+	if err != nil {
+		panic("provisioning: the router has no path: " + err.Error())
+	}
+	handler := p.pipeline(p.routeTable(prefix))
+	api.Handler(handler)
+	r.Path("/v1").Handler(handler)
+}
+
+// Close waits until every request that is being answered has been, work that
+// goes on after its client hung up included, and makes later ones fail. It
+// returns the context's error if that comes first. The host closes its own parts
+// (stores, Telegram clients) afterwards.
+func (p *Provisioner) Close(ctx context.Context) error {
+	return p.requests.close(ctx)
+}
+
+// validSecret compares in time that depends on neither argument.
+func (p *Provisioner) validSecret(given string) bool {
+	sum := sha256.Sum256([]byte(given))
+	return subtle.ConstantTimeCompare(sum[:], p.secret[:]) == 1
+}
+
+// requestGroup counts the requests under way. Unlike a sync.WaitGroup it can be
+// closed while new ones come.
+type requestGroup struct {
+	mu     sync.Mutex
+	count  int
+	closed bool
+	idle   chan struct{} // closed when count falls to zero after close
+}
+
+// enter says whether a request may start; leave must follow if it may.
+func (g *requestGroup) enter() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.closed {
+		return false
+	}
+	g.count++
+	return true
+}
+
+func (g *requestGroup) leave() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.count--
+	if g.closed && g.count == 0 {
+		close(g.idle)
+	}
+}
+
+func (g *requestGroup) close(ctx context.Context) error {
+	g.mu.Lock()
+	if !g.closed {
+		g.closed = true
+		g.idle = make(chan struct{})
+		if g.count == 0 {
+			close(g.idle)
+		}
+	}
+	idle := g.idle
+	g.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

@@ -1,0 +1,102 @@
+package provisioning
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"github.com/gorilla/mux"
+)
+
+// route is one operation of the API.
+type route struct {
+	// op is the operationId of the OpenAPI document, and so the name of the
+	// operation in log lines. The method that handles post_login_code is
+	// postLoginCode.
+	op     string
+	method string
+	// path is below /v1, a gorilla/mux template. {user_id} is the user that the
+	// operation is about: the pipeline then fills in the call's user and client.
+	path string
+	// need is the level which the user in the path must have.
+	need Permission
+	// state is the login step to go on from after an error, "" outside login.
+	state loginState
+	// detached operations run on to their deadline when the API client hangs up,
+	// so that what Telegram has accepted is recorded.
+	detached bool
+	handle   func(*Provisioner, context.Context, *call) (reply, error)
+}
+
+// routes lists the operations, by the tags of the OpenAPI document. Those of the
+// tag Bridging (get_portal, connect_portal, create_portal, disconnect_portal,
+// start_dm) have their place after User info; until they are here, their paths
+// are unknown routes.
+var routes = []route{
+	// Misc
+	{op: "get_bridge", method: http.MethodGet, path: "/bridge", handle: (*Provisioner).getBridge},
+
+	// User info
+	{op: "get_me", method: http.MethodGet, path: "/user/{user_id}", handle: (*Provisioner).getMe},
+	{op: "get_chats", method: http.MethodGet, path: "/user/{user_id}/chats", need: PermissionFull, handle: (*Provisioner).getChats},
+	{op: "get_contacts", method: http.MethodGet, path: "/user/{user_id}/contacts", need: PermissionFull, handle: (*Provisioner).getContacts},
+
+	// Authentication
+	{op: "post_bot_token", method: http.MethodPost, path: "/user/{user_id}/login/bot_token", need: PermissionFull, state: stateToken, detached: true, handle: (*Provisioner).postBotToken},
+	{op: "post_login_phone", method: http.MethodPost, path: "/user/{user_id}/login/request_code", need: PermissionFull, state: stateRequest, detached: true, handle: (*Provisioner).postLoginPhone},
+	{op: "post_login_code", method: http.MethodPost, path: "/user/{user_id}/login/send_code", need: PermissionFull, state: stateCode, detached: true, handle: (*Provisioner).postLoginCode},
+	{op: "post_login_password", method: http.MethodPost, path: "/user/{user_id}/login/send_password", need: PermissionFull, state: statePassword, detached: true, handle: (*Provisioner).postLoginPassword},
+	{op: "logout", method: http.MethodPost, path: "/user/{user_id}/logout", detached: true, handle: (*Provisioner).logout},
+}
+
+// The operations of requests that match no route, in log lines.
+var (
+	unknownRoute = route{op: "unknown_route", handle: func(*Provisioner, context.Context, *call) (reply, error) {
+		return reply{}, errUnknownRoute
+	}}
+	wrongVerb = route{op: "wrong_verb", handle: func(_ *Provisioner, _ context.Context, c *call) (reply, error) {
+		return reply{}, &wrongVerbError{allow: c.allow}
+	}}
+)
+
+// routeTable returns a router that finds the route of a request. It is a router
+// of our own, since the caller's may be set up to decode or clean paths, which
+// would lose a slash in a user ID. It has one mux route a path with the verbs
+// behind it: gorilla/mux 1.8.1 itself answers some wrong verbs with 404.
+func (p *Provisioner) routeTable(prefix string) func(*http.Request) (route, *call) {
+	router := mux.NewRouter().SkipClean(true).UseEncodedPath()
+	verbs := map[string]map[string]route{}
+	for _, rt := range routes {
+		// The variable takes an empty segment too, to be told so; one trailing
+		// slash is tolerated.
+		template := strings.TrimSuffix(prefix, "/") + strings.ReplaceAll(rt.path, "{user_id}", "{user_id:[^/]*}") + "{slash:/?}"
+		if verbs[template] == nil {
+			verbs[template] = map[string]route{}
+			// Only Match is called on the router: the name carries the template.
+			router.Path(template).Name(template).Handler(http.NotFoundHandler())
+		}
+		verbs[template][rt.method] = rt
+	}
+	return func(r *http.Request) (route, *call) {
+		var match mux.RouteMatch
+		if !router.Match(r, &match) || match.Route == nil {
+			return unknownRoute, &call{}
+		}
+		byVerb := verbs[match.Route.GetName()]
+		if rt, ok := byVerb[r.Method]; ok {
+			return rt, &call{vars: match.Vars}
+		}
+		return wrongVerb, &call{allow: allowed(byVerb)}
+	}
+}
+
+// allowed lists the verbs of a path for an Allow header, in a fixed order.
+func allowed(byVerb map[string]route) string {
+	var verbs []string
+	for _, verb := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
+		if _, ok := byVerb[verb]; ok {
+			verbs = append(verbs, verb)
+		}
+	}
+	return strings.Join(verbs, ", ")
+}

@@ -1,0 +1,46 @@
+package provisioning
+
+import (
+	"context"
+
+	"maunium.net/go/mautrix/id"
+)
+
+// User is what the bridge knows of a Matrix user.
+type User struct {
+	// Permission is the user's level.
+	Permission Permission
+	// TelegramID is the Telegram account that the user is linked to, 0 if none.
+	TelegramID int64
+	// Displaced says that the account of TelegramID has been linked to another
+	// Matrix user since, and that this user's own session of it has not been
+	// ended yet. The core then ends it, and treats the user as logged out.
+	Displaced bool
+}
+
+// UserStore knows the Matrix users of the bridge: their permission levels, and
+// which Telegram account each one is linked to. Package auth has one on SQL.
+//
+// Methods are called concurrently, by several goroutines and, where processes
+// share a database, by several processes. They honour the context. The core has
+// checked that every user ID is a valid Matrix ID.
+type UserStore interface {
+	// User returns what is known of a Matrix user. It creates nothing: for a user
+	// never seen before it returns the permission level alone. The bridge's own
+	// users, its bot and its ghosts, are users of [PermissionNone]. A store that
+	// won't answer for an ID at all returns [ErrUserRefused].
+	User(ctx context.Context, userID id.UserID) (User, error)
+
+	// LinkAccount records that userID is logged in with the Telegram account, in
+	// place of the account that the user was linked to before, and marks every
+	// other user that was linked to this account as displaced, in one transaction.
+	// It returns all displaced users of the account, those of earlier calls
+	// included. After two racing calls for one account exactly one of the users is
+	// linked and not displaced. Linking what is linked already changes nothing.
+	LinkAccount(ctx context.Context, userID id.UserID, telegramID int64) (displaced []id.UserID, err error)
+
+	// UnlinkAccount forgets that userID is, or as a displaced user was, linked to
+	// the account. When the user is linked to a different account, or to none, it
+	// changes nothing and returns nil.
+	UnlinkAccount(ctx context.Context, userID id.UserID, telegramID int64) error
+}
