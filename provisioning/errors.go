@@ -50,7 +50,7 @@ var (
 	ErrBotTokenExpired = errors.New("bot token expired")
 
 	// ErrTelegramUnavailable: Telegram can't be reached.
-	ErrTelegramUnavailable = errors.New("Telegram can't be reached")
+	ErrTelegramUnavailable = errors.New("no connection to Telegram")
 	// ErrNotImplemented: this host can't do the operation.
 	ErrNotImplemented = errors.New("not implemented by this bridge")
 )

@@ -71,7 +71,9 @@ type outcome struct {
 // outcomes is the whole mapping of errors to answers. The first match wins. An
 // error without a row is 500 unhandled_error.
 var outcomes = []outcome{
-	// The relay bot's troubles are not the caller's: before everything else.
+	// A pause holds for whoever asks, and also where it is the relay bot's.
+	{errFloodWait, "", 429, "flood_wait", "", "Telegram asks for a pause because of too many requests. Please try again later."},
+	// The relay bot's other troubles are not the caller's: before everything else.
 	{errRelayBot, "", 500, "unknown_error", "", "The bridge's relay bot can't use Telegram. Its log has the details."},
 
 	// Every request
@@ -108,7 +110,6 @@ var outcomes = []outcome{
 
 	// Anything on Telegram
 	{ErrNotLoggedIn, "", 403, "not_logged_in", "", "You are not logged in to Telegram."},
-	{errFloodWait, "", 429, "flood_wait", "", "Telegram asks for a pause because of too many requests. Please try again later."},
 	{ErrNotImplemented, "", 501, "not_implemented", "", "This bridge does not support that."},
 	{ErrTelegramUnavailable, "", 500, "unknown_error", "", "Telegram can't be reached. Please try again later."},
 	{context.DeadlineExceeded, "", 500, "unknown_error", "", "Telegram did not answer in time. Please try again later."},

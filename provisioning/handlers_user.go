@@ -70,7 +70,7 @@ func (p *Provisioner) getChats(ctx context.Context, c *call) (reply, error) {
 		return reply{}, fmt.Errorf("list chats: %w", err)
 	}
 	for _, chat := range listed {
-		chats = append(chats, chatBody{chat.ID, chat.Title})
+		chats = append(chats, chatBody(chat))
 	}
 	return reply{http.StatusOK, chats}, nil
 }

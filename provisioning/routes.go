@@ -2,6 +2,7 @@ package provisioning
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -79,7 +80,7 @@ func (p *Provisioner) routeTable(prefix string) func(*http.Request) (route, *cal
 	}
 	return func(r *http.Request) (route, *call) {
 		var match mux.RouteMatch
-		if !router.Match(r, &match) || match.Route == nil {
+		if !router.Match(withValidPath(r), &match) || match.Route == nil {
 			return unknownRoute, &call{}
 		}
 		byVerb := verbs[match.Route.GetName()]
@@ -88,6 +89,30 @@ func (p *Provisioner) routeTable(prefix string) func(*http.Request) (route, *cal
 		}
 		return wrongVerb, &call{allow: allowed(byVerb)}
 	}
+}
+
+// withValidPath returns the request with all of its path encoded that has to be.
+// Where a client left a single such character raw, url.URL.EscapedPath takes the
+// decoded path instead of the one that was sent, and a %2F becomes a slash.
+func withValidPath(r *http.Request) *http.Request {
+	var valid strings.Builder
+	for _, c := range []byte(r.URL.RawPath) {
+		switch {
+		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
+			strings.IndexByte("-._~!$&'()*+,;=:@[]/%", c) >= 0:
+			valid.WriteByte(c)
+		default:
+			fmt.Fprintf(&valid, "%%%02X", c)
+		}
+	}
+	if valid.Len() == len(r.URL.RawPath) {
+		return r
+	}
+	u := *r.URL
+	u.RawPath = valid.String()
+	r = r.WithContext(r.Context())
+	r.URL = &u
+	return r
 }
 
 // allowed lists the verbs of a path for an Allow header, in a fixed order.

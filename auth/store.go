@@ -1,0 +1,149 @@
+package auth
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"maps"
+
+	"go.mau.fi/util/dbutil"
+	"maunium.net/go/mautrix/id"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+)
+
+// StoreConfig is what a [Store] knows besides its database. The zero value is
+// usable: nobody may do anything.
+type StoreConfig struct {
+	// Permissions are the levels of the Matrix users. The store keeps a copy.
+	Permissions Permissions
+	// IsBridgeUser says whether a Matrix ID belongs to the bridge itself, its bot or
+	// one of its ghosts: these have [provisioning.PermissionNone], whatever
+	// Permissions says. It is called concurrently. Defaults to nil: no ID does.
+	IsBridgeUser func(id.UserID) bool
+}
+
+// Store is a [provisioning.UserStore] on SQL: SQLite or PostgreSQL. It is safe for
+// concurrent use by several goroutines; several stores, in one process or in
+// many, can share a database. There is nothing to close but the database.
+type Store struct {
+	db  *dbutil.Database
+	cfg StoreConfig
+}
+
+var _ provisioning.UserStore = (*Store)(nil)
+
+// NewStore opens the store, and makes or upgrades its tables, in one transaction.
+// Their names begin with tgprovision_, the version table's too, so that they can
+// share a database with anything. The database stays the caller's to close.
+//
+// SQLite needs a busy timeout where more than one connection writes, and should
+// lock at the start of a transaction. With modernc.org/sqlite:
+//
+//	file:/path/bridge.db?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_txlock=immediate
+//
+// Errors: Permissions that are invalid; a database that is unreachable, or whose
+// tables were made by a newer version of this package
+// ([dbutil.ErrUnsupportedDatabaseVersion]).
+func NewStore(ctx context.Context, db *dbutil.Database, cfg StoreConfig) (*Store, error) {
+	if db == nil {
+		return nil, errors.New("the user store needs a database")
+	}
+	if err := cfg.Permissions.Validate(); err != nil {
+		return nil, err
+	}
+	cfg.Permissions = maps.Clone(cfg.Permissions)
+	tables, err := openTables(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	return &Store{tables, cfg}, nil
+}
+
+// User implements [provisioning.UserStore]. It is one read, which writes nothing.
+// It answers for every ID, so it never returns [provisioning.ErrUserRefused].
+func (s *Store) User(ctx context.Context, userID id.UserID) (provisioning.User, error) {
+	const query = `SELECT telegram_id, displaced FROM tgprovision_user WHERE user_id=$1`
+	user := provisioning.User{Permission: s.level(userID)}
+	err := s.db.QueryRow(ctx, query, userID).Scan(&user.TelegramID, &user.Displaced)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return provisioning.User{}, fmt.Errorf("read a user: %w", err)
+	}
+	return user, nil
+}
+
+func (s *Store) level(userID id.UserID) provisioning.Permission {
+	if s.cfg.IsBridgeUser != nil && s.cfg.IsBridgeUser(userID) {
+		return provisioning.PermissionNone
+	}
+	return s.cfg.Permissions.Level(userID)
+}
+
+// LinkAccount implements [provisioning.UserStore]. It is one transaction: that the
+// account leaves its other user, that it becomes this one's, and the answer, happen
+// together or not at all. Calls follow one another, in all processes; that an
+// account is linked to one user only is a constraint of the database besides.
+//
+// When the context carries a transaction of the host's database (dbutil's DoTxn),
+// the call is part of that.
+func (s *Store) LinkAccount(ctx context.Context, userID id.UserID, telegramID int64) ([]id.UserID, error) {
+	if telegramID <= 0 {
+		return nil, fmt.Errorf("link an account: %d is not the ID of a Telegram user", telegramID)
+	}
+	var displaced []id.UserID
+	err := s.db.DoTxn(ctx, transaction(s.db), func(ctx context.Context) (err error) {
+		displaced, err = s.link(ctx, userID, telegramID)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("link an account: %w", err)
+	}
+	return displaced, nil
+}
+
+// link is LinkAccount inside its transaction.
+func (s *Store) link(ctx context.Context, userID id.UserID, telegramID int64) ([]id.UserID, error) {
+	const (
+		lock     = `LOCK TABLE tgprovision_user IN SHARE ROW EXCLUSIVE MODE`
+		displace = `UPDATE tgprovision_user SET displaced=true WHERE telegram_id=$1 AND user_id<>$2 AND NOT displaced`
+		link     = `
+			INSERT INTO tgprovision_user (user_id, telegram_id, displaced) VALUES ($1, $2, false)
+			ON CONFLICT (user_id) DO UPDATE SET telegram_id=excluded.telegram_id, displaced=false`
+		list = `SELECT user_id FROM tgprovision_user WHERE telegram_id=$1 AND displaced ORDER BY user_id`
+	)
+	// One writer at a time, with readers beside it. SQLite does that by itself, from
+	// the first statement on, which has to be a write: a transaction that starts by
+	// reading can't always go on to write.
+	if s.db.Dialect == dbutil.Postgres {
+		if _, err := s.db.Exec(ctx, lock); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := s.db.Exec(ctx, displace, telegramID, userID); err != nil {
+		return nil, err
+	}
+	if _, err := s.db.Exec(ctx, link, userID, telegramID); err != nil {
+		return nil, err
+	}
+	rows, err := s.db.Query(ctx, list, telegramID)
+	return dbutil.NewRowIterWithError(rows, dbutil.ScanSingleColumn[id.UserID], err).AsList()
+}
+
+// UnlinkAccount implements [provisioning.UserStore]. It is one statement.
+func (s *Store) UnlinkAccount(ctx context.Context, userID id.UserID, telegramID int64) error {
+	const query = `DELETE FROM tgprovision_user WHERE user_id=$1 AND telegram_id=$2`
+	if _, err := s.db.Exec(ctx, query, userID, telegramID); err != nil {
+		return fmt.Errorf("unlink an account: %w", err)
+	}
+	return nil
+}
+
+// transaction returns the options of every transaction. On PostgreSQL each
+// statement has to see what was committed before it, whatever the server's default.
+func transaction(db *dbutil.Database) *dbutil.TxnOptions {
+	if db.Dialect == dbutil.Postgres {
+		return &dbutil.TxnOptions{Isolation: sql.LevelReadCommitted}
+	}
+	return nil
+}

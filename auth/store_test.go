@@ -1,0 +1,267 @@
+package auth_test
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.mau.fi/util/dbutil"
+	"maunium.net/go/mautrix/id"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"github.com/tgprovision/tgprovision/auth"
+	"github.com/tgprovision/tgprovision/provisioning"
+	"github.com/tgprovision/tgprovision/provisioning/provisioningtest"
+)
+
+const (
+	alice id.UserID = "@alice:example.com"
+	bob   id.UserID = "@bob:example.com"
+)
+
+// options are what the comment of NewStore says.
+const options = "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_txlock=immediate"
+
+// openDatabase opens a pool of its own on a SQLite file.
+func openDatabase(t *testing.T, path, options string) *dbutil.Database {
+	t.Helper()
+	raw, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: options}).String())
+	require.NoError(t, err)
+	raw.SetMaxOpenConns(4) // more would only wait for SQLite's one writer
+	t.Cleanup(func() { assert.NoError(t, raw.Close()) })
+	db, err := dbutil.NewWithDB(raw, "sqlite3")
+	require.NoError(t, err)
+	return db
+}
+
+func newDatabase(t *testing.T) *dbutil.Database {
+	t.Helper()
+	return openDatabase(t, filepath.Join(t.TempDir(), "bridge.db"), options)
+}
+
+func newStore(t *testing.T, db *dbutil.Database, cfg auth.StoreConfig) *auth.Store {
+	t.Helper()
+	s, err := auth.NewStore(t.Context(), db, cfg)
+	require.NoError(t, err)
+	return s
+}
+
+func rows(t *testing.T, db *dbutil.Database, table string) (n int) {
+	t.Helper()
+	require.NoError(t, db.QueryRow(t.Context(), "SELECT COUNT(*) FROM "+table).Scan(&n))
+	return n
+}
+
+func exec(t *testing.T, db *dbutil.Database, query string, args ...any) {
+	t.Helper()
+	_, err := db.Exec(t.Context(), query, args...)
+	require.NoError(t, err)
+}
+
+func TestStoreConforms(t *testing.T) {
+	provisioningtest.TestUserStore(t, func(t *testing.T) func(*testing.T) provisioning.UserStore {
+		path := filepath.Join(t.TempDir(), "bridge.db")
+		return func(t *testing.T) provisioning.UserStore {
+			return newStore(t, openDatabase(t, path, options), auth.StoreConfig{})
+		}
+	})
+}
+
+// Without _txlock, a transaction only fails under load when it reads before it
+// writes.
+func TestRaceOfDeferredTransactions(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bridge.db")
+	const options = "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)"
+	first := openDatabase(t, path, options)
+	stores := [2]*auth.Store{newStore(t, first, auth.StoreConfig{}), newStore(t, openDatabase(t, path, options), auth.StoreConfig{})}
+	errs := make([]error, 30)
+	start := make(chan struct{})
+	var wg sync.WaitGroup
+	for i := range errs {
+		wg.Go(func() {
+			<-start
+			_, errs[i] = stores[i%2].LinkAccount(t.Context(), id.UserID(fmt.Sprintf("@user%d:example.com", i)), 42)
+		})
+	}
+	close(start)
+	wg.Wait()
+	for _, err := range errs {
+		require.NoError(t, err)
+	}
+	assert.Equal(t, len(errs), rows(t, first, "tgprovision_user"))
+	assert.Equal(t, 1, rows(t, first, "tgprovision_user WHERE NOT displaced"))
+}
+
+func TestStorePermissions(t *testing.T) {
+	permissions := auth.Permissions{"*": provisioning.PermissionUser, "example.com": provisioning.PermissionFull}
+	s := newStore(t, newDatabase(t), auth.StoreConfig{
+		Permissions:  permissions,
+		IsBridgeUser: func(userID id.UserID) bool { return userID == "@telegrambot:example.com" },
+	})
+	permissions["*"] = provisioning.PermissionAdmin
+	for userID, want := range map[id.UserID]provisioning.Permission{
+		alice:                      provisioning.PermissionFull,
+		"@alice:example.org":       provisioning.PermissionUser,
+		"@telegrambot:example.com": provisioning.PermissionNone,
+		"@telegrambot:example.org": provisioning.PermissionUser,
+	} {
+		user, err := s.User(t.Context(), userID)
+		require.NoError(t, err)
+		assert.Equal(t, provisioning.User{Permission: want}, user, "%s", userID)
+	}
+	_, err := s.LinkAccount(t.Context(), alice, 42)
+	require.NoError(t, err)
+	user, err := s.User(t.Context(), alice)
+	require.NoError(t, err)
+	assert.Equal(t, provisioning.User{Permission: provisioning.PermissionFull, TelegramID: 42}, user)
+}
+
+func TestReadingCreatesNoRow(t *testing.T) {
+	db := newDatabase(t)
+	s := newStore(t, db, auth.StoreConfig{Permissions: auth.Permissions{"*": provisioning.PermissionFull}})
+	for i := range 500 {
+		_, err := s.User(t.Context(), id.UserID(fmt.Sprintf("@user%d:example.com", i)))
+		require.NoError(t, err)
+	}
+	assert.Zero(t, rows(t, db, "tgprovision_user"))
+}
+
+func TestUnlinkingLeavesNoRow(t *testing.T) {
+	db := newDatabase(t)
+	s := newStore(t, db, auth.StoreConfig{})
+	for _, userID := range []id.UserID{alice, bob} {
+		_, err := s.LinkAccount(t.Context(), userID, 42)
+		require.NoError(t, err)
+	}
+	assert.Equal(t, 2, rows(t, db, "tgprovision_user"))
+	require.NoError(t, s.UnlinkAccount(t.Context(), alice, 42))
+	require.NoError(t, s.UnlinkAccount(t.Context(), bob, 42))
+	assert.Zero(t, rows(t, db, "tgprovision_user"))
+}
+
+func TestLinkAccountRefusesWhatIsNoUser(t *testing.T) {
+	db := newDatabase(t)
+	s := newStore(t, db, auth.StoreConfig{})
+	for _, telegramID := range []int64{0, -1} {
+		_, err := s.LinkAccount(t.Context(), alice, telegramID)
+		assert.ErrorContains(t, err, fmt.Sprint(telegramID))
+	}
+	assert.Zero(t, rows(t, db, "tgprovision_user"))
+}
+
+// A link that fails half-way leaves the account where it was.
+func TestLinkAccountIsAtomic(t *testing.T) {
+	db := newDatabase(t)
+	s := newStore(t, db, auth.StoreConfig{})
+	_, err := s.LinkAccount(t.Context(), alice, 42)
+	require.NoError(t, err)
+	exec(t, db, `CREATE TRIGGER fault BEFORE INSERT ON tgprovision_user BEGIN SELECT RAISE(ABORT, 'disk on fire'); END`)
+	displaced, err := s.LinkAccount(t.Context(), bob, 42)
+	require.ErrorContains(t, err, "disk on fire")
+	assert.Empty(t, displaced)
+	user, err := s.User(t.Context(), alice)
+	require.NoError(t, err)
+	assert.Equal(t, provisioning.User{TelegramID: 42}, user)
+}
+
+// Inside a transaction of the host's, a link is undone with it.
+func TestLinkAccountInTransaction(t *testing.T) {
+	db := newDatabase(t)
+	s := newStore(t, db, auth.StoreConfig{})
+	err := db.DoTxn(t.Context(), nil, func(ctx context.Context) error {
+		if _, err := s.LinkAccount(ctx, alice, 42); err != nil {
+			return err
+		}
+		return assert.AnError
+	})
+	require.ErrorIs(t, err, assert.AnError)
+	assert.Zero(t, rows(t, db, "tgprovision_user"))
+}
+
+// The database itself lets an account be linked to one user only.
+func TestOneUserByConstraint(t *testing.T) {
+	db := newDatabase(t)
+	newStore(t, db, auth.StoreConfig{})
+	const insert = `INSERT INTO tgprovision_user (user_id, telegram_id, displaced) VALUES ($1, 42, $2)`
+	exec(t, db, insert, alice, false)
+	exec(t, db, insert, "@displaced1:example.com", true)
+	exec(t, db, insert, "@displaced2:example.com", true)
+	_, err := db.Exec(t.Context(), insert, bob, false)
+	assert.ErrorContains(t, err, "UNIQUE")
+}
+
+func TestNewStoreErrors(t *testing.T) {
+	_, err := auth.NewStore(t.Context(), nil, auth.StoreConfig{})
+	assert.ErrorContains(t, err, "database")
+	_, err = auth.NewStore(t.Context(), newDatabase(t), auth.StoreConfig{Permissions: auth.Permissions{"@admin": provisioning.PermissionAdmin}})
+	assert.ErrorContains(t, err, "@admin")
+	closed := newDatabase(t)
+	require.NoError(t, closed.Close())
+	_, err = auth.NewStore(t.Context(), closed, auth.StoreConfig{})
+	assert.ErrorContains(t, err, "user tables")
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err = auth.NewStore(ctx, newDatabase(t), auth.StoreConfig{})
+	assert.ErrorIs(t, err, context.Canceled)
+}
+
+func TestOpenTwice(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bridge.db")
+	first := openDatabase(t, path, options)
+	_, err := newStore(t, first, auth.StoreConfig{}).LinkAccount(t.Context(), alice, 42)
+	require.NoError(t, err)
+	newStore(t, first, auth.StoreConfig{})
+	second := openDatabase(t, path, options)
+	user, err := newStore(t, second, auth.StoreConfig{}).User(t.Context(), alice)
+	require.NoError(t, err)
+	assert.EqualValues(t, 42, user.TelegramID)
+	assert.Equal(t, 1, rows(t, second, "tgprovision_auth_version"))
+}
+
+// Processes that start together on an empty database all succeed.
+func TestOpenAtOnce(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bridge.db")
+	errs := make([]error, 10)
+	var wg sync.WaitGroup
+	for i := range errs {
+		db := openDatabase(t, path, options)
+		wg.Go(func() { _, errs[i] = auth.NewStore(t.Context(), db, auth.StoreConfig{}) })
+	}
+	wg.Wait()
+	for _, err := range errs {
+		assert.NoError(t, err)
+	}
+}
+
+func TestNewerSchemaIsRefused(t *testing.T) {
+	db := newDatabase(t)
+	newStore(t, db, auth.StoreConfig{})
+	exec(t, db, `UPDATE tgprovision_auth_version SET version=99, compat=99`)
+	_, err := auth.NewStore(t.Context(), db, auth.StoreConfig{})
+	require.ErrorIs(t, err, dbutil.ErrUnsupportedDatabaseVersion)
+	assert.ErrorContains(t, err, "user tables were made by a newer version")
+	assert.ErrorContains(t, err, "v99")
+
+	// One that is newer and says that it is compatible is fine.
+	exec(t, db, `UPDATE tgprovision_auth_version SET version=99, compat=1`)
+	newStore(t, db, auth.StoreConfig{})
+}
+
+// The host's own version table, and its dbutil handle, stay as they are.
+func TestSharedDatabase(t *testing.T) {
+	db := newDatabase(t)
+	exec(t, db, `CREATE TABLE version (version INTEGER, compat INTEGER)`)
+	exec(t, db, `INSERT INTO version VALUES (17, 16)`)
+	newStore(t, db, auth.StoreConfig{})
+	var version int
+	require.NoError(t, db.QueryRow(t.Context(), `SELECT version FROM version`).Scan(&version))
+	assert.Equal(t, 17, version)
+	assert.Equal(t, "version", db.VersionTable)
+	assert.Empty(t, db.UpgradeTable)
+}

@@ -1,0 +1,117 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"path/filepath"
+	"text/template"
+
+	"github.com/rs/zerolog"
+
+	"github.com/tgprovision/tgprovision/telegram"
+	"github.com/tgprovision/tgprovision/telegram/telegramtest"
+)
+
+// demoBotToken logs in as the demo bot.
+const demoBotToken = "9003:AAF-demo-token-of-the-local-bot"
+
+// demoAccounts are the accounts of the embedded Telegram server: one plain, one
+// with a two-factor password, one bot, and somebody to know.
+var demoAccounts = []telegramtest.Account{
+	{
+		ID: 9001, Phone: "9996610001", Code: "12345", FirstName: "Ada", LastName: "Lovelace", Username: "ada",
+		Contacts: []int64{9002, 9004},
+		Dialogs: []telegramtest.Dialog{
+			{Kind: telegramtest.KindSupergroup, ID: 2003, Title: "Analytical Engine"},
+			{Kind: telegramtest.KindChannel, ID: 2004, Title: "Royal Society News"},
+			{Kind: telegramtest.KindUser, ID: 9004},
+		},
+	},
+	{
+		ID: 9002, Phone: "9996610002", Code: "02468", Password: "correct horse", PasswordHint: "and then?",
+		FirstName: "Grace", LastName: "Hopper", Username: "grace",
+		Contacts: []int64{9001, 9003},
+		Dialogs: []telegramtest.Dialog{
+			{Kind: telegramtest.KindSupergroup, ID: 2001, Title: "Compilers"},
+			{Kind: telegramtest.KindBasicGroup, ID: 2002, Title: "Navy reunion"},
+			{Kind: telegramtest.KindUser, ID: 9001},
+		},
+	},
+	{ID: 9003, Bot: true, Token: demoBotToken, FirstName: "Local Bot", Username: "local_demo_bot"},
+	{ID: 9004, Phone: "9996610004", FirstName: "Charles", LastName: "Babbage"},
+}
+
+// demo is the embedded Telegram server.
+type demo struct{ server *telegramtest.Server }
+
+// startDemo starts the server. What it has to remember, so that sessions survive a
+// restart, lies beside a SQLite database.
+func startDemo(database string, log zerolog.Logger) (*demo, error) {
+	dir := ".tgprovision"
+	if !isPostgres(database) {
+		dir = filepath.Dir(database)
+	}
+	server, err := telegramtest.Start(telegramtest.Options{StateFile: filepath.Join(dir, "telegram.json"), Log: log})
+	if err != nil {
+		return nil, fmt.Errorf("start the embedded Telegram server: %w", err)
+	}
+	d := &demo{server}
+	for _, account := range demoAccounts {
+		if err := server.AddAccount(account); err != nil {
+			return nil, fmt.Errorf("add a demo account: %w", err)
+		}
+	}
+	return d, nil
+}
+
+func (d *demo) datacenter() *telegram.Datacenter {
+	return &telegram.Datacenter{ID: d.server.DC(), Addr: d.server.Addr(), Key: d.server.PublicKey().RSA}
+}
+
+func (d *demo) close() error { return d.server.Close() }
+
+// welcome is what the program prints when it listens.
+var welcome = template.Must(template.New("welcome").Parse(`The provisioning API is at {{.API}}
+Secret:  {{.Secret}}
+Data in: {{.Database}}
+{{- if .Accounts}}
+
+The embedded Telegram server is at {{.Telegram}} and knows:
+{{- range .Accounts}}
+{{- if .Token}}
+  {{.FirstName}}: a bot, token {{.Token}}
+{{- else if .Code}}
+  {{.FirstName}} {{.LastName}}: phone +{{.Phone}}, code {{.Code}}{{if .Password}}, two-factor password "{{.Password}}"{{end}}
+{{- end}}
+{{- end}}
+
+Log Ada in and list her chats, by pasting:
+
+  curl -s -H 'Authorization: Bearer {{.Secret}}' -d '{"phone": "+{{.Ada.Phone}}"}' '{{.API}}/v1/user/@you:localhost/login/request_code'
+  curl -s -H 'Authorization: Bearer {{.Secret}}' -d '{"code": "{{.Ada.Code}}"}' '{{.API}}/v1/user/@you:localhost/login/send_code'
+  curl -s -H 'Authorization: Bearer {{.Secret}}' '{{.API}}/v1/user/@you:localhost'
+  curl -s -H 'Authorization: Bearer {{.Secret}}' '{{.API}}/v1/user/@you:localhost/chats'
+  curl -s -H 'Authorization: Bearer {{.Secret}}' '{{.API}}/v1/user/@you:localhost/contacts'
+  curl -s -H 'Authorization: Bearer {{.Secret}}' -X POST '{{.API}}/v1/user/@you:localhost/logout'
+{{- end}}
+
+Ctrl-C stops it.
+`))
+
+// printWelcome prints where the API listens and what to do with it.
+func printWelcome(out io.Writer, s settings, addr net.Addr, d *demo) error {
+	data := map[string]any{
+		"API": "http://" + addr.String() + "/_matrix/provision", "Secret": s.host.secret, "Database": s.host.database,
+	}
+	if isPostgres(s.host.database) {
+		data["Database"] = "PostgreSQL" // the URL may hold a password
+	}
+	if d != nil {
+		data["Telegram"], data["Accounts"], data["Ada"] = d.server.Addr(), demoAccounts, demoAccounts[0]
+	}
+	if err := welcome.Execute(out, data); err != nil {
+		return fmt.Errorf("print the welcome: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,144 @@
+package main
+
+import (
+	"crypto/rand"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/rs/zerolog"
+
+	"github.com/tgprovision/tgprovision/auth"
+	"github.com/tgprovision/tgprovision/provisioning"
+	"github.com/tgprovision/tgprovision/telegram"
+)
+
+// settings is what the flags and the environment ask for.
+type settings struct {
+	listen    string
+	host      hostConfig
+	demo      bool // start the embedded Telegram server
+	logLevel  zerolog.Level
+	logFormat string
+}
+
+const envPrefix = "TGPROVISION_"
+
+// parseFlags reads the flags; one that is not given is taken from the environment,
+// TGPROVISION_LOG_LEVEL for -log-level. Its error is one line for the person who
+// typed them, or flag.ErrHelp after the help was printed.
+func parseFlags(args []string, getenv func(string) string, stdout io.Writer) (settings, error) {
+	flags := flag.NewFlagSet("local", flag.ContinueOnError)
+	flags.SetOutput(io.Discard)
+	var (
+		listen        = flags.String("listen", "127.0.0.1:29317", "`address` to listen at; port 0 picks one")
+		secret        = flags.String("secret", "", "shared `secret` of the API (default: a random one, printed)")
+		database      = flags.String("db", filepath.Join(".tgprovision", "local.db"), "SQLite `file` or postgres:// URL")
+		permissions   = flags.String("permissions", "*=full", "permission `levels`, such as *=relaybot,example.com=full,@admin:example.com=admin")
+		apiID         = flags.Int("api-id", 0, "Telegram API `ID`; with -api-hash and without -telegram-dc, the real Telegram is used")
+		apiHash       = flags.String("api-hash", "", "Telegram API `hash`")
+		datacenter    = flags.String("telegram-dc", "", "`host:port` of a custom Telegram datacenter (ID 2); with -telegram-key")
+		key           = flags.String("telegram-key", "", "PEM `file` with the datacenter's RSA public key")
+		relayBotToken = flags.String("relay-bot-token", "", "`token` of the relay bot")
+		logLevel      = flags.String("log-level", "info", "trace, debug, info, warn, error or disabled")
+		logFormat     = flags.String("log-format", "console", "console or json")
+	)
+	err := flags.Parse(args)
+	if errors.Is(err, flag.ErrHelp) {
+		flags.SetOutput(stdout)
+		fmt.Fprintf(stdout, "The provisioning API with everything embedded, for local testing.\nEach flag can be set in the environment too, -log-level as %sLOG_LEVEL.\n\n", envPrefix)
+		flags.PrintDefaults()
+		return settings{}, err
+	}
+	if err != nil {
+		return settings{}, err
+	}
+	if flags.NArg() > 0 {
+		return settings{}, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if err := applyEnvironment(flags, getenv); err != nil {
+		return settings{}, err
+	}
+
+	s := settings{listen: *listen, logFormat: *logFormat}
+	s.host = hostConfig{database: *database, secret: *secret, relayBot: *relayBotToken}
+	s.host.telegram = telegram.Config{APIID: *apiID, APIHash: *apiHash}
+	if _, _, err := net.SplitHostPort(s.listen); err != nil {
+		return settings{}, fmt.Errorf("-listen %q: use host:port, such as 127.0.0.1:29317", s.listen)
+	}
+	if s.host.secret == "" {
+		s.host.secret = rand.Text()
+	} else if len(s.host.secret) < provisioning.MinSecretLength {
+		return settings{}, fmt.Errorf("-secret has %d characters: use at least %d", len(s.host.secret), provisioning.MinSecretLength)
+	}
+	if s.host.permissions, err = auth.ParsePermissions(*permissions); err != nil {
+		return settings{}, fmt.Errorf("-permissions: %w", err)
+	}
+	if s.logLevel, err = zerolog.ParseLevel(*logLevel); err != nil || *logLevel == "" {
+		return settings{}, fmt.Errorf("-log-level %q: use trace, debug, info, warn, error or disabled", *logLevel)
+	}
+	if s.logFormat != "console" && s.logFormat != "json" {
+		return settings{}, fmt.Errorf("-log-format %q: use console or json", s.logFormat)
+	}
+	return s, s.chooseTelegram(*datacenter, *key)
+}
+
+// applyEnvironment sets the flags that were not given from the environment.
+func applyEnvironment(flags *flag.FlagSet, getenv func(string) string) error {
+	given := map[string]bool{}
+	flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+	var fault error
+	flags.VisitAll(func(f *flag.Flag) {
+		name := envPrefix + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		value := getenv(name)
+		if value == "" || given[f.Name] || fault != nil {
+			return
+		}
+		if err := flags.Set(f.Name, value); err != nil {
+			fault = fmt.Errorf("%s is not usable for -%s", name, f.Name)
+		}
+	})
+	return fault
+}
+
+// chooseTelegram decides between a custom datacenter, the real Telegram and the
+// embedded server.
+func (s *settings) chooseTelegram(datacenter, keyFile string) error {
+	cfg := &s.host.telegram
+	if (cfg.APIID == 0) != (cfg.APIHash == "") || cfg.APIID < 0 {
+		return errors.New("-api-id and -api-hash go together: get both at https://my.telegram.org")
+	}
+	if (datacenter == "") != (keyFile == "") {
+		return errors.New("-telegram-dc and -telegram-key go together")
+	}
+	ownAPI := cfg.APIID != 0
+	if !ownAPI {
+		cfg.APIID, cfg.APIHash = 1, "local" // any will do for a server that isn't Telegram's
+	}
+	if datacenter == "" {
+		s.demo = !ownAPI
+		if s.demo && s.host.relayBot != "" && s.host.relayBot != demoBotToken {
+			return fmt.Errorf("-relay-bot-token: the embedded Telegram server knows one bot, %s", demoBotToken)
+		}
+		return nil
+	}
+	host, _, err := net.SplitHostPort(datacenter)
+	if err != nil || net.ParseIP(host) == nil {
+		return fmt.Errorf("-telegram-dc %q: use an IP address and a port, such as 127.0.0.1:443", datacenter)
+	}
+	pem, err := os.ReadFile(keyFile)
+	if err != nil {
+		return fmt.Errorf("-telegram-key: %w", err)
+	}
+	key, err := telegram.ParseKey(pem)
+	if err != nil {
+		return fmt.Errorf("-telegram-key %s: %w", keyFile, err)
+	}
+	cfg.Datacenter = &telegram.Datacenter{ID: 2, Addr: datacenter, Key: key}
+	return nil
+}

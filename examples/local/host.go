@@ -1,0 +1,142 @@
+package main
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/gorilla/mux"
+	_ "github.com/jackc/pgx/v5/stdlib" // the database/sql driver "pgx"
+	"github.com/rs/zerolog"
+	"go.mau.fi/util/dbutil"
+	_ "modernc.org/sqlite" // the database/sql driver "sqlite"
+
+	"github.com/tgprovision/tgprovision/auth"
+	"github.com/tgprovision/tgprovision/portal"
+	"github.com/tgprovision/tgprovision/provisioning"
+	"github.com/tgprovision/tgprovision/telegram"
+)
+
+// host stands where your bridge is: it owns the database, the HTTP server's router
+// and the order in which things start and stop. Read newHost as the tutorial.
+type host struct {
+	router      *mux.Router
+	provisioner *provisioning.Provisioner
+	clients     *telegram.Factory
+	db          *dbutil.Database
+}
+
+// hostConfig is what a bridge reads from its configuration file.
+type hostConfig struct {
+	database    string // a SQLite file or a postgres:// URL
+	secret      string
+	permissions auth.Permissions
+	telegram    telegram.Config // without DB and Log
+	relayBot    string          // a bot token, or ""
+}
+
+// newHost wires the bundled parts together.
+func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (h *host, err error) {
+	h = &host{}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, h.close(ctx))
+		}
+	}()
+	// One database for everything; each store has tables of its own in it.
+	if h.db, err = openDatabase(cfg.database); err != nil {
+		return nil, err
+	}
+	users, err := auth.NewStore(ctx, h.db, auth.StoreConfig{Permissions: cfg.permissions})
+	if err != nil {
+		return nil, err
+	}
+	portals, err := portal.NewStore(ctx, h.db)
+	if err != nil {
+		return nil, err
+	}
+	// The Telegram clients. A bridge sets Running and Updates here, to have the
+	// live clients and their updates.
+	cfg.telegram.DB, cfg.telegram.Log = h.db, log
+	if h.clients, err = telegram.NewFactory(ctx, cfg.telegram); err != nil {
+		return nil, err
+	}
+	settings := provisioning.Config{
+		Secret: cfg.secret, Users: users, Portals: portals, Telegram: h.clients, Log: log,
+	}
+	if cfg.relayBot != "" {
+		if settings.RelayBot, err = h.clients.RelayBot(cfg.relayBot); err != nil {
+			return nil, err
+		}
+	}
+	if h.provisioner, err = provisioning.New(settings); err != nil {
+		return nil, err
+	}
+	// SkipClean and UseEncodedPath let user IDs with slashes through.
+	h.router = mux.NewRouter().SkipClean(true).UseEncodedPath()
+	h.provisioner.Mount(h.router.PathPrefix("/_matrix/provision").Subrouter())
+	return h, nil
+}
+
+// close stops everything, in the reverse order. The HTTP server that serves the
+// router is shut down before.
+func (h *host) close(ctx context.Context) error {
+	var faults []error
+	if h.provisioner != nil {
+		faults = append(faults, h.provisioner.Close(ctx))
+	}
+	if h.clients != nil {
+		faults = append(faults, h.clients.Close(ctx))
+	}
+	if h.db != nil {
+		faults = append(faults, h.db.Close())
+	}
+	return errors.Join(faults...)
+}
+
+func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.router.ServeHTTP(w, r) }
+
+// isPostgres says whether a database is named by a PostgreSQL URL.
+func isPostgres(database string) bool {
+	return strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://")
+}
+
+// openDatabase opens a PostgreSQL URL, or a SQLite file, whose folder it makes.
+func openDatabase(database string) (*dbutil.Database, error) {
+	if isPostgres(database) {
+		raw, err := sql.Open("pgx", database)
+		if err != nil {
+			return nil, errors.New("the database URL can't be read") // the error would hold the password
+		}
+		return dbutil.NewWithDB(raw, "postgres")
+	}
+	if err := os.MkdirAll(filepath.Dir(database), 0o700); err != nil {
+		return nil, fmt.Errorf("make the database's folder: %w", err)
+	}
+	// The file holds session keys: nobody else may read it.
+	file, err := os.OpenFile(database, os.O_CREATE, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	if err := file.Close(); err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	path, err := filepath.Abs(database)
+	if err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	// Several connections may write: wait for each other, and lock from the start.
+	const options = "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_txlock=immediate"
+	uri := url.URL{Scheme: "file", Path: path, RawQuery: options}
+	raw, err := sql.Open("sqlite", uri.String())
+	if err != nil {
+		return nil, fmt.Errorf("open the database: %w", err)
+	}
+	return dbutil.NewWithDB(raw, "sqlite3")
+}

@@ -1,0 +1,96 @@
+// Command local runs the provisioning API on one machine, for trying it out and
+// for testing API clients. Without flags everything is embedded: a SQLite
+// database, a Telegram server with demo accounts, and the API.
+//
+// It keeps what it needs for the next start in the folder .tgprovision. See host.go
+// for how a bridge embeds the API.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
+}
+
+// The exit codes.
+const (
+	exitOK    = 0
+	exitFault = 1
+	exitUsage = 2 // a flag can't be used
+)
+
+// run is the whole program: it serves until ctx ends.
+func run(ctx context.Context, args []string, getenv func(string) string, stdout, stderr io.Writer) int {
+	s, err := parseFlags(args, getenv, stdout)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return exitOK
+	case err != nil:
+		fmt.Fprintf(stderr, "local: %v (-help lists the flags)\n", err)
+		return exitUsage
+	}
+	if err := serve(ctx, s, stdout, newLog(s, stderr)); err != nil {
+		fmt.Fprintf(stderr, "local: %v\n", err)
+		return exitFault
+	}
+	return exitOK
+}
+
+func newLog(s settings, out io.Writer) zerolog.Logger {
+	if s.logFormat == "console" {
+		out = zerolog.ConsoleWriter{Out: out, TimeFormat: time.TimeOnly}
+	}
+	return zerolog.New(out).Level(s.logLevel).With().Timestamp().Logger()
+}
+
+// shutdownTimeout is how long a clean shutdown may take, in all.
+const shutdownTimeout = 40 * time.Second
+
+// serve starts everything, serves until ctx ends, and stops everything.
+func serve(ctx context.Context, s settings, stdout io.Writer, log zerolog.Logger) (err error) {
+	var d *demo
+	if s.demo {
+		if d, err = startDemo(s.host.database, log); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, d.close()) }()
+		s.host.telegram.Datacenter = d.datacenter()
+	}
+	h, err := newHost(ctx, s.host, log)
+	if err != nil {
+		return err
+	}
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.listen)
+	if err != nil {
+		return errors.Join(fmt.Errorf("-listen: %w", err), h.close(ctx))
+	}
+	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(listener) }()
+	if err = printWelcome(stdout, s, listener.Addr(), d); err == nil {
+		select {
+		case err = <-failed:
+		case <-ctx.Done():
+			log.Info().Msg("Shutting down")
+		}
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
+	defer cancel()
+	return errors.Join(err, server.Shutdown(ctx), h.close(ctx))
+}

@@ -1,0 +1,102 @@
+package integration
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+const secret = "integration-secret-0123456789"
+
+// example is the example program, running as a process of its own.
+type example struct {
+	cmd    *exec.Cmd
+	url    string
+	ended  chan struct{}
+	stderr *lockedBuffer
+}
+
+var listening = regexp.MustCompile(`http://127\.0\.0\.1:[0-9]+/_matrix/provision`)
+
+// startExample starts the example and returns when it answers.
+func startExample(t *testing.T, args ...string) *example {
+	t.Helper()
+	args = append([]string{"-listen", "127.0.0.1:0", "-secret", secret, "-log-level", "trace", "-log-format", "json"}, args...)
+	e := &example{cmd: exec.Command(program, args...), ended: make(chan struct{}), stderr: &lockedBuffer{}}
+	e.cmd.Dir = t.TempDir()
+	e.cmd.Stderr = e.stderr
+	stdout, err := e.cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, e.cmd.Start())
+	lines := bufio.NewScanner(stdout)
+	for lines.Scan() {
+		if e.url = listening.FindString(lines.Text()); e.url != "" {
+			break
+		}
+	}
+	go func() {
+		defer close(e.ended)
+		_, _ = io.Copy(io.Discard, stdout)
+		_ = e.cmd.Wait()
+	}()
+	t.Cleanup(func() { e.kill(t) })
+	require.NotEmpty(t, e.url, "the example printed no address: %s", e.stderr)
+	return e
+}
+
+// kill ends the process as a crash does.
+func (e *example) kill(t *testing.T) {
+	t.Helper()
+	_ = e.cmd.Process.Kill()
+	<-e.ended
+}
+
+// call sends a request of the API and returns its status and body.
+func (e *example) call(t *testing.T, method, path, body string) (int, map[string]any) {
+	t.Helper()
+	status, raw := e.raw(t, method, path, body)
+	var answer map[string]any
+	require.NoError(t, json.Unmarshal(raw, &answer), "%s", raw)
+	return status, answer
+}
+
+func (e *example) raw(t *testing.T, method, path, body string) (int, []byte) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), method, e.url+path, strings.NewReader(body))
+	require.NoError(t, err)
+	req.Header.Set("Authorization", "Bearer "+secret)
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(t, err, "%s", e.stderr)
+	defer resp.Body.Close()
+	require.Equal(t, "application/json", resp.Header.Get("Content-Type"))
+	raw, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return resp.StatusCode, raw
+}
+
+// lockedBuffer is a buffer that a process writes while a test reads.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}

@@ -1,0 +1,40 @@
+package integration
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+)
+
+// program is the example, built by TestMain.
+var program string
+
+func TestMain(m *testing.M) {
+	code, err := runTests(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "integration:", err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func runTests(m *testing.M) (code int, err error) {
+	dir, err := os.MkdirTemp("", "integration")
+	if err != nil {
+		return 1, err
+	}
+	defer os.RemoveAll(dir)
+	program = filepath.Join(dir, "local")
+	build := exec.Command("go", "build", "-o", program, "./examples/local")
+	build.Dir = ".."
+	if out, err := build.CombinedOutput(); err != nil {
+		return 1, fmt.Errorf("build the example: %w: %s", err, out)
+	}
+	if postgres, err = startPostgres(); err != nil {
+		return 1, err
+	}
+	code = m.Run()
+	return code, postgres.stop()
+}

@@ -1,0 +1,251 @@
+package provisioning_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+)
+
+// The steps of a login, for bridge.login.
+var (
+	requestAlice   = [2]string{"request_code", `{"phone":"+15550100"}`}
+	requestGuarded = [2]string{"request_code", `{"phone":"+15550101"}`}
+	codeGuarded    = [2]string{"send_code", `{"code":"54321"}`}
+)
+
+// after prepares a bridge where alice has done login steps.
+func after(steps ...[2]string) func(*testing.T, *bridge) {
+	return func(t *testing.T, b *bridge) { b.login(t, alice, steps...) }
+}
+
+// fails prepares a bridge where a method fails, after login steps.
+func fails(method string, err error, steps ...[2]string) func(*testing.T, *bridge) {
+	return func(t *testing.T, b *bridge) {
+		b.login(t, alice, steps...)
+		b.telegram.Fail(method, fmt.Errorf("wrapped: %w", err))
+	}
+}
+
+// overtaken prepares a bridge where a concurrent request has logged alice in by
+// the time that a method is called.
+func overtaken(method string) func(*testing.T, *bridge) {
+	return func(t *testing.T, b *bridge) {
+		b.telegram.Fail(method, provisioning.ErrAlreadyLoggedIn)
+		asked := 0
+		b.telegram.On("Account", func(context.Context) error {
+			if asked++; asked == 1 {
+				return provisioning.ErrNotLoggedIn
+			}
+			b.telegram.LogIn(alice, aliceAccount.ID)
+			return nil
+		})
+	}
+}
+
+var aliceLoggedIn = map[string]any{"username": "alice_tg", "phone": "15550100"}
+
+const loggedInAlice = `{"state":"logged-in","username":"alice_tg","phone":"15550100"}`
+
+func phoneOperations() []operation {
+	const sent = `{"state":"code","username":"","phone":"","message":"Telegram has sent a code to your Telegram apps. Please enter it.","code_length":5}`
+	cases := []wireCase{
+		{name: "code sent", body: `{"phone":"+15550100"}`, status: 200, success: sent},
+		{name: "code sent again", body: `{"phone":"+15550100"}`, prepare: after(requestAlice), status: 200, success: sent},
+		{name: "another phone", body: `{"phone":"+15550100"}`, prepare: after(requestGuarded), status: 200, success: sent},
+		{name: "spelled freely", body: ` {"phone":" +1 (555) 01-00 ","extra":{"a":[1]}} `, status: 200, success: sent},
+		{name: "admin", user: string(admin), body: `{"phone":"+15550100"}`, status: 200, success: sent},
+		{name: "logged out in between", body: `{"phone":"+15550100"}`, status: 200, success: sent, prepare: func(t *testing.T, b *bridge) {
+			b.logIn(t, alice, aliceAccount)
+			b.telegram.EndSession(alice)
+		}},
+	}
+	for _, phone := range []string{`""`, `" "`, `null`, `15550100`, `0`, `true`, `[]`, `{}`, `["+15550100"]`, `"x"`, `"+"`, `"+1x5550100"`} {
+		body := `{"phone":` + phone + `}`
+		cases = append(cases, wireCase{name: "phone " + phone, body: body, status: 400, errcode: "phone_number_invalid", state: "request"})
+	}
+	refusals := []struct {
+		err     error
+		status  int
+		errcode string
+	}{
+		{provisioning.ErrPhoneNumberInvalid, 400, "phone_number_invalid"},
+		{provisioning.ErrPhoneNumberBanned, 403, "phone_number_banned"},
+		{provisioning.ErrPhoneNumberAppSignupForbidden, 403, "phone_number_app_signup_forbidden"},
+		{provisioning.ErrPhoneNumberUnoccupied, 404, "phone_number_unoccupied"},
+		{provisioning.ErrPhoneNumberFlood, 429, "phone_number_flood"},
+		{provisioning.ErrTelegramUnavailable, 500, "unknown_error"},
+		{&provisioning.TelegramError{Code: 406, Type: "PHONE_PASSWORD_FLOOD"}, 500, "unknown_error"},
+	}
+	for _, r := range refusals {
+		cases = append(cases, wireCase{
+			name: "refused: " + r.err.Error(), body: `{"phone":"+15550100"}`, prepare: fails("RequestCode", r.err),
+			status: r.status, errcode: r.errcode, state: "request",
+		})
+	}
+	cases = append(cases,
+		wireCase{name: "no phone", body: `{}`, status: 400, errcode: "phone_number_invalid", state: "request"},
+		wireCase{name: "name in another case", body: `{"Phone":"+15550100"}`, status: 400, errcode: "phone_number_invalid", state: "request"},
+		wireCase{name: "unknown phone", body: `{"phone":"+15559999"}`, status: 404, errcode: "phone_number_unoccupied", state: "request"},
+		wireCase{
+			name: "refused: flood wait", body: `{"phone":"+15550100"}`, prepare: fails("RequestCode", &provisioning.FloodWaitError{Wait: time.Hour}),
+			status: 429, errcode: "flood_wait", state: "request", fields: map[string]any{"retry_after": 3600.0},
+		},
+		wireCase{
+			name: "overtaken", body: `{"phone":"+15550100"}`, prepare: overtaken("RequestCode"),
+			status: 409, errcode: "already_logged_in", state: "logged-in", fields: aliceLoggedIn,
+		},
+	)
+	return []operation{{
+		op: "post_login_phone", method: http.MethodPost, path: "/user/{user_id}/login/request_code", cases: cases,
+		documented: []string{
+			"400 phone_number_invalid", "403 phone_number_banned", "403 phone_number_app_signup_forbidden",
+			"404 phone_number_unoccupied", "429 phone_number_flood",
+		},
+	}}
+}
+
+func codeOperations() []operation {
+	var cases []wireCase
+	codes := func(status int, success, errcode string, values ...string) {
+		for _, value := range values {
+			c := wireCase{
+				name: "code " + value, body: `{"code":` + value + `}`, prepare: after(requestAlice),
+				status: status, success: success, errcode: errcode,
+			}
+			if errcode != "" {
+				c.state = "code"
+			}
+			cases = append(cases, c)
+		}
+	}
+	codes(200, loggedInAlice, "", `"01234"`, `1234`, `" 01234 "`, `"01 234"`, `"0 1 2 3 4"`, `"01-234"`, `"01234\n"`, `"\u00a001234"`)
+	codes(401, "", "phone_code_invalid", `"99999"`, `99999`, `0`, `"1234"`, `"abc"`, `"-"`, `"012345"`, `99999999999999999999999999`, `"\ud800"`)
+	codes(400, "", "body_value_invalid", `12.5`, `-1234`, `1e3`, `1234.0`, `true`, `false`, `[]`, `["01234"]`, `{}`)
+	codes(400, "", "body_value_missing", `null`, `""`, `"  "`)
+	cases = append(cases,
+		wireCase{name: "no code", body: `{}`, prepare: after(requestAlice), status: 400, errcode: "body_value_missing", state: "code"},
+		wireCase{name: "none requested", body: `{"code":"01234"}`, status: 403, errcode: "phone_code_expired", state: "request"},
+		wireCase{
+			name: "timed out", body: `{"code":"01234"}`, prepare: fails("SubmitCode", provisioning.ErrPhoneCodeExpired, requestAlice),
+			status: 403, errcode: "phone_code_expired", state: "request",
+		},
+		wireCase{
+			name: "not registered", body: `{"code":"01234"}`, prepare: fails("SubmitCode", provisioning.ErrPhoneNumberUnoccupied, requestAlice),
+			status: 403, errcode: "phone_number_unoccupied", state: "request",
+		},
+		wireCase{
+			name: "password needed", body: `{"code":54321}`, prepare: after(requestGuarded), status: 202,
+			success: `{"state":"password","username":"","phone":"","message":"The code is right. The account also has a two-factor password: please enter it."}`,
+		},
+		wireCase{
+			name: "refused: flood wait", body: `{"code":"01234"}`, prepare: fails("SubmitCode", &provisioning.FloodWaitError{Wait: 100 * time.Second}, requestAlice),
+			status: 429, errcode: "flood_wait", state: "code", fields: map[string]any{"retry_after": 100.0},
+		},
+		wireCase{
+			name: "overtaken", body: `{"code":"01234"}`, prepare: overtaken("SubmitCode"),
+			status: 409, errcode: "already_logged_in", state: "logged-in", fields: aliceLoggedIn,
+		},
+	)
+	return []operation{{
+		op: "post_login_code", method: http.MethodPost, path: "/user/{user_id}/login/send_code", cases: cases,
+		documented: []string{
+			"202 ", "400 body_value_missing", "400 body_value_invalid", "401 phone_code_invalid",
+			"403 phone_code_expired", "403 phone_number_unoccupied",
+		},
+	}}
+}
+
+func passwordOperations() []operation {
+	const loggedIn = `{"state":"logged-in","username":"","phone":"15550101"}`
+	half := after(requestGuarded, codeGuarded)
+	cases := []wireCase{
+		{name: "right", body: `{"password":" open sesame "}`, prepare: half, status: 200, success: loggedIn},
+		{name: "missing", body: `{}`, prepare: half, status: 400, errcode: "password_empty", state: "password"},
+		{name: "wrong", body: `{"password":"open"}`, prepare: half, status: 401, errcode: "password_invalid", state: "password"},
+		{name: "spaces count", body: `{"password":"open sesame"}`, prepare: half, status: 401, errcode: "password_invalid", state: "password"},
+		{name: "blank is a password", body: `{"password":" "}`, prepare: half, status: 401, errcode: "password_invalid", state: "password"},
+		{name: "no login", body: `{"password":"x"}`, status: 400, errcode: "phone_code_not_entered", state: "request"},
+		{name: "before the code", body: `{"password":" open sesame "}`, prepare: after(requestGuarded), status: 400, errcode: "phone_code_not_entered", state: "request"},
+		{
+			name: "revoked", body: `{"password":"x"}`, prepare: fails("SubmitPassword", provisioning.ErrSessionRevoked, requestGuarded, codeGuarded),
+			status: 401, errcode: "session_revoked", state: "request",
+		},
+		{
+			name: "refused: flood wait", body: `{"password":"x"}`,
+			prepare: fails("SubmitPassword", &provisioning.FloodWaitError{Wait: 100 * time.Second}, requestGuarded, codeGuarded),
+			status:  429, errcode: "flood_wait", state: "password", fields: map[string]any{"retry_after": 100.0},
+		},
+		{
+			name: "overtaken", body: `{"password":"x"}`, prepare: overtaken("SubmitPassword"),
+			status: 409, errcode: "already_logged_in", state: "logged-in", fields: aliceLoggedIn,
+		},
+	}
+	for _, value := range []string{`""`, `null`} {
+		cases = append(cases, wireCase{name: "password " + value, body: `{"password":` + value + `}`, prepare: half, status: 400, errcode: "password_empty", state: "password"})
+	}
+	for _, value := range []string{`5`, `0`, `true`, `[]`, `{}`, `["x"]`} {
+		cases = append(cases, wireCase{name: "password " + value, body: `{"password":` + value + `}`, prepare: half, status: 400, errcode: "body_value_invalid", state: "password"})
+	}
+	return []operation{{
+		op: "post_login_password", method: http.MethodPost, path: "/user/{user_id}/login/send_password", cases: cases,
+		documented: []string{"400 password_empty", "400 phone_code_not_entered", "401 password_invalid", "401 session_revoked"},
+	}}
+}
+
+func otherLoginOperations() []operation {
+	const loggedIn = `{"state":"logged-in","username":"helper_bot","phone":""}`
+	token := `{"token":"` + botAccount.Token + `"}`
+	cases := []wireCase{
+		{name: "right", body: token, status: 200, success: loggedIn},
+		{name: "blanks around", body: strings.ReplaceAll(token, botAccount.Token, " "+botAccount.Token+`\n`), status: 200, success: loggedIn},
+		{name: "in the middle of a phone login", body: token, prepare: after(requestAlice), status: 200, success: loggedIn},
+		{name: "missing", body: `{}`, status: 400, errcode: "body_value_missing", state: "token"},
+		{name: "invalid", body: `{"token":"x"}`, status: 401, errcode: "bot_token_invalid", state: "token"},
+		{name: "expired", body: token, prepare: fails("LoginBot", provisioning.ErrBotTokenExpired), status: 401, errcode: "bot_token_expired", state: "token"},
+		{
+			name: "refused: flood wait", body: token, prepare: fails("LoginBot", &provisioning.FloodWaitError{Wait: time.Second}),
+			status: 429, errcode: "flood_wait", state: "token", fields: map[string]any{"retry_after": 1.0},
+		},
+		{
+			name: "overtaken", body: token, prepare: overtaken("LoginBot"),
+			status: 409, errcode: "already_logged_in", state: "logged-in", fields: aliceLoggedIn,
+		},
+	}
+	for _, value := range []string{`""`, `" "`, `null`} {
+		cases = append(cases, wireCase{name: "token " + value, body: `{"token":` + value + `}`, status: 400, errcode: "body_value_missing", state: "token"})
+	}
+	for _, value := range []string{`5`, `true`, `[]`, `{}`} {
+		cases = append(cases, wireCase{name: "token " + value, body: `{"token":` + value + `}`, status: 400, errcode: "body_value_invalid", state: "token"})
+	}
+	return []operation{
+		{
+			op: "post_bot_token", method: http.MethodPost, path: "/user/{user_id}/login/bot_token", cases: cases,
+			documented: []string{"400 body_value_missing", "400 body_value_invalid", "401 bot_token_invalid", "401 bot_token_expired"},
+		},
+		{
+			op: "logout", method: http.MethodPost, path: "/user/{user_id}/logout", cases: logoutCases(),
+			documented: []string{"403 not_logged_in"},
+		},
+	}
+}
+
+func logoutCases() []wireCase {
+	cases := []wireCase{
+		{name: "not logged in", status: 403, errcode: "not_logged_in"},
+		{name: "half-done login", prepare: after(requestAlice), status: 403, errcode: "not_logged_in"},
+		{name: "minimal client", change: minimalClients, prepare: as(aliceAccount), status: 200, success: `{}`},
+		{
+			name: "without permission now", user: string(stranger), status: 200, success: `{}`,
+			prepare: func(t *testing.T, b *bridge) { b.logIn(t, stranger, aliceAccount) },
+		},
+	}
+	for _, body := range []string{``, `{}`, `null`, `[]`, `{"a":1}`, `garbage`, "\xff\xfe", bodyOf(64<<10 + 1)} {
+		cases = append(cases, wireCase{name: "body " + fmt.Sprintf("%.9q", body), body: body, prepare: as(aliceAccount), status: 200, success: `{}`})
+	}
+	return cases
+}

@@ -1,0 +1,351 @@
+package provisioning_test
+
+import (
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"maps"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+)
+
+var update = flag.Bool("update", false, "rewrite testdata/wire")
+
+// wireCase is one request and the whole answer to it.
+type wireCase struct {
+	name string
+	// change and prepare set the bridge up.
+	change  func(*bridge, *provisioning.Config)
+	prepare func(*testing.T, *bridge)
+	// user is the {user_id} as it stands in the path, alice's if empty; noUser is
+	// an empty one.
+	user string
+	body string
+
+	status int
+	// success is the exact body of a success.
+	success string
+	// errcode and state are those of an error. The rest of its body is compared
+	// with testdata/wire.
+	errcode string
+	state   string
+	// fields are those of an error beside errcode, error and state.
+	fields map[string]any
+}
+
+const noUser = "-"
+
+// operation is an operation of the API with the cases of its contract.
+type operation struct {
+	op, method, path string
+	// documented are the errors, as "status errcode", that the OpenAPI document
+	// and the contract name for it: each has to have a case. Those that every
+	// operation has are in common.
+	documented []string
+	cases      []wireCase
+}
+
+// What every operation may answer.
+var common = []string{"401 shared_secret_invalid", "500 unknown_error", "429 flood_wait"}
+
+// What every operation about a user may answer as well.
+var aboutUser = []string{"400 mxid_empty", "400 mxid_invalid", "403 mxid_not_whitelisted", "500 unhandled_error"}
+
+// What every login step may answer as well.
+var loginStep = []string{"400 json_invalid", "413 body_too_large", "409 already_logged_in", "501 not_implemented"}
+
+func operations() []operation {
+	return slices.Concat(bridgeOperations(), userOperations(), phoneOperations(), codeOperations(), passwordOperations(), otherLoginOperations())
+}
+
+func TestContract(t *testing.T) {
+	for _, op := range operations() {
+		t.Run(op.op, func(t *testing.T) {
+			wire := &strings.Builder{}
+			for _, c := range slices.Concat(op.cases, sharedCases(op)) {
+				t.Run(c.name, func(t *testing.T) {
+					a := runCase(t, op, c)
+					fmt.Fprintf(wire, "%s\n\t%d %s", c.name, a.status, a.body)
+				})
+			}
+			golden(t, op.op, wire.String())
+		})
+	}
+}
+
+func runCase(t *testing.T, op operation, c wireCase) answer {
+	t.Helper()
+	b := newBridge(t, func(b *bridge, cfg *provisioning.Config) {
+		if c.change != nil {
+			c.change(b, cfg)
+		}
+	})
+	if c.prepare != nil {
+		c.prepare(t, b)
+	}
+	a := b.call(t, op.method, op.pathFor(c.user), c.body)
+	if c.errcode == "" {
+		a.wantBody(t, c.status, c.success)
+		return a
+	}
+	a.want(t, c.status, c.errcode)
+	var got map[string]any
+	if err := json.Unmarshal([]byte(a.body), &got); err != nil {
+		t.Fatalf("an error has to be an object, got %s", a.body)
+	}
+	sentence, _ := got["error"].(string)
+	want := map[string]any{"errcode": c.errcode, "error": sentence}
+	if c.state != "" {
+		want["state"] = c.state
+	}
+	maps.Copy(want, c.fields)
+	if !maps.Equal(got, want) || !strings.HasSuffix(sentence, ".") {
+		t.Errorf("got %v, want %v with a sentence", got, want)
+	}
+	if retryAfter, ok := c.fields["retry_after"]; ok {
+		if got := a.header.Get("Retry-After"); got != fmt.Sprint(retryAfter) {
+			t.Errorf("Retry-After %q, want %v", got, retryAfter)
+		}
+	}
+	return a
+}
+
+func (op operation) pathFor(user string) string {
+	switch user {
+	case "":
+		user = string(alice)
+	case noUser:
+		user = ""
+	}
+	return strings.ReplaceAll(op.path, "{user_id}", user)
+}
+
+// golden compares with a file of testdata/wire, or rewrites it with -update.
+func golden(t *testing.T, name, got string) {
+	t.Helper()
+	path := filepath.Join("testdata", "wire", name+".golden")
+	if *update {
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatalf("%v (run with -update)", err)
+	}
+	wantCases := goldenCases(string(want))
+	for name, answer := range goldenCases(got) {
+		if answer != wantCases[name] {
+			t.Errorf("%s: case %q\n got %s\nwant %s", path, name, answer, wantCases[name])
+		}
+	}
+}
+
+// goldenCases reads a golden file: a line with the name, a line with the answer.
+func goldenCases(file string) map[string]string {
+	cases := map[string]string{}
+	name := ""
+	for line := range strings.Lines(file) {
+		if answer, ok := strings.CutPrefix(line, "\t"); ok {
+			cases[name] = answer
+		} else {
+			name = strings.TrimSpace(line)
+		}
+	}
+	return cases
+}
+
+// Every error that the contract names for an operation has a case, and so has
+// every name.
+func TestContractIsComplete(t *testing.T) {
+	for _, op := range operations() {
+		covered, names := map[string]bool{}, map[string]bool{}
+		for _, c := range slices.Concat(op.cases, sharedCases(op)) {
+			if names[c.name] {
+				t.Errorf("%s: two cases are named %q", op.op, c.name)
+			}
+			names[c.name] = true
+			covered[fmt.Sprintf("%d %s", c.status, c.errcode)] = true
+		}
+		wire, err := os.ReadFile(filepath.Join("testdata", "wire", op.op+".golden"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for name := range goldenCases(string(wire)) {
+			if !names[name] {
+				t.Errorf("testdata/wire/%s.golden has a case %q that is no more: run with -update", op.op, name)
+			}
+		}
+		for _, documented := range op.all() {
+			if documented != "401 shared_secret_invalid" && !covered[documented] { // see TestUnauthorized
+				t.Errorf("%s: no case for %s", op.op, documented)
+			}
+		}
+		if !covered["200 "] {
+			t.Errorf("%s: no case of success", op.op)
+		}
+	}
+}
+
+// all returns everything that is documented for an operation.
+func (op operation) all() []string {
+	all := slices.Concat(common, op.documented)
+	if strings.Contains(op.path, "{user_id}") {
+		all = append(all, aboutUser...)
+	}
+	if op.isLogin() {
+		all = append(all, loginStep...)
+	}
+	return all
+}
+
+func (op operation) isLogin() bool { return strings.Contains(op.path, "/login/") }
+
+// ownState is the login step of an operation.
+func (op operation) ownState() string {
+	return map[string]string{
+		"post_bot_token": "token", "post_login_phone": "request", "post_login_code": "code", "post_login_password": "password",
+	}[op.op]
+}
+
+// validBody is a body that the operation accepts.
+func (op operation) validBody() string {
+	return map[string]string{
+		"post_bot_token": `{"token":"x"}`, "post_login_phone": `{"phone":"+15550100"}`,
+		"post_login_code": `{"code":"01234"}`, "post_login_password": `{"password":"x"}`,
+	}[op.op]
+}
+
+// sharedCases are the cases that operations have in common.
+func sharedCases(op operation) []wireCase {
+	var cases []wireCase
+	if strings.Contains(op.path, "{user_id}") {
+		cases = append(cases, userCases(op)...)
+	}
+	if op.isLogin() {
+		cases = append(cases, loginCases(op)...)
+	}
+	return cases
+}
+
+// userCases are those of every operation about a user.
+func userCases(op operation) []wireCase {
+	state, body := op.ownState(), op.validBody()
+	bad := func(name, user, errcode string) wireCase {
+		return wireCase{name: name, user: user, body: body, status: 400, errcode: errcode, state: state}
+	}
+	failing := func(name, method string, err error, status int, errcode string) wireCase {
+		return wireCase{
+			name: name, body: body, status: status, errcode: errcode, state: state,
+			prepare: func(t *testing.T, b *bridge) { b.telegram.Fail(method, err) },
+		}
+	}
+	// The first thing that every operation does on Telegram.
+	first := "Account"
+	if op.op == "logout" {
+		first = "Logout"
+	}
+	flood := failing("flood wait", first, fmt.Errorf("wrapped: %w", &provisioning.FloodWaitError{Wait: 3725 * time.Second}), 429, "flood_wait")
+	flood.fields = map[string]any{"retry_after": 3725.0}
+	shortFlood := failing("flood wait of a moment", first, &provisioning.FloodWaitError{Wait: time.Millisecond}, 429, "flood_wait")
+	shortFlood.fields = map[string]any{"retry_after": 1.0}
+	return []wireCase{
+		bad("no user", noUser, "mxid_empty"),
+		bad("no sigil", "alice:example.com", "mxid_invalid"),
+		bad("no server", "@alice", "mxid_invalid"),
+		bad("empty server", "@alice:", "mxid_invalid"),
+		bad("no localpart", "@:example.com", "mxid_invalid"),
+		bad("sigil alone", "@", "mxid_invalid"),
+		bad("room ID", "!room:example.com", "mxid_invalid"),
+		bad("bad server name", "@alice:exa_mple.com", "mxid_invalid"),
+		bad("encoded twice", "%2540alice%253Aexample.com", "mxid_invalid"),
+		bad("NUL", "@al%00ice:example.com", "mxid_invalid"),
+		bad("not UTF-8", "@al%ffice:example.com", "mxid_invalid"),
+		bad("256 bytes", "@"+strings.Repeat("a", 243)+":example.com", "mxid_invalid"),
+		{
+			name: "refused user", body: body, status: 403, errcode: "mxid_not_whitelisted", state: state,
+			prepare: func(t *testing.T, b *bridge) {
+				b.users.Fail("User", fmt.Errorf("wrapped: %w", provisioning.ErrUserRefused))
+			},
+		},
+		{
+			name: "user store broken", body: body, status: 500, errcode: "unhandled_error", state: state,
+			prepare: func(t *testing.T, b *bridge) { b.users.Fail("User", errors.New("disk full")) },
+		},
+		failing("factory broken", "Client", errors.New("no memory"), 500, "unhandled_error"),
+		failing("Telegram unavailable", first, provisioning.ErrTelegramUnavailable, 500, "unknown_error"),
+		failing("Telegram refuses", first, &provisioning.TelegramError{Code: 400, Type: "API_ID_INVALID"}, 500, "unknown_error"),
+		failing("unexpected error", first, errors.New("out of luck"), 500, "unhandled_error"),
+		flood,
+		shortFlood,
+	}
+}
+
+// loginCases are those of every login step.
+func loginCases(op operation) []wireCase {
+	state, body := op.ownState(), op.validBody()
+	var cases []wireCase
+	for name, bad := range brokenBodies {
+		cases = append(cases, wireCase{name: "body: " + name, body: bad, status: 400, errcode: "json_invalid", state: state})
+	}
+	slices.SortFunc(cases, func(a, b wireCase) int { return strings.Compare(a.name, b.name) })
+	loggedIn := func(name string, account provisioningAccount) wireCase {
+		return wireCase{
+			name: name, body: body, status: 409, errcode: "already_logged_in", state: "logged-in",
+			fields:  map[string]any{"username": account.Username, "phone": account.Phone},
+			prepare: func(t *testing.T, b *bridge) { b.logIn(t, alice, account) },
+		}
+	}
+	for _, userID := range []string{string(stranger), string(relayed), string(plain)} {
+		cases = append(cases, wireCase{name: "level of " + userID, user: userID, body: body, status: 403, errcode: "mxid_not_whitelisted", state: state})
+	}
+	return append(cases,
+		wireCase{name: "body too large", body: bodyOf(64<<10 + 1), status: 413, errcode: "body_too_large", state: state},
+		wireCase{name: "not implemented", change: minimalClients, body: body, status: 501, errcode: "not_implemented", state: state},
+		loggedIn("already logged in", aliceAccount),
+		loggedIn("already logged in, nothing known", hiddenAccount),
+		loggedIn("already logged in as a bot", botAccount),
+	)
+}
+
+// brokenBodies are not one JSON object.
+var brokenBodies = map[string]string{
+	"none": "", "blank": " \n", "null": "null", "array": "[]", "array of objects": `[{"phone":"x"}]`, "string": `"s"`,
+	"number": "5", "true": "true", "false": "false", "cut off": `{"phone":"+1555`, "bare word": "phone",
+	"trailing data": `{"code":"1"} x`, "two objects": `{"code":"1"}{"code":"2"}`, "trailing comma": `{"code":"1",}`,
+	"BOM": "\ufeff{\"code\":\"1\"}", "not UTF-8": "{\"code\":\"\xff\"}", "not UTF-8 in a name": "{\"\xff\":1}",
+	"UTF-16": "\xff\xfe{\x00}\x00", "single quotes": `{'code':'1'}`, "NaN": `{"code":NaN}`, "leading zero": `{"code":01234}`,
+	"form": "phone=%2B15550100", "control character": "{\"code\":\"1\x00\"}", "deep": strings.Repeat(`{"a":`, 10001) + "1" + strings.Repeat("}", 10001),
+}
+
+// bodyOf returns a JSON object of so many bytes.
+func bodyOf(size int) string {
+	const start, end = `{"filler":"`, `"}`
+	return start + strings.Repeat("x", size-len(start)-len(end)) + end
+}
+
+// A body of exactly 64 KiB is read.
+func TestBodyAtTheLimit(t *testing.T) {
+	b := newBridge(t)
+	for _, step := range []struct{ path, errcode string }{
+		{"request_code", "phone_number_invalid"},
+		{"send_code", "body_value_missing"},
+		{"send_password", "password_empty"},
+		{"bot_token", "body_value_missing"},
+	} {
+		b.call(t, http.MethodPost, user(alice, "/login/"+step.path), bodyOf(64<<10)).want(t, 400, step.errcode)
+	}
+	b.call(t, http.MethodPost, user(alice, "/login/request_code"), strings.Repeat(" ", 64<<10)).want(t, 400, "json_invalid")
+}

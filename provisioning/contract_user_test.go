@@ -1,0 +1,183 @@
+package provisioning_test
+
+import (
+	"errors"
+	"net/http"
+	"testing"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+	"github.com/tgprovision/tgprovision/provisioning/provisioningtest"
+)
+
+type provisioningAccount = provisioningtest.TelegramAccount
+
+// as prepares a bridge where alice is logged in with an account.
+func as(account provisioningAccount) func(*testing.T, *bridge) {
+	return func(t *testing.T, b *bridge) { b.logIn(t, alice, account) }
+}
+
+// failing prepares a bridge where alice is logged in and a method fails.
+func failing(method string, err error) func(*testing.T, *bridge) {
+	return func(t *testing.T, b *bridge) {
+		b.logIn(t, alice, aliceAccount)
+		b.telegram.Fail(method, err)
+	}
+}
+
+func bridgeOperations() []operation {
+	relayFails := func(err error) func(*testing.T, *bridge) {
+		return func(t *testing.T, b *bridge) { b.telegram.Fail("Account", err) }
+	}
+	return []operation{{
+		op: "get_bridge", method: http.MethodGet, path: "/bridge",
+		cases: []wireCase{
+			{name: "no relay bot", status: 200, success: `{"relaybot_username":null}`},
+			{name: "relay bot", change: withRelayBot(botAccount), status: 200, success: `{"relaybot_username":"helper_bot"}`},
+			{name: "relay bot without username", change: withRelayBot(hiddenAccount), status: 200, success: `{"relaybot_username":""}`},
+			{
+				name: "relay bot logged out", change: withRelayBot(botAccount), status: 500, errcode: "unknown_error",
+				prepare: func(t *testing.T, b *bridge) { b.telegram.EndSession(relayBot) },
+			},
+			{
+				name: "Telegram unavailable", change: withRelayBot(botAccount), status: 500, errcode: "unknown_error",
+				prepare: relayFails(provisioning.ErrTelegramUnavailable),
+			},
+			{
+				name: "relay bot's token expired", change: withRelayBot(botAccount), status: 500, errcode: "unknown_error",
+				prepare: relayFails(provisioning.ErrBotTokenExpired),
+			},
+			{
+				name: "flood wait", change: withRelayBot(botAccount), status: 429, errcode: "flood_wait",
+				prepare: relayFails(&provisioning.FloodWaitError{Wait: time.Minute}), fields: map[string]any{"retry_after": 60.0},
+			},
+		},
+	}}
+}
+
+func userOperations() []operation {
+	return []operation{
+		{op: "get_me", method: http.MethodGet, path: "/user/{user_id}", cases: meCases()},
+		{
+			op: "get_chats", method: http.MethodGet, path: "/user/{user_id}/chats",
+			documented: []string{"403 not_logged_in", "501 not_implemented"}, cases: chatsCases(),
+		},
+		{
+			op: "get_contacts", method: http.MethodGet, path: "/user/{user_id}/contacts",
+			documented: []string{"403 not_logged_in", "501 not_implemented"}, cases: contactsCases(),
+		},
+	}
+}
+
+func meCases() []wireCase {
+	cases := []wireCase{
+		{
+			name: "logged in", prepare: as(aliceAccount), status: 200,
+			success: `{"mxid":"@alice:example.com","permissions":"full","telegram":{"id":1001,"username":"alice_tg",` +
+				`"first_name":"Alice","last_name":"Liddell","phone":"15550100","is_bot":false}}`,
+		},
+		{
+			name: "nothing known", prepare: as(hiddenAccount), status: 200,
+			success: `{"mxid":"@alice:example.com","permissions":"full","telegram":{"id":9223372036854775807,"username":"",` +
+				`"first_name":"","last_name":"","phone":"","is_bot":false}}`,
+		},
+		{
+			name: "bot", prepare: as(botAccount), status: 200,
+			success: `{"mxid":"@alice:example.com","permissions":"full","telegram":{"id":2001,"username":"helper_bot",` +
+				`"first_name":"Helper","last_name":"","phone":"","is_bot":true}}`,
+		},
+		{
+			name: "logged in, without permission now", user: string(stranger), status: 200,
+			prepare: func(t *testing.T, b *bridge) { b.logIn(t, stranger, botAccount) },
+			success: `{"mxid":"@none:example.com","permissions":"none","telegram":{"id":2001,"username":"helper_bot",` +
+				`"first_name":"Helper","last_name":"","phone":"","is_bot":true}}`,
+		},
+		{name: "minimal client", change: minimalClients, status: 200, success: `{"mxid":"@alice:example.com","permissions":"full","telegram":null}`},
+		{
+			name: "half-done login", status: 200, success: `{"mxid":"@alice:example.com","permissions":"full","telegram":null}`,
+			prepare: func(t *testing.T, b *bridge) { b.login(t, alice, [2]string{"request_code", `{"phone":"+15550100"}`}) },
+		},
+	}
+	for _, userID := range []id.UserID{stranger, relayed, plain, alice, admin} {
+		cases = append(cases, wireCase{
+			name: "logged out, " + permissionOf(userID).String(), user: string(userID), status: 200,
+			success: `{"mxid":"` + string(userID) + `","permissions":"` + permissionOf(userID).String() + `","telegram":null}`,
+		})
+	}
+	return cases
+}
+
+// listCases are what get_chats and get_contacts have in common.
+func listCases(method string) []wireCase {
+	cases := []wireCase{
+		{name: "not logged in", status: 403, errcode: "not_logged_in"},
+		{name: "minimal client, not logged in", change: minimalClients, status: 403, errcode: "not_logged_in"},
+		{name: "minimal client", change: minimalClients, prepare: as(aliceAccount), status: 501, errcode: "not_implemented"},
+		{name: "session ends meanwhile", prepare: failing(method, provisioning.ErrNotLoggedIn), status: 403, errcode: "not_logged_in"},
+		{name: "list unavailable", prepare: failing(method, provisioning.ErrTelegramUnavailable), status: 500, errcode: "unknown_error"},
+		{name: "list broken", prepare: failing(method, errors.New("broken")), status: 500, errcode: "unhandled_error"},
+		{
+			name: "list flood wait", prepare: failing(method, &provisioning.FloodWaitError{Wait: 1500 * time.Millisecond}),
+			status: 429, errcode: "flood_wait", fields: map[string]any{"retry_after": 2.0},
+		},
+	}
+	for _, userID := range []id.UserID{stranger, relayed, plain} {
+		cases = append(cases, wireCase{name: "level of " + string(userID), user: string(userID), status: 403, errcode: "mxid_not_whitelisted"})
+	}
+	return cases
+}
+
+func chatsCases() []wireCase {
+	portals := func(t *testing.T, b *bridge) {
+		b.logIn(t, alice, botAccount)
+		b.portals.Add(botAccount.ID, provisioning.Portal{RoomID: "!a:example.com", ChatID: provisioning.ChannelChatID(5), Title: "Five"})
+		b.portals.Add(botAccount.ID, provisioning.Portal{RoomID: "!b:example.com", ChatID: 1002, Receiver: botAccount.ID})
+		b.portals.Add(aliceAccount.ID, provisioning.Portal{RoomID: "!c:example.com", ChatID: provisioning.ChannelChatID(6)})
+	}
+	return append(listCases("Chats"),
+		wireCase{
+			name: "chats", prepare: as(aliceAccount), status: 200,
+			success: `[{"id":-1000000000007,"title":"News \u003cé 中 😀\u003e \"q\""},{"id":-1001,"title":"Family"},{"id":1002,"title":""}]`,
+		},
+		wireCase{name: "no chats", prepare: as(hiddenAccount), status: 200, success: `[]`},
+		wireCase{name: "bot", prepare: portals, status: 200, success: `[{"id":-1000000000005,"title":"Five"},{"id":1002,"title":""}]`},
+		wireCase{name: "bot of a minimal client", change: minimalClients, prepare: as(botAccount), status: 200, success: `[]`},
+		wireCase{
+			name: "admin", user: string(admin), status: 200, success: `[]`,
+			prepare: func(t *testing.T, b *bridge) { b.logIn(t, admin, hiddenAccount) },
+		},
+		wireCase{
+			name: "portal store broken", status: 500, errcode: "unhandled_error",
+			prepare: func(t *testing.T, b *bridge) {
+				b.logIn(t, alice, botAccount)
+				b.portals.Fail("AccountPortals", errors.New("no such table"))
+			},
+		},
+	)
+}
+
+func contactsCases() []wireCase {
+	return append(listCases("Contacts"),
+		wireCase{
+			name: "contacts", prepare: as(aliceAccount), status: 200,
+			success: `{"1002":{"id":1002,"name":"Bob Builder","username":"bob_tg","phone":"+15550101","is_bot":false,"avatar_url":""},` +
+				`"2001":{"id":2001,"name":"Helper","username":"","phone":"","is_bot":true,"avatar_url":""}}`,
+		},
+		wireCase{name: "no contacts", prepare: as(hiddenAccount), status: 200, success: `{}`},
+		wireCase{name: "bot", prepare: as(botAccount), status: 200, success: `{}`},
+	)
+}
+
+// The Python bridge sent {} the second time.
+func TestListsAreTheSameEveryTime(t *testing.T) {
+	b := newBridge(t)
+	b.logIn(t, alice, aliceAccount)
+	for _, path := range []string{"/contacts", "/chats", ""} {
+		first := b.call(t, http.MethodGet, user(alice, path), "")
+		for range 3 {
+			b.call(t, http.MethodGet, user(alice, path), "").wantBody(t, 200, first.body[:len(first.body)-1])
+		}
+	}
+}

@@ -1,0 +1,153 @@
+package provisioning_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+)
+
+// hostErrors are the errors of errors.go by their names.
+var hostErrors = map[string]error{
+	"ErrUserRefused":                   provisioning.ErrUserRefused,
+	"ErrNotLoggedIn":                   provisioning.ErrNotLoggedIn,
+	"ErrAlreadyLoggedIn":               provisioning.ErrAlreadyLoggedIn,
+	"ErrPhoneNumberInvalid":            provisioning.ErrPhoneNumberInvalid,
+	"ErrPhoneNumberBanned":             provisioning.ErrPhoneNumberBanned,
+	"ErrPhoneNumberAppSignupForbidden": provisioning.ErrPhoneNumberAppSignupForbidden,
+	"ErrPhoneNumberUnoccupied":         provisioning.ErrPhoneNumberUnoccupied,
+	"ErrPhoneNumberFlood":              provisioning.ErrPhoneNumberFlood,
+	"ErrPhoneCodeInvalid":              provisioning.ErrPhoneCodeInvalid,
+	"ErrPhoneCodeExpired":              provisioning.ErrPhoneCodeExpired,
+	"ErrPhoneCodeNotEntered":           provisioning.ErrPhoneCodeNotEntered,
+	"ErrPasswordNeeded":                provisioning.ErrPasswordNeeded,
+	"ErrPasswordInvalid":               provisioning.ErrPasswordInvalid,
+	"ErrSessionRevoked":                provisioning.ErrSessionRevoked,
+	"ErrBotTokenInvalid":               provisioning.ErrBotTokenInvalid,
+	"ErrBotTokenExpired":               provisioning.ErrBotTokenExpired,
+	"ErrTelegramUnavailable":           provisioning.ErrTelegramUnavailable,
+	"ErrNotImplemented":                provisioning.ErrNotImplemented,
+}
+
+// handledElsewhere are the errors that need no row, and where they go.
+var handledElsewhere = map[string]string{
+	"ErrPasswordNeeded": "postLoginCode answers it with 202 and the state password",
+}
+
+// exportedErrors returns the names of the Err… variables and …Error types of
+// errors.go.
+func exportedErrors(t *testing.T) (sentinels, types []string) {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "errors.go", nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncDecl:
+			return false
+		case *ast.ValueSpec:
+			for _, name := range n.Names {
+				if strings.HasPrefix(name.Name, "Err") {
+					sentinels = append(sentinels, name.Name)
+				}
+			}
+		case *ast.TypeSpec:
+			if n.Name.IsExported() {
+				types = append(types, n.Name.Name)
+			}
+		}
+		return true
+	})
+	return sentinels, types
+}
+
+func TestEveryErrorHasARow(t *testing.T) {
+	sentinels, types := exportedErrors(t)
+	for _, name := range sentinels {
+		err, known := hostErrors[name]
+		if !known {
+			t.Errorf("%s of errors.go is missing in hostErrors of this test", name)
+			continue
+		}
+		row := provisioning.OutcomeOf(fmt.Errorf("wrapped: %w", err), "")
+		if _, elsewhere := handledElsewhere[name]; elsewhere == (row.Errcode != "unhandled_error") {
+			t.Errorf("%s has the outcome %q; handled elsewhere: %t", name, row.Errcode, elsewhere)
+		}
+	}
+	if len(hostErrors) != len(sentinels) {
+		t.Errorf("hostErrors has %d errors, errors.go %d", len(hostErrors), len(sentinels))
+	}
+	slices.Sort(types)
+	if !slices.Equal(types, []string{"FloodWaitError", "TelegramError"}) {
+		t.Errorf("the error types %q: each needs a row and a line here", types)
+	}
+	for _, err := range []error{&provisioning.FloodWaitError{}, &provisioning.TelegramError{}, context.DeadlineExceeded, context.Canceled} {
+		if row := provisioning.OutcomeOf(fmt.Errorf("wrapped: %w", err), ""); row.Errcode == "unhandled_error" {
+			t.Errorf("%T has no row", err)
+		}
+	}
+}
+
+func TestErrorTableIsInOrder(t *testing.T) {
+	errcode := regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
+	sentence := regexp.MustCompile(`^[A-Z][^:%{}<>]*[.]$`)
+	states := []string{"", "request", "code", "password", "token", "logged-in"}
+	ops := map[string]bool{"": true}
+	for _, op := range operations() {
+		ops[op.op] = true
+	}
+	for _, row := range provisioning.Outcomes() {
+		name := fmt.Sprintf("%d %s (%v)", row.Status, row.Errcode, row.Err)
+		if !errcode.MatchString(row.Errcode) {
+			t.Errorf("%s: not a lower-case errcode", name)
+		}
+		if row.Status < 400 || row.Status > 599 {
+			t.Errorf("%s: not the status of an error", name)
+		}
+		if !slices.Contains(states, row.State) {
+			t.Errorf("%s: %q is not a state of the document", name, row.State)
+		}
+		if !ops[row.Op] {
+			t.Errorf("%s: there is no operation %q", name, row.Op)
+		}
+		if !sentence.MatchString(row.Sentence) {
+			t.Errorf("%s: %q is not a sentence for people", name, row.Sentence)
+		}
+		for _, err := range []error{context.Canceled, context.DeadlineExceeded} {
+			if strings.Contains(row.Sentence, err.Error()) {
+				t.Errorf("%s: %q is Go's text", name, row.Sentence)
+			}
+		}
+		if row.Err != nil && provisioning.OutcomeOf(row.Err, row.Op) != row {
+			t.Errorf("%s: the row is never reached, an earlier one matches", name)
+		}
+	}
+}
+
+// The cases of the contract are about the routes that there are.
+func TestContractHasEveryRoute(t *testing.T) {
+	var tested []string
+	for _, op := range operations() {
+		tested = append(tested, op.op+" "+op.method+" "+op.path)
+	}
+	if got, want := slices.Sorted(slices.Values(provisioning.Routes())), slices.Sorted(slices.Values(tested)); !slices.Equal(got, want) {
+		t.Errorf("the routes are %q, the cases are for %q", got, want)
+	}
+}
+
+// An error of both kinds is the relay bot's own trouble, but for a pause.
+func TestErrorsKeepTheirDetails(t *testing.T) {
+	err := fmt.Errorf("outer: %w", errors.Join(errors.New("x"), &provisioning.FloodWaitError{}))
+	if row := provisioning.OutcomeOf(err, "get_chats"); row.Errcode != "flood_wait" {
+		t.Errorf("a joined flood wait is %q", row.Errcode)
+	}
+}

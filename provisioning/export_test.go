@@ -1,0 +1,36 @@
+package provisioning
+
+// Outcome is a row of the error table, for tests.
+type Outcome struct {
+	Err      error
+	Op       string
+	Status   int
+	Errcode  string
+	State    string
+	Sentence string
+}
+
+func exportOutcome(o outcome) Outcome {
+	return Outcome{o.err, o.op, o.status, o.errcode, string(o.state), o.sentence}
+}
+
+// Outcomes returns the error table.
+func Outcomes() []Outcome {
+	var all []Outcome
+	for _, o := range outcomes {
+		all = append(all, exportOutcome(o))
+	}
+	return append(all, exportOutcome(unhandled))
+}
+
+// OutcomeOf looks an error up in the error table.
+func OutcomeOf(err error, op string) Outcome { return exportOutcome(outcomeOf(err, op)) }
+
+// Routes returns "op method path" of every route.
+func Routes() []string {
+	var all []string
+	for _, rt := range routes {
+		all = append(all, rt.op+" "+rt.method+" "+rt.path)
+	}
+	return all
+}

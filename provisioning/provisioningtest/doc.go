@@ -1,0 +1,20 @@
+// Package provisioningtest has what the authors of a bridge need to test it
+// together with package provisioning: in-memory implementations of its
+// interfaces, and conformance suites for their own.
+//
+// A host with its own user store runs the suite on it:
+//
+//	func TestUserStore(t *testing.T) {
+//		provisioningtest.TestUserStore(t, func(t *testing.T) func(*testing.T) provisioning.UserStore {
+//			path := filepath.Join(t.TempDir(), "users.db")
+//			return func(t *testing.T) provisioning.UserStore { return openStore(t, path) }
+//		})
+//	}
+//
+// [MemUserStore], [MemPortalStore] and [Telegram] are real implementations that
+// forget everything with the process. They count the calls of their methods,
+// fail on demand and can be held in the middle of a call: see [Script].
+//
+// The package imports nothing but the standard library, package provisioning and
+// the Matrix IDs of mautrix-go.
+package provisioningtest

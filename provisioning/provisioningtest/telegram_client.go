@@ -1,0 +1,161 @@
+package provisioningtest
+
+import (
+	"context"
+	"slices"
+
+	"maunium.net/go/mautrix/id"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+)
+
+// client is one Matrix user's client on a Telegram. It keeps nothing itself:
+// two clients of one user are the same.
+type client struct {
+	telegram *Telegram
+	userID   id.UserID
+}
+
+var (
+	_ provisioning.TelegramClient = (*client)(nil)
+	_ provisioning.PhoneLogin     = (*client)(nil)
+	_ provisioning.BotLogin       = (*client)(nil)
+	_ provisioning.ChatLister     = (*client)(nil)
+	_ provisioning.ContactLister  = (*client)(nil)
+)
+
+// Account implements provisioning.TelegramClient.
+func (c *client) Account(ctx context.Context) (provisioning.Account, error) {
+	account, err := c.use(ctx, "Account")
+	return account.Account, err
+}
+
+// Logout implements provisioning.TelegramClient.
+func (c *client) Logout(ctx context.Context) error {
+	if _, err := c.use(ctx, "Logout"); err != nil {
+		return err
+	}
+	c.telegram.EndSession(c.userID)
+	return nil
+}
+
+// Chats implements provisioning.ChatLister.
+func (c *client) Chats(ctx context.Context) ([]provisioning.Chat, error) {
+	account, err := c.use(ctx, "Chats")
+	return slices.Clone(account.Chats), err
+}
+
+// Contacts implements provisioning.ContactLister.
+func (c *client) Contacts(ctx context.Context) ([]provisioning.Contact, error) {
+	account, err := c.use(ctx, "Contacts")
+	return slices.Clone(account.Contacts), err
+}
+
+// RequestCode implements provisioning.PhoneLogin.
+func (c *client) RequestCode(ctx context.Context, phone string) (provisioning.SentCode, error) {
+	if err := c.telegram.enter(ctx, "RequestCode"); err != nil {
+		return provisioning.SentCode{}, err
+	}
+	number := digits(phone)
+	if len(number) < 5 {
+		return provisioning.SentCode{}, provisioning.ErrPhoneNumberInvalid
+	}
+	account, ok := c.telegram.find(func(a TelegramAccount) bool { return a.Phone == number })
+	if !ok {
+		return provisioning.SentCode{}, provisioning.ErrPhoneNumberUnoccupied
+	}
+	sent := provisioning.SentCode{Delivery: account.Delivery, Length: len(account.Code)}
+	return sent, c.login(func(*session) (*session, error) {
+		return &session{account: account}, nil
+	})
+}
+
+// SubmitCode implements provisioning.PhoneLogin.
+func (c *client) SubmitCode(ctx context.Context, code provisioning.LoginCode) (account provisioning.Account, err error) {
+	if err := c.telegram.enter(ctx, "SubmitCode"); err != nil {
+		return provisioning.Account{}, err
+	}
+	err = c.login(func(s *session) (*session, error) {
+		switch {
+		case s == nil:
+			return nil, provisioning.ErrPhoneCodeExpired
+		case code.Value(len(s.account.Code)) != s.account.Code:
+			return s, provisioning.ErrPhoneCodeInvalid
+		case s.account.Password != "":
+			return &session{account: s.account, codeAccepted: true}, provisioning.ErrPasswordNeeded
+		}
+		account = s.account.Account
+		return &session{account: s.account, loggedIn: true}, nil
+	})
+	return account, err
+}
+
+// SubmitPassword implements provisioning.PhoneLogin.
+func (c *client) SubmitPassword(ctx context.Context, password string) (account provisioning.Account, err error) {
+	if err := c.telegram.enter(ctx, "SubmitPassword"); err != nil {
+		return provisioning.Account{}, err
+	}
+	err = c.login(func(s *session) (*session, error) {
+		switch {
+		case s == nil || !s.codeAccepted:
+			return s, provisioning.ErrPhoneCodeNotEntered
+		case password != s.account.Password:
+			return s, provisioning.ErrPasswordInvalid
+		}
+		account = s.account.Account
+		return &session{account: s.account, loggedIn: true}, nil
+	})
+	return account, err
+}
+
+// LoginBot implements provisioning.BotLogin.
+func (c *client) LoginBot(ctx context.Context, token string) (provisioning.Account, error) {
+	if err := c.telegram.enter(ctx, "LoginBot"); err != nil {
+		return provisioning.Account{}, err
+	}
+	account, ok := c.telegram.find(func(a TelegramAccount) bool { return a.Token != "" && a.Token == token })
+	if !ok {
+		return provisioning.Account{}, provisioning.ErrBotTokenInvalid
+	}
+	err := c.login(func(*session) (*session, error) {
+		return &session{account: account, loggedIn: true}, nil
+	})
+	if err != nil {
+		return provisioning.Account{}, err
+	}
+	return account.Account, nil
+}
+
+// use returns the account of the session, for a method that needs one.
+func (c *client) use(ctx context.Context, method string) (TelegramAccount, error) {
+	if err := c.telegram.enter(ctx, method); err != nil {
+		return TelegramAccount{}, err
+	}
+	t := c.telegram
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.sessions[c.userID]
+	if s == nil || !s.loggedIn {
+		return TelegramAccount{}, provisioning.ErrNotLoggedIn
+	}
+	t.started[c.userID] = true
+	return s.account, nil
+}
+
+// login takes one step of a login: from a half-done login, nil if there is none,
+// to the next.
+func (c *client) login(step func(*session) (*session, error)) error {
+	t := c.telegram
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.started[c.userID] = true
+	s := t.sessions[c.userID]
+	if s != nil && s.loggedIn {
+		return provisioning.ErrAlreadyLoggedIn
+	}
+	next, err := step(s)
+	if next != nil {
+		t.sessions[c.userID] = next
+	}
+	return err
+}

@@ -1,0 +1,136 @@
+package telegram
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gotd/td/telegram"
+	"github.com/gotd/td/tg"
+	"github.com/gotd/td/tgerr"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+)
+
+// Client is the Telegram client of one Matrix user, or of the relay bot. It is a
+// cheap handle: making one connects nothing. It is safe for concurrent use, and
+// so are several Clients of one user.
+type Client struct {
+	f     *Factory
+	key   sessionKey
+	token string // of the relay bot
+}
+
+var (
+	_ provisioning.TelegramClient = (*Client)(nil)
+	_ provisioning.PhoneLogin     = (*Client)(nil)
+	_ provisioning.BotLogin       = (*Client)(nil)
+	_ provisioning.ChatLister     = (*Client)(nil)
+	_ provisioning.ContactLister  = (*Client)(nil)
+)
+
+// Account implements provisioning.TelegramClient. It asks Telegram each time, and
+// so notices a session that was ended from the outside.
+//
+// TL: users.getUsers.
+func (cl *Client) Account(ctx context.Context) (provisioning.Account, error) {
+	account, err := cl.account(ctx)
+	if cl.token == "" || !errors.Is(err, provisioning.ErrNotLoggedIn) {
+		return account, err
+	}
+	// The relay bot, for the first time or after its session was ended.
+	account, err = cl.LoginBot(ctx, cl.token)
+	if errors.Is(err, provisioning.ErrAlreadyLoggedIn) {
+		return cl.account(ctx) // by another request meanwhile
+	}
+	return account, err
+}
+
+func (cl *Client) account(ctx context.Context) (account provisioning.Account, err error) {
+	err = cl.f.call(ctx, cl.key, func(client *telegram.Client) error {
+		self, err := client.Self(ctx)
+		if err == nil {
+			account = accountOf(self)
+		}
+		return err
+	})
+	return account, err
+}
+
+// Logout implements provisioning.TelegramClient.
+//
+// TL: auth.logOut.
+func (cl *Client) Logout(ctx context.Context) error {
+	s, err := cl.f.acquire(ctx, cl.key)
+	if err != nil {
+		return err
+	}
+	defer cl.f.release(cl.key, s)
+	r, _, err := cl.f.store.get(ctx, cl.key)
+	if err != nil {
+		return err
+	}
+	if r.step != stepActive {
+		return provisioning.ErrNotLoggedIn
+	}
+	remoteErr := cl.logoutRemote(ctx, s)
+	if err := cl.f.discard(ctx, cl.key, s); err != nil {
+		return err
+	}
+	if tgerr.Is(remoteErr, sessionEnded...) {
+		return translate(remoteErr)
+	}
+	if remoteErr != nil {
+		cl.f.cfg.Log.Warn().Err(remoteErr).Str("session", string(cl.key)).
+			Msg("Logged out here, but could not end the session on Telegram")
+	}
+	return nil
+}
+
+// logoutRemote ends the session on Telegram. It leaves part of the deadline to the
+// rest of the logout.
+func (cl *Client) logoutRemote(ctx context.Context, s *slot) error {
+	const longest = 10 * time.Second
+	limit := longest
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(deadline)/2)
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	c, err := cl.f.connect(ctx, cl.key, s)
+	if err != nil {
+		return err
+	}
+	_, err = c.client.API().AuthLogOut(ctx)
+	return err
+}
+
+// accountOf reads the account out of Telegram's description of it.
+func accountOf(user *tg.User) provisioning.Account {
+	return provisioning.Account{
+		ID: user.ID, Username: usernameOf(user), FirstName: user.FirstName, LastName: user.LastName,
+		Phone: user.Phone, IsBot: user.Bot,
+	}
+}
+
+// usernameOf returns the main username. Accounts with several list them apart.
+//
+// https://core.telegram.org/api/usernames
+func usernameOf(user *tg.User) string {
+	if user.Username != "" {
+		return user.Username
+	}
+	for _, name := range user.Usernames {
+		if name.Active {
+			return name.Username
+		}
+	}
+	return ""
+}
+
+// unexpected is the error for an answer of a type that the TL schema has and this
+// code has no use for.
+func unexpected(answer any) error {
+	return &provisioning.TelegramError{Type: fmt.Sprintf("unexpected answer %T", answer)}
+}

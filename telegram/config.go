@@ -1,0 +1,145 @@
+package telegram
+
+import (
+	"context"
+	"crypto/rsa"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/gotd/td/crypto"
+	"github.com/gotd/td/telegram"
+	"github.com/gotd/td/telegram/dcs"
+	"github.com/gotd/td/tg"
+	"github.com/rs/zerolog"
+	"go.mau.fi/util/dbutil"
+	"maunium.net/go/mautrix/id"
+)
+
+// The defaults of a Config.
+const (
+	// DefaultLoginTimeout is how long a login may stay half done.
+	DefaultLoginTimeout = 30 * time.Minute
+	// DefaultMaxFloodWait is how long one listing waits out flood waits, in all.
+	DefaultMaxFloodWait = 10 * time.Second
+)
+
+// Config is what a [Factory] is made of. NewFactory copies it.
+type Config struct {
+	// DB keeps sessions and half-done logins, in tables that begin with
+	// tgprovision_. Required; it may be shared with anything. The sessions in it
+	// give full access to the accounts: keep it as secret as a password.
+	DB *dbutil.Database
+	// APIID and APIHash identify the application to Telegram
+	// (https://my.telegram.org). Required.
+	APIID   int
+	APIHash string
+
+	// Datacenter is a datacenter to use in place of Telegram's own, such as a
+	// test server. Nil is the real Telegram.
+	Datacenter *Datacenter
+	// Resolver makes the connections to Telegram. Nil connects directly over TCP.
+	// For a SOCKS proxy use dcs.Plain with the Dial function of
+	// golang.org/x/net/proxy, for an MTProto proxy dcs.MTProxy.
+	Resolver dcs.Resolver
+	// Device is what users see in their list of active sessions: device model,
+	// system and application version. The zero value is gotd's default.
+	Device telegram.DeviceConfig
+
+	// LoginTimeout is how long a login may stay half done before it is forgotten.
+	// Zero is DefaultLoginTimeout.
+	LoginTimeout time.Duration
+	// MaxFloodWait is how long a listing of chats or contacts waits out Telegram's
+	// flood waits, in all; a longer wait is returned as an error. Logins never
+	// wait. Zero is DefaultMaxFloodWait, a negative value never waits.
+	MaxFloodWait time.Duration
+
+	// Updates, if set, is asked once for each client, before it connects, for the
+	// handler of the user's updates; nil is none. The empty user ID stands for the
+	// relay bot, here and in Running. Clients with a handler subscribe
+	// to updates, others tell Telegram to send none.
+	Updates func(userID id.UserID) telegram.UpdateHandler
+	// Running, if set, is called with every client that runs for a logged-in
+	// account, once for each: after a login, and after a start with a stored
+	// session. It has a goroutine of its own and may use the client until ctx
+	// ends, which happens when the client stops: at a logout, when the session was
+	// ended from the outside, or at Close, which waits for the function to return.
+	Running func(ctx context.Context, userID id.UserID, client *telegram.Client)
+
+	// Log is where starts, stops and lost connections go. The zero value is
+	// silent.
+	Log zerolog.Logger
+}
+
+// Datacenter is the address and public key of a Telegram datacenter.
+type Datacenter struct {
+	// ID is the datacenter's number, 2 for the default one.
+	ID int
+	// Addr is host:port; the host is an IP address.
+	Addr string
+	// Key is the RSA key that the datacenter proves itself with.
+	Key *rsa.PublicKey
+}
+
+// ParseKey reads the RSA public key of a datacenter from PEM.
+func ParseKey(pem []byte) (*rsa.PublicKey, error) {
+	keys, err := crypto.ParseRSAPublicKeys(pem)
+	if err != nil || len(keys) != 1 {
+		return nil, errors.New("not one RSA public key in PEM form")
+	}
+	return keys[0], nil
+}
+
+func (c Config) validate() error {
+	var faults []error
+	if c.DB == nil {
+		faults = append(faults, errors.New("Config.DB is nil: set a database for the sessions"))
+	}
+	if c.APIID <= 0 {
+		faults = append(faults, errors.New("Config.APIID is missing: get one at https://my.telegram.org"))
+	}
+	if c.APIHash == "" {
+		faults = append(faults, errors.New("Config.APIHash is missing: get one at https://my.telegram.org"))
+	}
+	if c.LoginTimeout < 0 {
+		faults = append(faults, fmt.Errorf("Config.LoginTimeout is %s: use a positive duration, or zero for %s", c.LoginTimeout, DefaultLoginTimeout))
+	}
+	if dc := c.Datacenter; dc != nil {
+		if dc.ID <= 0 || dc.Key == nil {
+			faults = append(faults, errors.New("Config.Datacenter needs a positive ID and a Key"))
+		}
+		if _, err := dc.option(); err != nil {
+			faults = append(faults, err)
+		}
+	}
+	return errors.Join(faults...)
+}
+
+// option returns the datacenter as gotd wants it.
+func (d *Datacenter) option() (tg.DCOption, error) {
+	host, port, err := net.SplitHostPort(d.Addr)
+	ip := net.ParseIP(host)
+	number, portErr := strconv.ParseUint(port, 10, 16)
+	if err != nil || ip == nil || portErr != nil || number == 0 {
+		return tg.DCOption{}, fmt.Errorf("Config.Datacenter.Addr is %q: use an IP address and a port, such as 127.0.0.1:443", d.Addr)
+	}
+	return tg.DCOption{ID: d.ID, IPAddress: host, Port: int(number), Ipv6: ip.To4() == nil, Static: true}, nil
+}
+
+// options returns what every client is made with.
+func (c Config) options() telegram.Options {
+	options := telegram.Options{Resolver: c.Resolver, Device: c.Device}
+	if c.Datacenter == nil {
+		return options
+	}
+	option, err := c.Datacenter.option()
+	if err != nil {
+		panic(err) // validate has checked it
+	}
+	options.DC = c.Datacenter.ID
+	options.DCList = dcs.List{Options: []tg.DCOption{option}}
+	options.PublicKeys = []telegram.PublicKey{{RSA: c.Datacenter.Key}}
+	return options
+}

@@ -1,0 +1,312 @@
+package telegram
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/gotd/td/session"
+	"github.com/gotd/td/telegram"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+)
+
+// conn is one running gotd client. It reconnects by itself until it is stopped.
+type conn struct {
+	client  *telegram.Client
+	storage *storage
+	cancel  context.CancelFunc
+
+	ready      chan struct{} // closed when the first connection is up
+	authorized chan struct{} // closed when the client is known to be logged in
+	authOnce   sync.Once
+	done       chan struct{} // closed when the client has stopped
+	err        error         // why it stopped; read after done
+}
+
+// start runs a client for a session. The caller holds the slot's turn.
+func (f *Factory) start(key sessionKey, s *slot) (*conn, error) {
+	ctx, cancel := context.WithCancel(f.ctx)
+	c := &conn{
+		storage:    &storage{store: f.store, key: key, saved: make(chan struct{})},
+		cancel:     cancel,
+		ready:      make(chan struct{}),
+		authorized: make(chan struct{}),
+		done:       make(chan struct{}),
+	}
+	log := f.cfg.Log.With().Str("session", string(key)).Logger()
+	options := f.cfg.options()
+	options.SessionStorage = c.storage
+	options.Middlewares = []telegram.Middleware{telegram.MiddlewareFunc(f.floodWait), telegram.MiddlewareFunc(punctual)}
+	options.OnDead = func(err error) { log.Debug().Err(err).Msg("Lost a connection to Telegram") }
+	options.OnConnectionState = func(state telegram.ConnectionState) {
+		log.Debug().Stringer("state", state).Msg("Connection to Telegram")
+	}
+	if f.cfg.Updates != nil {
+		if handler := f.cfg.Updates(key.userID()); handler != nil {
+			options.UpdateHandler = handler
+		}
+	}
+	c.client = telegram.NewClient(f.cfg.APIID, f.cfg.APIHash, options)
+
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		cancel()
+		return nil, errClosed
+	}
+	s.conn = c
+	f.work.Go(func() {
+		defer cancel()
+		defer close(c.done)
+		log.Debug().Msg("Starting a Telegram client")
+		c.err = c.client.Run(ctx, func(ctx context.Context) error {
+			close(c.ready)
+			select {
+			case <-c.authorized:
+				if f.cfg.Running != nil {
+					f.cfg.Running(ctx, key.userID(), c.client)
+				}
+			case <-ctx.Done():
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		if ctx.Err() == nil {
+			log.Warn().Err(c.err).Msg("A Telegram client has stopped by itself")
+		} else {
+			log.Debug().Msg("Stopped a Telegram client")
+		}
+	})
+	return c, nil
+}
+
+// wait waits until the first connection is up.
+func (c *conn) wait(ctx context.Context) error {
+	select {
+	case <-c.ready:
+		return nil
+	case <-c.done:
+		return c.stopReason()
+	case <-ctx.Done():
+		return fmt.Errorf("connect to Telegram: %w", ctx.Err())
+	}
+}
+
+// stopReason says why a client that is done has stopped, in the core's language.
+func (c *conn) stopReason() error {
+	if c.err == nil || errors.Is(c.err, context.Canceled) {
+		return fmt.Errorf("%w: the client was stopped", provisioning.ErrTelegramUnavailable)
+	}
+	return translate(c.err)
+}
+
+// stop ends the client and returns when it has ended; nothing of it writes to the
+// database afterwards.
+func (c *conn) stop() {
+	c.storage.close()
+	c.cancel()
+	<-c.done
+}
+
+func (c *conn) stopped() bool { return isClosed(c.done) }
+
+func (c *conn) authorize() { c.authOnce.Do(func() { close(c.authorized) }) }
+
+func (c *conn) isAuthorized() bool { return isClosed(c.authorized) }
+
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
+
+// connect returns a connection of a slot whose turn the caller holds, and which is
+// up.
+func (f *Factory) connect(ctx context.Context, key sessionKey, s *slot) (*conn, error) {
+	c := s.conn
+	if c == nil || c.stopped() {
+		var err error
+		if c, err = f.start(key, s); err != nil {
+			return nil, err
+		}
+	}
+	return c, c.wait(ctx)
+}
+
+// connected returns the connection of a session that is logged in, and which is
+// up. Errors: provisioning.ErrNotLoggedIn; those of the database and the context.
+func (f *Factory) connected(ctx context.Context, key sessionKey) (*conn, error) {
+	r, ok, err := f.store.get(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if !ok || r.step != stepActive {
+		return nil, provisioning.ErrNotLoggedIn
+	}
+	c := f.running(key)
+	if c == nil {
+		if c, err = f.startActive(ctx, key); err != nil {
+			return nil, err
+		}
+	}
+	return c, c.wait(ctx)
+}
+
+// startActive starts the client of a session that is logged in, unless another
+// request has just done so. It does not wait for the connection.
+func (f *Factory) startActive(ctx context.Context, key sessionKey) (*conn, error) {
+	s, err := f.acquire(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	defer f.release(key, s)
+	// Somebody may have logged out while this waited for its turn.
+	if r, _, err := f.store.get(ctx, key); err != nil {
+		return nil, err
+	} else if r.step != stepActive {
+		return nil, provisioning.ErrNotLoggedIn
+	}
+	c := s.conn
+	if c == nil || c.stopped() {
+		if c, err = f.start(key, s); err != nil {
+			return nil, err
+		}
+		c.authorize()
+	}
+	return c, nil
+}
+
+// call runs a function that only reads with the client of a session that is
+// logged in. When the connection breaks meanwhile, it is run again. When it turns
+// out that Telegram has ended the session, the session is forgotten.
+func (f *Factory) call(ctx context.Context, key sessionKey, read func(*telegram.Client) error) error {
+	const attempts = 3
+	for attempt := 1; ; attempt++ {
+		c, err := f.connected(ctx, key)
+		if err == nil {
+			err = c.explain(ctx, read(c.client))
+		}
+		if c != nil && errors.Is(err, provisioning.ErrNotLoggedIn) {
+			if forgetErr := f.forget(ctx, key, c); forgetErr != nil {
+				return forgetErr
+			}
+		}
+		if attempt == attempts || !errors.Is(err, errInterrupted) {
+			return err
+		}
+	}
+}
+
+// errInterrupted: the connection broke before Telegram's answer came. Telegram may
+// or may not have done what it was asked.
+var errInterrupted = fmt.Errorf("%w: the connection broke before the answer", provisioning.ErrTelegramUnavailable)
+
+// explain turns the error of a call on the client into one of the core's.
+func (c *conn) explain(ctx context.Context, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil:
+		return fmt.Errorf("wait for Telegram: %w", ctx.Err())
+	case c.storage.isClosed():
+		return provisioning.ErrNotLoggedIn // logged out by another request meanwhile
+	case c.stopped():
+		return c.stopReason()
+	case errors.Is(err, context.Canceled): // gotd's, not ours
+		return errInterrupted
+	default:
+		return translate(err)
+	}
+}
+
+// forget stops the client of a session that Telegram has ended and deletes the
+// session, unless another one has taken its place already.
+func (f *Factory) forget(ctx context.Context, key sessionKey, ended *conn) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	s, err := f.acquire(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer f.release(key, s)
+	if s.conn != ended {
+		return nil
+	}
+	f.cfg.Log.Info().Str("session", string(key)).Msg("Telegram has ended a session")
+	return f.discard(ctx, key, s)
+}
+
+// cleanupTimeout is how long it may take to forget a session, beyond the deadline
+// of the request that found it dead or ended it.
+const cleanupTimeout = 5 * time.Second
+
+// discard stops the client of a slot whose turn the caller holds and deletes the
+// session, also when ctx has ended.
+func (f *Factory) discard(ctx context.Context, key sessionKey, s *slot) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	if s.conn != nil {
+		s.conn.stop()
+		f.setConn(s, nil)
+	}
+	return f.store.delete(ctx, key)
+}
+
+// storage is gotd's view of one session in the database. It takes no more writes
+// once it is closed, so that a client that is about to stop can't bring back a
+// session that was deleted.
+type storage struct {
+	store *sessionStore
+	key   sessionKey
+
+	mu     sync.Mutex
+	closed bool
+	once   sync.Once
+	saved  chan struct{} // closed after the first write
+}
+
+var _ telegram.SessionStorage = (*storage)(nil)
+
+// LoadSession implements telegram.SessionStorage.
+func (s *storage) LoadSession(ctx context.Context) ([]byte, error) {
+	data, err := s.store.session(ctx, s.key)
+	if err != nil {
+		return nil, err
+	}
+	if data == nil {
+		return nil, session.ErrNotFound
+	}
+	return data, nil
+}
+
+// StoreSession implements telegram.SessionStorage.
+func (s *storage) StoreSession(ctx context.Context, data []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return errors.New("the session is closed")
+	}
+	if err := s.store.putSession(ctx, s.key, data); err != nil {
+		return err
+	}
+	s.once.Do(func() { close(s.saved) })
+	return nil
+}
+
+func (s *storage) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.closed = true
+}
+
+func (s *storage) isClosed() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.closed
+}

@@ -1,0 +1,15 @@
+// Package telegram is the bundled [provisioning.TelegramClientFactory], on
+// gotd/td: one MTProto client a Matrix user, started when first needed and kept
+// alive across requests.
+//
+// A [Factory] keeps sessions and half-done logins in an SQL database (SQLite or
+// PostgreSQL), so that the process may be stopped or killed at any moment: who was
+// logged in still is, and a login goes on with its next step.
+//
+// A bridge that embeds the package needs no second connection to Telegram. Through
+// [Config.Running] it gets the live gotd client of every account, and through
+// [Config.Updates] it handles the account's updates on that connection.
+//
+// This is the only package of the project that knows Telegram's error names: they
+// become the errors of package provisioning in errors.go.
+package telegram

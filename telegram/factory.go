@@ -1,0 +1,244 @@
+package telegram
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/gotd/td/telegram"
+	"maunium.net/go/mautrix/id"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+)
+
+// Factory makes the Telegram clients of all Matrix users. It is made by
+// [NewFactory] and safe for concurrent use.
+//
+// Two processes may share a Factory's database only while no Matrix user is
+// served by both: Telegram ends a session that is used over two connections.
+type Factory struct {
+	cfg   Config
+	store *sessionStore
+	sleep func(context.Context, time.Duration) error
+
+	ctx    context.Context // ends at Close, and with it every client
+	cancel context.CancelFunc
+	work   sync.WaitGroup // the goroutines of clients, and the janitor
+
+	mu     sync.Mutex
+	closed bool
+	slots  map[sessionKey]*slot
+}
+
+var _ provisioning.TelegramClientFactory = (*Factory)(nil)
+
+// slot is the place of one session's connection. It exists while somebody holds
+// or awaits its turn, and while there is a connection.
+type slot struct {
+	turn chan struct{} // holds one token while somebody changes the session
+	refs int           // holders and waiters; guarded by Factory.mu
+	conn *conn         // written with the turn and Factory.mu held
+}
+
+// NewFactory upgrades the session tables and returns a Factory. ctx limits the
+// upgrade only.
+func NewFactory(ctx context.Context, cfg Config) (*Factory, error) {
+	if err := cfg.validate(); err != nil {
+		return nil, err
+	}
+	if cfg.LoginTimeout == 0 {
+		cfg.LoginTimeout = DefaultLoginTimeout
+	}
+	if cfg.MaxFloodWait == 0 {
+		cfg.MaxFloodWait = DefaultMaxFloodWait
+	}
+	store, err := newSessionStore(ctx, cfg.DB)
+	if err != nil {
+		return nil, err
+	}
+	f := &Factory{cfg: cfg, store: store, sleep: sleep, slots: map[sessionKey]*slot{}}
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	f.work.Go(f.expireLogins)
+	return f, nil
+}
+
+// Client implements provisioning.TelegramClientFactory. The client returned is a
+// *Client, and implements every optional interface of package provisioning.
+func (f *Factory) Client(_ context.Context, userID id.UserID) (provisioning.TelegramClient, error) {
+	return &Client{f: f, key: sessionKey(userID)}, nil
+}
+
+// RelayBot returns the client of the bridge's relay bot, which logs itself in with
+// the token when needed, for provisioning.Config.RelayBot.
+func (f *Factory) RelayBot(token string) (*Client, error) {
+	botID, secret, ok := strings.Cut(token, ":")
+	if !ok || botID == "" || secret == "" || strings.Trim(botID, "0123456789") != "" {
+		return nil, errors.New("the relay bot's token is not of the form <bot ID>:<secret>, as BotFather gives it")
+	}
+	return &Client{f: f, key: sessionKey("relaybot:" + botID), token: token}, nil
+}
+
+// LoggedIn lists the Matrix users who were logged in when last seen, for a host
+// that wants all clients running after its start.
+func (f *Factory) LoggedIn(ctx context.Context) ([]id.UserID, error) {
+	return f.store.active(ctx)
+}
+
+// Telegram returns the live gotd client of a user who is logged in, starting it if
+// need be. It may be used until it stops, see [Config.Running]. Errors:
+// provisioning.ErrNotLoggedIn, or the context's when Telegram can't be reached.
+func (f *Factory) Telegram(ctx context.Context, userID id.UserID) (*telegram.Client, error) {
+	c, err := f.connected(ctx, sessionKey(userID))
+	if err != nil {
+		return nil, err
+	}
+	return c.client, nil
+}
+
+// Close stops every client, waits until they have stopped, or returns the
+// context's error if that comes first. Sessions stay: a new Factory on the same
+// database goes on with them.
+func (f *Factory) Close(ctx context.Context) error {
+	f.mu.Lock()
+	f.closed = true
+	f.mu.Unlock()
+	f.cancel()
+	stopped := make(chan struct{})
+	go func() {
+		f.work.Wait()
+		close(stopped)
+	}()
+	select {
+	case <-stopped:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// errClosed is what everything returns after Close.
+var errClosed = fmt.Errorf("%w: the factory is closed", provisioning.ErrTelegramUnavailable)
+
+// acquire waits for the turn to change a session. release must follow.
+func (f *Factory) acquire(ctx context.Context, key sessionKey) (*slot, error) {
+	f.mu.Lock()
+	if f.closed {
+		f.mu.Unlock()
+		return nil, errClosed
+	}
+	s := f.slots[key]
+	if s == nil {
+		s = &slot{turn: make(chan struct{}, 1)}
+		f.slots[key] = s
+	}
+	s.refs++
+	f.mu.Unlock()
+	select {
+	case s.turn <- struct{}{}:
+		return s, nil
+	case <-ctx.Done():
+		f.unref(key, s)
+		return nil, ctx.Err()
+	}
+}
+
+func (f *Factory) release(key sessionKey, s *slot) {
+	<-s.turn
+	f.unref(key, s)
+}
+
+func (f *Factory) unref(key sessionKey, s *slot) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s.refs--
+	if s.refs == 0 && s.conn == nil {
+		delete(f.slots, key)
+	}
+}
+
+// setConn changes the connection of a slot whose turn the caller holds.
+func (f *Factory) setConn(s *slot, c *conn) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s.conn = c
+}
+
+// running returns the live connection of a session, nil if there is none.
+func (f *Factory) running(key sessionKey) *conn {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if s := f.slots[key]; s != nil && s.conn != nil && !s.conn.stopped() {
+		return s.conn
+	}
+	return nil
+}
+
+// expireLogins forgets half-done logins that are too old, until the factory is
+// closed. Those that a killed process left behind go at the first round.
+func (f *Factory) expireLogins() {
+	ticker := time.NewTicker(max(f.cfg.LoginTimeout/4, time.Second))
+	defer ticker.Stop()
+	for {
+		if err := f.expireLoginsOnce(f.ctx); err != nil && f.ctx.Err() == nil {
+			f.cfg.Log.Warn().Err(err).Msg("Could not forget old logins")
+		}
+		select {
+		case <-ticker.C:
+		case <-f.ctx.Done():
+			return
+		}
+	}
+}
+
+func (f *Factory) expireLoginsOnce(ctx context.Context) error {
+	f.mu.Lock()
+	var pending []sessionKey
+	for key, s := range f.slots {
+		if s.conn != nil && !s.conn.isAuthorized() {
+			pending = append(pending, key)
+		}
+	}
+	f.mu.Unlock()
+	for _, key := range pending {
+		if err := f.expireLogin(ctx, key); err != nil {
+			return err
+		}
+	}
+	return f.store.deleteLogins(ctx, time.Now().Add(-f.cfg.LoginTimeout))
+}
+
+func (f *Factory) expireLogin(ctx context.Context, key sessionKey) error {
+	s, err := f.acquire(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer f.release(key, s)
+	r, _, err := f.store.get(ctx, key)
+	if err != nil {
+		return err
+	}
+	if r.step == stepActive || !f.expired(r) {
+		return nil
+	}
+	return f.discard(ctx, key, s)
+}
+
+// expired says whether a half-done login is too old to go on.
+func (f *Factory) expired(r record) bool {
+	return time.Since(r.requestedAt) > f.cfg.LoginTimeout
+}
+
+// sleep pauses, or returns the context's error.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

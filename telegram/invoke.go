@@ -1,0 +1,79 @@
+package telegram
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/gotd/td/bin"
+	"github.com/gotd/td/telegram"
+	"github.com/gotd/td/tg"
+	"github.com/gotd/td/tgerr"
+)
+
+// floodBudget is how long the calls of one request may still wait out flood waits.
+type floodBudget struct {
+	mu   sync.Mutex
+	left time.Duration
+}
+
+type floodBudgetKey struct{}
+
+// withFloodBudget lets the calls made with the context wait out flood waits, up to
+// the configured time in all. Calls with any other context, those of the host on
+// the same client included, get them as errors at once.
+func (f *Factory) withFloodBudget(ctx context.Context) context.Context {
+	return context.WithValue(ctx, floodBudgetKey{}, &floodBudget{left: f.cfg.MaxFloodWait})
+}
+
+// take takes a wait out of the context's budget, if it is in there and the
+// context's deadline leaves the time.
+func takeFloodBudget(ctx context.Context, wait time.Duration) bool {
+	budget, ok := ctx.Value(floodBudgetKey{}).(*floodBudget)
+	if !ok {
+		return false
+	}
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) <= wait {
+		return false
+	}
+	budget.mu.Lock()
+	defer budget.mu.Unlock()
+	if budget.left < wait {
+		return false
+	}
+	budget.left -= wait
+	return true
+}
+
+// punctual returns from a call as soon as its context ends. gotd itself first asks
+// Telegram to drop the answer and waits for that, which takes minutes when nothing
+// answers. The call's goroutine ends with that, at the latest when the client stops.
+func punctual(next tg.Invoker) telegram.InvokeFunc {
+	return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
+		result := make(chan error, 1)
+		go func() { result <- next.Invoke(ctx, input, output) }()
+		select {
+		case err := <-result:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// floodWait repeats calls that Telegram answered with a flood wait, as far as the
+// budget goes.
+func (f *Factory) floodWait(next tg.Invoker) telegram.InvokeFunc {
+	return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
+		for {
+			err := next.Invoke(ctx, input, output)
+			wait, ok := tgerr.AsFloodWait(err)
+			if !ok || !takeFloodBudget(ctx, wait) {
+				return err
+			}
+			if err := f.sleep(ctx, wait); err != nil {
+				return err
+			}
+		}
+	}
+}

@@ -1,0 +1,279 @@
+package telegram
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/gotd/td/telegram/auth"
+	"github.com/gotd/td/tg"
+	"github.com/gotd/td/tgerr"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+)
+
+// A login is one row of the session table that goes through its steps. Every step
+// holds the turn of the session, reads how far the login has come from the
+// database, and stores what it achieved before it answers: a process that starts
+// anew goes on from there, with the same auth key, as Telegram demands.
+
+// login is one step under way, with the turn of the session held.
+type login struct {
+	*Client
+	slot   *slot
+	record record
+}
+
+// step runs a login step. Errors: provisioning.ErrAlreadyLoggedIn.
+func (cl *Client) step(ctx context.Context, run func(l *login) error) error {
+	s, err := cl.f.acquire(ctx, cl.key)
+	if err != nil {
+		return err
+	}
+	defer cl.f.release(cl.key, s)
+	r, ok, err := cl.f.store.get(ctx, cl.key)
+	if err != nil {
+		return err
+	}
+	if r.step == stepActive {
+		return provisioning.ErrAlreadyLoggedIn
+	}
+	if ok && cl.f.expired(r) {
+		if err := cl.f.discard(ctx, cl.key, s); err != nil {
+			return err
+		}
+		r = record{}
+	}
+	return run(&login{cl, s, r})
+}
+
+// abandon forgets the login and returns the reason.
+func (l *login) abandon(ctx context.Context, reason error) error {
+	if err := l.f.discard(ctx, l.key, l.slot); err != nil {
+		return errors.Join(err, reason)
+	}
+	return reason
+}
+
+// save stores the record of the login, once the auth key that it belongs to is
+// stored.
+func (l *login) save(ctx context.Context, c *conn, r record) error {
+	select {
+	case <-c.storage.saved:
+	case <-c.done:
+		return c.stopReason()
+	case <-ctx.Done():
+		return fmt.Errorf("store the session: %w", ctx.Err())
+	}
+	return l.f.store.put(ctx, l.key, r)
+}
+
+// finish records that Telegram has accepted the login.
+func (l *login) finish(ctx context.Context, c *conn, user tg.UserClass) (provisioning.Account, error) {
+	self, ok := user.AsNotEmpty()
+	if !ok {
+		return provisioning.Account{}, unexpected(user)
+	}
+	if err := l.save(ctx, c, record{step: stepActive}); err != nil {
+		return provisioning.Account{}, err
+	}
+	c.authorize()
+	return accountOf(self), nil
+}
+
+// resume ends a login that Telegram had accepted when the process died before it
+// was recorded. It says false for one that was not.
+func (l *login) resume(ctx context.Context, c *conn) (provisioning.Account, bool) {
+	self, err := c.client.Self(ctx)
+	if err != nil {
+		return provisioning.Account{}, false
+	}
+	account, err := l.finish(ctx, c, self)
+	return account, err == nil
+}
+
+// LoginBot implements provisioning.BotLogin.
+func (cl *Client) LoginBot(ctx context.Context, token string) (account provisioning.Account, err error) {
+	err = cl.step(ctx, func(l *login) error {
+		// With a fresh auth key, not one that waits for the code of a phone login.
+		if err := l.f.discard(ctx, l.key, l.slot); err != nil {
+			return err
+		}
+		c, err := l.f.connect(ctx, l.key, l.slot)
+		if err != nil {
+			return l.abandon(ctx, err)
+		}
+		result, err := c.client.Auth().Bot(ctx, token)
+		if err != nil {
+			return l.abandon(ctx, c.explain(ctx, err))
+		}
+		account, err = l.finish(ctx, c, result.User)
+		return err
+	})
+	return account, err
+}
+
+// RequestCode implements provisioning.PhoneLogin.
+func (cl *Client) RequestCode(ctx context.Context, phone string) (sent provisioning.SentCode, err error) {
+	phone, ok := normalizePhone(phone)
+	if !ok {
+		return sent, provisioning.ErrPhoneNumberInvalid
+	}
+	err = cl.step(ctx, func(l *login) error {
+		sent, err = l.requestCode(ctx, phone)
+		if err != nil && l.record.step == stepConnected {
+			return l.abandon(ctx, err) // there was no login before, so there is none now
+		}
+		return err
+	})
+	return sent, err
+}
+
+func (l *login) requestCode(ctx context.Context, phone string) (provisioning.SentCode, error) {
+	c, err := l.f.connect(ctx, l.key, l.slot)
+	if err != nil {
+		return provisioning.SentCode{}, err
+	}
+	answer, err := l.sendCode(ctx, c.client.Auth(), phone)
+	if err != nil {
+		return provisioning.SentCode{}, c.explain(ctx, err)
+	}
+	switch code := answer.(type) {
+	case *tg.AuthSentCode:
+		sent := sentCode(code)
+		return sent, l.save(ctx, c, record{
+			step: stepCode, phone: phone, codeHash: code.PhoneCodeHash, codeLength: sent.Length, requestedAt: time.Now(),
+		})
+	case *tg.AuthSentCodeSuccess:
+		if authorization, ok := code.Authorization.(*tg.AuthAuthorization); ok {
+			if _, err := l.finish(ctx, c, authorization.User); err != nil {
+				return provisioning.SentCode{}, err
+			}
+			return provisioning.SentCode{}, provisioning.ErrAlreadyLoggedIn
+		}
+		return provisioning.SentCode{}, unexpected(code.Authorization)
+	default:
+		return provisioning.SentCode{}, unexpected(answer)
+	}
+}
+
+// sendCode has the code of a login under way for the same number sent again, and
+// otherwise a new one.
+func (l *login) sendCode(ctx context.Context, client *auth.Client, phone string) (tg.AuthSentCodeClass, error) {
+	if l.record.step == stepCode && l.record.phone == phone {
+		answer, err := client.ResendCode(ctx, phone, l.record.codeHash)
+		if err == nil || !tgerr.Is(err, resendImpossible...) {
+			return answer, err
+		}
+	}
+	return client.SendCode(ctx, phone, auth.SendCodeOptions{})
+}
+
+// SubmitCode implements provisioning.PhoneLogin.
+func (cl *Client) SubmitCode(ctx context.Context, code provisioning.LoginCode) (account provisioning.Account, err error) {
+	err = cl.step(ctx, func(l *login) error {
+		switch l.record.step {
+		case stepCode:
+			account, err = l.submitCode(ctx, code)
+			return err
+		case stepPassword:
+			return provisioning.ErrPasswordNeeded
+		default:
+			return provisioning.ErrPhoneCodeExpired
+		}
+	})
+	return account, err
+}
+
+func (l *login) submitCode(ctx context.Context, code provisioning.LoginCode) (provisioning.Account, error) {
+	c, err := l.f.connect(ctx, l.key, l.slot)
+	if err != nil {
+		return provisioning.Account{}, err
+	}
+	result, err := c.client.Auth().SignIn(ctx, l.record.phone, code.Value(l.record.codeLength), l.record.codeHash)
+	if err == nil {
+		return l.finish(ctx, c, result.User)
+	}
+	err = c.explain(ctx, err)
+	switch {
+	case errors.Is(err, provisioning.ErrPasswordNeeded):
+		r := l.record
+		r.step = stepPassword
+		if err := l.save(ctx, c, r); err != nil {
+			return provisioning.Account{}, err
+		}
+		return provisioning.Account{}, err
+	case errors.Is(err, provisioning.ErrPhoneCodeExpired):
+		if account, ok := l.resume(ctx, c); ok {
+			return account, nil
+		}
+		return provisioning.Account{}, l.abandon(ctx, err)
+	case errors.Is(err, provisioning.ErrPhoneNumberUnoccupied):
+		return provisioning.Account{}, l.abandon(ctx, err)
+	case errors.Is(err, provisioning.ErrNotLoggedIn): // the auth key is no more
+		return provisioning.Account{}, l.abandon(ctx, provisioning.ErrPhoneCodeExpired)
+	default:
+		return provisioning.Account{}, err
+	}
+}
+
+// SubmitPassword implements provisioning.PhoneLogin.
+func (cl *Client) SubmitPassword(ctx context.Context, password string) (account provisioning.Account, err error) {
+	err = cl.step(ctx, func(l *login) error {
+		if l.record.step != stepPassword {
+			return provisioning.ErrPhoneCodeNotEntered
+		}
+		account, err = l.submitPassword(ctx, password)
+		return err
+	})
+	return account, err
+}
+
+func (l *login) submitPassword(ctx context.Context, password string) (provisioning.Account, error) {
+	c, err := l.f.connect(ctx, l.key, l.slot)
+	if err != nil {
+		return provisioning.Account{}, err
+	}
+	result, err := c.client.Auth().Password(ctx, password)
+	if tgerr.Is(err, passwordParametersUsed) {
+		// The parameters were used by another attempt meanwhile: ask for new ones.
+		result, err = c.client.Auth().Password(ctx, password)
+	}
+	if err == nil {
+		return l.finish(ctx, c, result.User)
+	}
+	err = c.explain(ctx, err)
+	if errors.Is(err, provisioning.ErrNotLoggedIn) {
+		return provisioning.Account{}, l.abandon(ctx, provisioning.ErrSessionRevoked)
+	}
+	if _, refused := errors.AsType[*provisioning.TelegramError](err); refused {
+		if account, ok := l.resume(ctx, c); ok {
+			return account, nil
+		}
+	}
+	return provisioning.Account{}, err
+}
+
+// sentCode says how Telegram delivers a code (TL: auth.SentCodeType).
+func sentCode(code *tg.AuthSentCode) provisioning.SentCode {
+	sent := provisioning.SentCode{}
+	if typed, ok := code.Type.(interface{ GetLength() int }); ok {
+		sent.Length = typed.GetLength()
+	}
+	switch code.Type.(type) {
+	case *tg.AuthSentCodeTypeApp:
+		sent.Delivery = provisioning.DeliveryApp
+	case *tg.AuthSentCodeTypeSMS, *tg.AuthSentCodeTypeFirebaseSMS, *tg.AuthSentCodeTypeSMSWord, *tg.AuthSentCodeTypeSMSPhrase:
+		sent.Delivery = provisioning.DeliverySMS
+	case *tg.AuthSentCodeTypeCall:
+		sent.Delivery = provisioning.DeliveryCall
+	case *tg.AuthSentCodeTypeMissedCall:
+		sent.Delivery = provisioning.DeliveryMissedCall
+	case *tg.AuthSentCodeTypeEmailCode:
+		sent.Delivery = provisioning.DeliveryEmail
+	case *tg.AuthSentCodeTypeFragmentSMS:
+		sent.Delivery = provisioning.DeliveryFragment
+	}
+	return sent
+}
