@@ -245,7 +245,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	exec(t, db, `UPDATE tgprovision_auth_version SET version=99, compat=99`)
 	_, err := auth.NewStore(t.Context(), db, auth.StoreConfig{})
 	require.ErrorIs(t, err, dbutil.ErrUnsupportedDatabaseVersion)
-	assert.ErrorContains(t, err, "user tables were made by a newer version")
+	assert.ErrorContains(t, err, "newer version of tgprovision")
 	assert.ErrorContains(t, err, "v99")
 
 	// One that is newer and says that it is compatible is fine.

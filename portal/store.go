@@ -2,12 +2,12 @@ package portal
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 
 	"go.mau.fi/util/dbutil"
 
+	"github.com/tgprovision/tgprovision/internal/schema"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
@@ -106,7 +106,7 @@ func (s *Store) Insert(ctx context.Context, p provisioning.Portal, accounts ...i
 	if p.Receiver != 0 {
 		accounts = append([]int64{p.Receiver}, accounts...)
 	}
-	err := s.db.DoTxn(ctx, transaction(s.db), func(ctx context.Context) error {
+	err := s.db.DoTxn(ctx, schema.ReadCommitted(s.db), func(ctx context.Context) error {
 		return s.insert(ctx, p, accounts)
 	})
 	if err != nil {
@@ -182,15 +182,6 @@ func (s *Store) conflict(ctx context.Context, p provisioning.Portal) error {
 		return ErrRoomBridged
 	case chat:
 		return ErrChatBridged
-	}
-	return nil
-}
-
-// transaction returns the options of every transaction. On PostgreSQL each
-// statement has to see what was committed before it, whatever the server's default.
-func transaction(db *dbutil.Database) *dbutil.TxnOptions {
-	if db.Dialect == dbutil.Postgres {
-		return &dbutil.TxnOptions{Isolation: sql.LevelReadCommitted}
 	}
 	return nil
 }

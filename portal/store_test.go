@@ -261,5 +261,5 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	exec(t, db, `UPDATE tgprovision_portal_version SET version=99, compat=99`)
 	_, err := portal.NewStore(t.Context(), db)
 	require.ErrorIs(t, err, dbutil.ErrUnsupportedDatabaseVersion)
-	assert.ErrorContains(t, err, "portal tables were made by a newer version")
+	assert.ErrorContains(t, err, "newer version of tgprovision")
 }

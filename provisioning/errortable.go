@@ -23,6 +23,7 @@ var (
 	errUnknownRoute    = errors.New("no such route")
 	errClosed          = errors.New("the provisioner is closed")
 	errPanic           = errors.New("panic")
+	errNoClient        = errors.New("the TelegramClientFactory returned neither a client nor an error")
 	errJSONInvalid     = errors.New("body is not one JSON object")
 	errBodyTooLarge    = errors.New("body over the size limit")
 	errValueMissing    = errors.New("required value missing in the body")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
@@ -42,6 +43,8 @@ func (p *Provisioner) account(ctx context.Context, c *call) (Account, error) {
 // link records that the user of the call is logged in with the account, and logs
 // out whoever was logged in with it before.
 func (p *Provisioner) link(ctx context.Context, c *call, account Account) error {
+	ctx, cancel := recording(ctx)
+	defer cancel()
 	displaced, err := p.users.LinkAccount(ctx, c.userID, account.ID)
 	if err != nil {
 		return fmt.Errorf("link the account: %w", err)
@@ -67,6 +70,8 @@ func (p *Provisioner) endDisplaced(ctx context.Context, userID id.UserID, telegr
 	if err := client.Logout(ctx); err != nil && !errors.Is(err, ErrNotLoggedIn) {
 		return fmt.Errorf("log a displaced user out: %w", err)
 	}
+	ctx, cancel := recording(ctx)
+	defer cancel()
 	if err := p.users.UnlinkAccount(ctx, userID, telegramID); err != nil {
 		return fmt.Errorf("unlink a displaced user: %w", err)
 	}
@@ -78,9 +83,18 @@ func (p *Provisioner) unlink(ctx context.Context, c *call) error {
 	if c.user.TelegramID == 0 {
 		return nil
 	}
+	ctx, cancel := recording(ctx)
+	defer cancel()
 	if err := p.users.UnlinkAccount(ctx, c.userID, c.user.TelegramID); err != nil {
 		return fmt.Errorf("unlink the account: %w", err)
 	}
 	c.user.TelegramID = 0
 	return nil
+}
+
+// recording returns a context for recording what has happened on Telegram already:
+// it goes on when the request's own has ended.
+func recording(ctx context.Context) (context.Context, context.CancelFunc) {
+	const limit = 5 * time.Second
+	return context.WithTimeout(context.WithoutCancel(ctx), limit)
 }

@@ -60,14 +60,13 @@ func (p *Provisioner) answer(w http.ResponseWriter, r *http.Request, found **cal
 	if !p.validSecret(bearerToken(r.Header)) {
 		return reply{}, errUnauthorized
 	}
+	rt, c := find(r)
+	c.w, c.r, c.rt = w, r, rt
+	*found = c
 	if !p.requests.enter() {
 		return reply{}, errClosed
 	}
 	defer p.requests.leave()
-
-	rt, c := find(r)
-	c.w, c.r, c.rt = w, r, rt
-	*found = c
 	ctx := r.Context()
 	if rt.detached {
 		ctx = context.WithoutCancel(ctx)
@@ -97,6 +96,9 @@ func (p *Provisioner) identify(ctx context.Context, c *call) (err error) {
 	}
 	if c.client, err = p.telegram.Client(ctx, c.userID); err != nil {
 		return fmt.Errorf("get the user's Telegram client: %w", err)
+	}
+	if missing(c.client) {
+		return errNoClient
 	}
 	return nil
 }

@@ -53,7 +53,7 @@ func New(cfg Config) (*Provisioner, error) {
 // User IDs may hold slashes and room IDs come raw or percent-encoded. They reach
 // the API whatever UseEncodedPath and SkipClean say on the router, with one
 // exception: a router (or an http.ServeMux) that cleans paths redirects a
-// request whose path holds "//" before the API sees it.
+// request whose decoded path holds "//", "/./" or "/../" before the API sees it.
 func (p *Provisioner) Mount(r *mux.Router) {
 	api := r.PathPrefix("/v1/")
 	// The template is what the caller's router has matched already: its own path,

@@ -131,6 +131,9 @@ func (d *Datacenter) option() (tg.DCOption, error) {
 // options returns what every client is made with.
 func (c Config) options() telegram.Options {
 	options := telegram.Options{Resolver: c.Resolver, Device: c.Device}
+	if options.Resolver == nil {
+		options.Resolver = dcs.DefaultResolver()
+	}
 	if c.Datacenter == nil {
 		return options
 	}

@@ -39,7 +39,10 @@ func (f *Factory) start(key sessionKey, s *slot) (*conn, error) {
 	log := f.cfg.Log.With().Str("session", string(key)).Logger()
 	options := f.cfg.options()
 	options.SessionStorage = c.storage
-	options.Middlewares = []telegram.Middleware{telegram.MiddlewareFunc(f.floodWait), telegram.MiddlewareFunc(punctual)}
+	options.Resolver = &closingResolver{inner: options.Resolver, ctx: ctx}
+	options.Middlewares = []telegram.Middleware{
+		telegram.MiddlewareFunc(f.floodWait), telegram.MiddlewareFunc(punctual), telegram.MiddlewareFunc(c.resend),
+	}
 	options.OnDead = func(err error) { log.Debug().Err(err).Msg("Lost a connection to Telegram") }
 	options.OnConnectionState = func(state telegram.ConnectionState) {
 		log.Debug().Stringer("state", state).Msg("Connection to Telegram")
@@ -103,12 +106,11 @@ func (c *conn) stopReason() error {
 	return translate(c.err)
 }
 
-// stop ends the client and returns when it has ended; nothing of it writes to the
-// database afterwards.
+// stop ends the client. Nothing of it writes to the database afterwards, though it
+// may take a moment until all of it has ended.
 func (c *conn) stop() {
 	c.storage.close()
 	c.cancel()
-	<-c.done
 }
 
 func (c *conn) stopped() bool { return isClosed(c.done) }

@@ -2,6 +2,8 @@ package telegram
 
 import (
 	"context"
+	"errors"
+	"net"
 	"sync"
 	"time"
 
@@ -57,6 +59,29 @@ func punctual(next tg.Invoker) telegram.InvokeFunc {
 			return err
 		case <-ctx.Done():
 			return ctx.Err()
+		}
+	}
+}
+
+// resend repeats calls that were not sent because the connection had just broken,
+// which gotd learns when it writes, until it has a new one. It gives up with the
+// context, and when the client stops.
+func (c *conn) resend(next tg.Invoker) telegram.InvokeFunc {
+	const pause = 50 * time.Millisecond // a reconnection takes twice that
+	return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
+		for {
+			err := next.Invoke(ctx, input, output)
+			broken, ok := errors.AsType[*net.OpError](err)
+			if !ok || broken.Op != "write" {
+				return err
+			}
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-c.done:
+				return err
+			}
 		}
 	}
 }

@@ -11,6 +11,8 @@ import (
 
 	"go.mau.fi/util/dbutil"
 	"maunium.net/go/mautrix/id"
+
+	"github.com/tgprovision/tgprovision/internal/schema"
 )
 
 //go:embed upgrades/*.sql
@@ -60,11 +62,9 @@ func newSessionStore(ctx context.Context, shared *dbutil.Database) (*sessionStor
 		return nil, fmt.Errorf("use the database: %w", err)
 	}
 	db.VersionTable = "tgprovision_telegram_version"
-	db.UpgradeTable = dbutil.BuildUpgradeTable().WithFSPath(upgradeFiles, "upgrades").Finish()
-	if err := db.Upgrade(ctx); errors.Is(err, dbutil.ErrUnsupportedDatabaseVersion) {
-		return nil, fmt.Errorf("the session tables were made by a newer version of this library, update it: %w", err)
-	} else if err != nil {
-		return nil, fmt.Errorf("upgrade the session tables: %w", err)
+	db.UpgradeTable = schema.Upgrades(upgradeFiles)
+	if err := schema.Upgrade(ctx, db, "session store"); err != nil {
+		return nil, err
 	}
 	return &sessionStore{db}, nil
 }

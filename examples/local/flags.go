@@ -68,7 +68,7 @@ func parseFlags(args []string, getenv func(string) string, stdout io.Writer) (se
 	s := settings{listen: *listen, logFormat: *logFormat}
 	s.host = hostConfig{database: *database, secret: *secret, relayBot: *relayBotToken}
 	s.host.telegram = telegram.Config{APIID: *apiID, APIHash: *apiHash}
-	if _, _, err := net.SplitHostPort(s.listen); err != nil {
+	if _, err := net.ResolveTCPAddr("tcp", s.listen); err != nil {
 		return settings{}, fmt.Errorf("-listen %q: use host:port, such as 127.0.0.1:29317", s.listen)
 	}
 	if s.host.secret == "" {

@@ -1,10 +1,12 @@
 package telegramtest
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
+	"sync"
 
 	"github.com/gotd/td/tg"
 )
@@ -13,40 +15,53 @@ import (
 type Account struct {
 	// ID is Telegram's user ID, positive. Required.
 	ID int64
-	// Phone is the phone number, digits without +. Accounts with one can be logged
-	// in to by code.
+	// AccessHash is what others need besides the ID to name the user. Defaults to
+	// one made up from both IDs, different for each who looks, as with Telegram.
+	AccessHash int64
+	// Phone is the phone number, 5 to 15 digits without +. Accounts with one can be
+	// logged in to by code. Others see it when they have the account as a contact.
 	Phone string
 	// FirstName, LastName and Username (without @) are the profile.
 	FirstName, LastName, Username string
-	// Deleted makes it a deleted account, without a profile.
+	// Deleted makes it a deleted account: others see nothing but the ID.
 	Deleted bool
 
-	// Bot makes it a bot, and Token is what logs in to it.
+	// Bot makes it a bot. Token is what logs in to it; "" means that nobody does.
 	Bot   bool
 	Token string
 
-	// Code is the login code. Defaults to 12345.
+	// Code is the login code that the server expects. Defaults to [DefaultCode].
 	Code string
-	// Delivery is the way in which the code is sent. Defaults to
-	// tg.AuthSentCodeTypeApp with the code's length.
-	Delivery tg.AuthSentCodeTypeClass
+	// CodeDelivery is how the code is sent. Defaults to [CodeByApp].
+	CodeDelivery CodeDelivery
 	// Password is the two-factor password, "" for none, and PasswordHint its hint.
 	Password, PasswordHint string
-	// SignUpRequired makes it a number without an account: its code is accepted, and
-	// then an account would have to be made.
+	// SignUpRequired makes it a phone number without an account: the code is
+	// accepted, and then an account would have to be made.
 	SignUpRequired bool
+	// SendCodeError is the error that asking for a code gets, such as
+	// PHONE_NUMBER_BANNED. Defaults to "", none.
+	SendCodeError string
 
-	// Dialogs is the list of chats, see [Server.SetDialogs], and Contacts the user
-	// IDs of the contacts, see [Server.SetContacts].
-	Dialogs  []Dialog
+	// Dialogs are the chats, see [Server.SetDialogs].
+	Dialogs []Dialog
+	// Contacts are the user IDs of the contacts, see [Server.SetContacts].
 	Contacts []int64
+	// SavedContacts is the number of phone contacts that were uploaded, which is
+	// part of the contact list's hash.
+	SavedContacts int
 }
 
-// account is an Account and what belongs to it.
+// DefaultCode is the login code of accounts that name none, and of phone numbers
+// without an account.
+const DefaultCode = "12345"
+
+// account is an Account and what is made of it.
 type account struct {
 	Account
-	verifier *verifier // of the password, nil for none
-	dialogs  dialogList
+	verifier func() (*verifier, error) // of the password, nil for none; slow the first time
+	dialogs  *dialogList
+	contacts *contactList
 }
 
 // world is who and what exists. Server.mu guards it.
@@ -54,54 +69,73 @@ type world struct {
 	accounts      map[int64]*account
 	byPhone       map[string]*account
 	byToken       map[string]*account
-	byUsername    map[string]*account
+	byUsername    map[string]*account // in lower case
 	expiredTokens map[string]bool
-	challenges    map[keyID]*challenge
 }
 
 func newWorld() world {
 	return world{
 		accounts: map[int64]*account{}, byPhone: map[string]*account{}, byToken: map[string]*account{},
-		byUsername: map[string]*account{}, expiredTokens: map[string]bool{}, challenges: map[keyID]*challenge{},
+		byUsername: map[string]*account{}, expiredTokens: map[string]bool{},
 	}
 }
 
-// AddAccount adds an account. It returns an error for an ID, phone number,
-// username or token that another account has, and for dialogs or contacts with
-// users who were not added before.
+// AddAccount adds an account, at any time. It returns an error, and adds nothing,
+// when another account has the ID, phone number, token or username, and for fields
+// that make no sense. Dialogs and contacts may name users who are added later.
 func (s *Server) AddAccount(a Account) error {
-	if a.ID <= 0 {
-		return fmt.Errorf("account %d: the ID is not positive", a.ID)
+	added, err := newAccount(a)
+	if err == nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		err = s.world.add(added)
 	}
-	if a.Code == "" {
-		a.Code = "12345"
+	if err != nil {
+		return fmt.Errorf("add account %d: %w", a.ID, err)
 	}
-	added := &account{Account: a}
-	if a.Password != "" {
-		var err error
-		if added.verifier, err = newVerifier(a.Password); err != nil {
-			return err
-		}
-	}
-	if err := s.world.add(s, added); err != nil {
-		return fmt.Errorf("account %d: %w", a.ID, err)
-	}
-	return errors.Join(s.SetDialogs(a.ID, a.Dialogs), s.SetContacts(a.ID, a.Contacts))
+	return nil
 }
 
-func (w *world) add(s *Server, a *account) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	name := strings.ToLower(a.Username)
+func newAccount(a Account) (*account, error) {
+	if a.Code == "" {
+		a.Code = DefaultCode
+	}
+	if a.CodeDelivery == "" {
+		a.CodeDelivery = CodeByApp
+	}
+	switch {
+	case a.ID <= 0:
+		return nil, errors.New("the ID is not positive")
+	case a.Phone != "" && !validPhone(a.Phone):
+		return nil, fmt.Errorf("the phone number %q does not have 5 to 15 digits", a.Phone)
+	case a.Token != "" && !a.Bot:
+		return nil, errors.New("there is a token, but it is no bot")
+	case !a.CodeDelivery.known():
+		return nil, fmt.Errorf("unknown code delivery %q", a.CodeDelivery)
+	}
+	dialogs, err := newDialogList(a.Dialogs)
+	if err != nil {
+		return nil, err
+	}
+	added := &account{Account: a, dialogs: dialogs, contacts: newContactList(a.SavedContacts, a.Contacts)}
+	added.Dialogs, added.Contacts = nil, nil // the lists have them
+	if a.Password != "" {
+		added.verifier = sync.OnceValues(func() (*verifier, error) { return newVerifier(a.Password) })
+	}
+	return added, nil
+}
+
+func (w *world) add(a *account) error {
+	username := strings.ToLower(a.Username)
 	switch {
 	case w.accounts[a.ID] != nil:
 		return errors.New("the ID is taken")
 	case a.Phone != "" && w.byPhone[a.Phone] != nil:
-		return errors.New("the phone number is taken")
+		return fmt.Errorf("the phone number %s is taken", a.Phone)
 	case a.Token != "" && w.byToken[a.Token] != nil:
 		return errors.New("the token is taken")
-	case name != "" && w.byUsername[name] != nil:
-		return errors.New("the username is taken")
+	case username != "" && w.byUsername[username] != nil:
+		return fmt.Errorf("the username %s is taken", a.Username)
 	}
 	w.accounts[a.ID] = a
 	if a.Phone != "" {
@@ -110,68 +144,47 @@ func (w *world) add(s *Server, a *account) error {
 	if a.Token != "" {
 		w.byToken[a.Token] = a
 	}
-	if name != "" {
-		w.byUsername[name] = a
+	if username != "" {
+		w.byUsername[username] = a
 	}
 	return nil
 }
 
-// SetContacts replaces the contacts of an account.
-func (s *Server) SetContacts(accountID int64, contacts []int64) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a := s.world.accounts[accountID]
-	if a == nil {
-		return fmt.Errorf("no account %d", accountID)
+// account returns an account that was added, or an error. Server.mu is held.
+func (s *Server) account(id int64) (*account, error) {
+	if a := s.world.accounts[id]; a != nil {
+		return a, nil
 	}
-	a.Contacts = slices.Clone(contacts)
-	return nil
+	return nil, fmt.Errorf("there is no account %d", id)
 }
 
-// ExpireCode makes the login codes that were sent to a phone number expire.
-func (s *Server) ExpireCode(phone string) error {
-	return s.update(func(state *state) {
-		for _, key := range state.keys {
-			if key.Phone == phone {
-				key.CodeHash = ""
-			}
-		}
-	})
-}
-
-// ExpireToken makes a bot token one that was replaced by a newer one.
-func (s *Server) ExpireToken(token string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.world.expiredTokens[token] = true
-}
-
-// accountByID returns an account, nil if there is none.
-func (s *Server) accountByID(id int64) *account {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.world.accounts[id]
-}
-
-// accountOf returns the account that an auth key is logged in as, nil if none.
-func (s *Server) accountOf(key keyID) *account {
-	l, _ := s.loginOf(key)
-	return s.accountByID(l.Account)
-}
-
-// accessHash is made up from an ID, the same every time.
-func accessHash(id int64) int64 { return id*7919 + 1 }
-
-// user describes the account as others see it, or as it sees itself.
-func (a *account) user(self bool) *tg.User {
-	u := &tg.User{ID: a.ID, AccessHash: accessHash(a.ID), Deleted: a.Deleted}
-	if a.Deleted {
+// user describes a user as the caller sees them. Users whom nobody added are deleted
+// accounts.
+func (c *caller) user(id int64) *tg.User {
+	a := c.server.world.accounts[id]
+	u := &tg.User{ID: id, AccessHash: c.accessHash(userPeer, id)}
+	if a == nil || a.Deleted {
+		u.Deleted = true
 		return u
 	}
-	u.Self, u.Bot = self, a.Bot
-	u.FirstName, u.LastName, u.Username, u.Phone = a.FirstName, a.LastName, a.Username, a.Phone
+	u.Self, u.Bot = a == c.account, a.Bot
+	u.Contact = c.account.contacts.has(id)
+	u.MutualContact = u.Contact && a.contacts.has(c.account.ID)
+	u.FirstName, u.LastName, u.Username = a.FirstName, a.LastName, a.Username
+	if u.Self || u.Contact {
+		u.Phone = a.Phone
+	}
 	if a.Bot {
 		u.BotInfoVersion = 1
 	}
 	return u
+}
+
+// accessHash returns what the caller needs besides the ID to name a user or channel.
+func (c *caller) accessHash(kind peerKind, id int64) int64 {
+	if a := c.server.world.accounts[id]; kind == userPeer && a != nil && a.AccessHash != 0 {
+		return a.AccessHash
+	}
+	sum := sha256.Sum256(fmt.Appendf(nil, "%d sees %d %d", c.account.ID, kind, id))
+	return int64(binary.LittleEndian.Uint64(sum[:]))
 }

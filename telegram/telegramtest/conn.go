@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"math"
 	"net"
 	"sync"
 	"time"
@@ -16,33 +15,49 @@ import (
 	"github.com/gotd/td/mt"
 	"github.com/gotd/td/proto"
 	"github.com/gotd/td/proto/codec"
-	"github.com/gotd/td/tgerr"
-	"github.com/gotd/td/transport"
 )
 
 // keyID names an auth key.
 type keyID [8]byte
 
-// conn is one TCP connection. It reads in one goroutine, and answers each call in
+// session is an MTProto session: what a message is encrypted with and belongs to.
+type session struct {
+	key crypto.AuthKey
+	id  int64
+}
+
+// salt is the one salt of the auth key; it never expires.
+func (s session) salt() int64 { return int64(binary.LittleEndian.Uint64(s.key.ID[:])) }
+
+// conn is one TCP connection. One goroutine reads it, and every call is answered in
 // one of its own.
 type conn struct {
 	server *Server
 	socket net.Conn
 	ctx    context.Context // ends with the connection
 	cancel context.CancelFunc
-	wire   transport.Conn // the socket with MTProto's framing
 	calls  sync.WaitGroup
 
-	// Of the reading goroutine.
-	greeted map[int64]bool // MTProto sessions that were told they are new
+	// Of the reading goroutine. The wire is there before the first message, and so
+	// before any other goroutine sends.
+	wire    *wire
+	greeted map[int64]bool // sessions that were told that they are new
 
-	mu        sync.Mutex
-	key       crypto.AuthKey // the one used last
-	session   int64
-	noUpdates bool
+	sendMu sync.Mutex // keeps message IDs in the order in which they are sent
+	sent   map[int64]int32
+
+	mu         sync.Mutex
+	current    session // of the last message
+	subscribed bool    // a call came that was not in invokeWithoutUpdates
 }
 
-// drop ends the connection.
+func newConn(s *Server, socket net.Conn) *conn {
+	c := &conn{server: s, socket: socket, greeted: map[int64]bool{}, sent: map[int64]int32{}}
+	c.ctx, c.cancel = context.WithCancel(s.ctx)
+	return c
+}
+
+// drop closes the connection; serve then ends.
 func (c *conn) drop() {
 	c.cancel()
 	_ = c.socket.Close()
@@ -50,230 +65,112 @@ func (c *conn) drop() {
 
 // serve serves the connection until it ends.
 func (c *conn) serve() {
-	defer func() {
-		c.drop()
-		c.calls.Wait()
-		c.server.mu.Lock()
-		delete(c.server.conns, c)
-		c.server.mu.Unlock()
-	}()
+	log := c.server.log.With().Stringer("client", c.socket.RemoteAddr()).Logger()
+	log.Debug().Msg("A client has connected")
 	err := c.read()
-	if c.ctx.Err() == nil {
-		c.server.log.Debug().Err(err).Msg("A connection has ended")
-	}
+	log.Debug().Err(err).Msg("A connection has ended")
+	c.drop()
+	c.calls.Wait()
+	c.server.mu.Lock()
+	defer c.server.mu.Unlock()
+	delete(c.server.conns, c)
 }
 
+// read takes frames until the connection ends.
 func (c *conn) read() (err error) {
-	// The framing is found out from the first bytes: here, so that a connection that
-	// sends nothing holds up nobody else.
-	if c.wire, err = transport.Listen(&oneConn{conn: c.socket}).Accept(); err != nil {
+	if c.wire, err = openWire(c.socket, &c.server.blackhole); err != nil {
 		return err
 	}
-	c.greeted = map[int64]bool{}
 	for {
-		frame := &bin.Buffer{}
-		if err := c.wire.Recv(c.ctx, frame); err != nil {
+		var frame bin.Buffer
+		if err := c.wire.Recv(c.ctx, &frame); err != nil {
 			return err
 		}
-		var id keyID
-		if err := frame.PeekN(id[:], len(id)); err != nil {
-			return err
-		}
-		c.server.mu.Lock()
-		key, known := c.server.state.keys[id]
-		blackhole := c.server.fault.blackhole
-		c.server.mu.Unlock()
-		switch {
-		case blackhole:
-		case id == keyID{}:
-			err = c.exchange(frame)
-		case known:
-			err = c.message(key.AuthKey, frame)
-		default:
-			var b bin.Buffer
-			b.PutInt32(-codec.CodeAuthKeyNotFound)
-			err = c.wire.Send(c.ctx, &b)
-		}
-		if err != nil {
+		if err := c.frame(&frame); err != nil {
 			return err
 		}
 	}
 }
 
-// exchange makes an auth key with the client.
-func (c *conn) exchange(first *bin.Buffer) error {
-	ctx, cancel := context.WithTimeout(c.ctx, time.Minute)
-	defer cancel()
-	result, err := exchange.NewExchanger(&pushedBack{Conn: c.wire, first: first}, c.server.dc).Server(c.server.key).Run(ctx)
-	if refused, ok := errors.AsType[*exchange.ServerExchangeError](err); ok {
-		var b bin.Buffer
-		b.PutInt32(-refused.Code)
-		return errors.Join(err, c.wire.Send(ctx, &b))
-	}
-	if err != nil {
+// frame takes a frame: an encrypted message, or the first one of a key exchange.
+func (c *conn) frame(frame *bin.Buffer) error {
+	var id keyID
+	if err := frame.PeekN(id[:], len(id)); err != nil {
 		return err
 	}
-	return c.server.update(func(s *state) { s.keys[result.Key.ID] = &authKey{AuthKey: result.Key} })
-}
-
-// message takes one encrypted message.
-func (c *conn) message(key crypto.AuthKey, frame *bin.Buffer) error {
+	if id == (keyID{}) {
+		return c.exchange(frame)
+	}
+	key, known := c.server.authKey(id)
+	if !known {
+		return c.protocolError(codec.CodeAuthKeyNotFound)
+	}
 	data, err := c.server.cipher.DecryptFromBuffer(key, frame)
 	if err != nil {
 		return err
 	}
-	c.mu.Lock()
-	c.key, c.session = key, data.SessionID
-	c.mu.Unlock()
-	if !c.greeted[data.SessionID] {
-		c.greeted[data.SessionID] = true
-		created := &mt.NewSessionCreated{FirstMsgID: data.MessageID, ServerSalt: saltOf(key)}
-		if err := c.send(key, data.SessionID, proto.MessageFromServer, created); err != nil {
-			return err
-		}
-	}
-	return c.dispatch(&call{conn: c, key: key, session: data.SessionID, msgID: data.MessageID, body: &bin.Buffer{Buf: data.Data()}})
+	return c.message(session{key, data.SessionID}, data)
 }
 
-func saltOf(key crypto.AuthKey) int64 { return int64(binary.LittleEndian.Uint64(key.ID[:])) }
-
-// dispatch answers service messages, and starts a goroutine for a call.
-//
-// https://core.telegram.org/mtproto/service_messages
-func (c *conn) dispatch(r *call) error {
-	id, err := r.body.PeekID()
-	if err != nil {
-		return err
-	}
-	switch id {
-	case proto.MessageContainerTypeID:
-		var container proto.MessageContainer
-		if err := container.Decode(r.body); err != nil {
-			return err
-		}
-		for _, m := range container.Messages {
-			inner := *r
-			inner.msgID, inner.body = m.ID, &bin.Buffer{Buf: m.Body}
-			if err := c.dispatch(&inner); err != nil {
-				return err
-			}
-		}
-		return nil
-	case proto.GZIPTypeID:
-		var content proto.GZIP
-		if err := content.Decode(r.body); err != nil {
-			return err
-		}
-		r.body = &bin.Buffer{Buf: content.Data}
-		return c.dispatch(r)
-	case mt.PingRequestTypeID:
-		var ping mt.PingRequest
-		if err := ping.Decode(r.body); err != nil {
-			return err
-		}
-		return r.reply(&mt.Pong{MsgID: r.msgID, PingID: ping.PingID})
-	case mt.PingDelayDisconnectRequestTypeID:
-		var ping mt.PingDelayDisconnectRequest
-		if err := ping.Decode(r.body); err != nil {
-			return err
-		}
-		return r.reply(&mt.Pong{MsgID: r.msgID, PingID: ping.PingID})
-	case mt.GetFutureSaltsRequestTypeID:
-		salt := mt.FutureSalt{ValidSince: 1, ValidUntil: math.MaxInt32, Salt: saltOf(r.key)}
-		return r.reply(&mt.FutureSalts{ReqMsgID: r.msgID, Now: int(time.Now().Unix()), Salts: []mt.FutureSalt{salt}})
-	case mt.RPCDropAnswerRequestTypeID:
-		return r.result(&mt.RPCAnswerDroppedRunning{})
-	case mt.MsgsAckTypeID, mt.HTTPWaitRequestTypeID:
-		return nil
-	}
-	if err := c.send(r.key, r.session, proto.MessageFromServer, &mt.MsgsAck{MsgIDs: []int64{r.msgID}}); err != nil {
-		return err
-	}
-	c.calls.Go(func() {
-		if err := r.run(); err != nil && c.ctx.Err() == nil {
-			c.server.log.Warn().Err(err).Msg("A call has failed")
-			c.drop()
-		}
-	})
-	return nil
-}
-
-// send encrypts and sends a message.
-func (c *conn) send(key crypto.AuthKey, session int64, kind proto.MessageType, message bin.Encoder) error {
+// protocolError sends an error of the transport, which is not encrypted.
+func (c *conn) protocolError(code int32) error {
 	var b bin.Buffer
-	if err := message.Encode(&b); err != nil {
-		return fmt.Errorf("encode %T: %w", message, err)
-	}
-	data := crypto.EncryptedMessageData{
-		Salt: saltOf(key), SessionID: session, MessageID: c.server.msgID.New(kind),
-		MessageDataLen: int32(b.Len()), MessageDataWithPadding: b.Copy(),
-	}
-	if err := c.server.cipher.Encrypt(key, data, &b); err != nil {
-		return err
-	}
-	c.server.mu.Lock()
-	blackhole := c.server.fault.blackhole
-	c.server.mu.Unlock()
-	if blackhole {
-		return nil
-	}
+	b.PutInt32(-code)
 	return c.wire.Send(c.ctx, &b)
 }
 
-// call is one RPC call.
-type call struct {
-	conn    *conn
-	key     crypto.AuthKey
-	session int64
-	msgID   int64
-	body    *bin.Buffer
-}
-
-// reply sends a service message.
-func (r *call) reply(message bin.Encoder) error {
-	return r.conn.send(r.key, r.session, proto.MessageServerResponse, message)
-}
-
-// result sends the result of the call, packed when it is large.
-func (r *call) result(message bin.Encoder) error {
-	var b bin.Buffer
-	if err := message.Encode(&b); err != nil {
-		return fmt.Errorf("encode %T: %w", message, err)
+// exchange makes an auth key together with the client.
+func (c *conn) exchange(first *bin.Buffer) error {
+	const forever = 365 * 24 * time.Hour // a client may take its time; the context ends with the connection
+	result, err := exchange.NewExchanger(&replay{c.wire, first}, c.server.dc).
+		WithTimeout(forever).Server(c.server.key).Run(c.ctx)
+	if encrypted, ok := errors.AsType[*exchange.UnexpectedEncryptedError](err); ok {
+		return c.frame(&bin.Buffer{Buf: encrypted.Frame}) // the client has a key after all
 	}
-	const large = 4 << 10
-	if b.Len() > large {
-		var packed bin.Buffer
-		if err := (proto.GZIP{Data: b.Buf}).Encode(&packed); err != nil {
+	if refused, ok := errors.AsType[*exchange.ServerExchangeError](err); ok {
+		return errors.Join(err, c.protocolError(refused.Code))
+	}
+	if err != nil {
+		return err
+	}
+	return c.server.addAuthKey(result.Key)
+}
+
+// message takes a decrypted message.
+func (c *conn) message(in session, data *crypto.EncryptedMessageData) error {
+	c.mu.Lock()
+	c.current = in
+	c.mu.Unlock()
+	if !c.greeted[in.id] {
+		c.greeted[in.id] = true
+		created := &mt.NewSessionCreated{FirstMsgID: data.MessageID, UniqueID: in.id, ServerSalt: in.salt()}
+		if err := c.send(in, proto.MessageFromServer, true, created); err != nil {
 			return err
 		}
-		b = packed
 	}
-	return r.reply(&proto.Result{RequestMessageID: r.msgID, Result: b.Raw()})
+	return c.dispatch(&call{conn: c, in: in, messageID: data.MessageID, body: &bin.Buffer{Buf: data.Data()}})
 }
 
-// fail sends an error as the result of the call.
-func (r *call) fail(e *tgerr.Error) error {
-	return r.result(&mt.RPCError{ErrorCode: e.Code, ErrorMessage: e.Message})
-}
-
-// oneConn is a net.Listener that accepts one connection.
-type oneConn struct{ conn net.Conn }
-
-func (l *oneConn) Accept() (net.Conn, error) { return l.conn, nil }
-func (l *oneConn) Close() error              { return nil }
-func (l *oneConn) Addr() net.Addr            { return l.conn.LocalAddr() }
-
-// pushedBack gives back a frame that was read already.
-type pushedBack struct {
-	transport.Conn
-	first *bin.Buffer
-}
-
-func (p *pushedBack) Recv(ctx context.Context, b *bin.Buffer) error {
-	if p.first != nil {
-		b.ResetTo(p.first.Copy())
-		p.first = nil
-		return nil
+// send encrypts and sends a message. Content messages are those that the client has
+// to acknowledge.
+func (c *conn) send(in session, kind proto.MessageType, content bool, message bin.Encoder) error {
+	var plain bin.Buffer
+	if err := message.Encode(&plain); err != nil {
+		return fmt.Errorf("encode %T: %w", message, err)
 	}
-	return p.Conn.Recv(ctx, b)
+	c.sendMu.Lock()
+	defer c.sendMu.Unlock()
+	data := crypto.EncryptedMessageData{
+		Salt: in.salt(), SessionID: in.id, MessageID: c.server.messageIDs.New(kind), SeqNo: 2 * c.sent[in.id],
+		MessageDataLen: int32(plain.Len()), MessageDataWithPadding: plain.Buf,
+	}
+	if content {
+		data.SeqNo++
+		c.sent[in.id]++
+	}
+	var frame bin.Buffer
+	if err := c.server.cipher.Encrypt(in.key, data, &frame); err != nil {
+		return fmt.Errorf("encrypt a message: %w", err)
+	}
+	return c.wire.Send(c.ctx, &frame)
 }

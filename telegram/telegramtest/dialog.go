@@ -2,156 +2,220 @@ package telegramtest
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
-
-	"github.com/gotd/td/tg"
+	"time"
 )
 
-// Kind is what a dialog is with.
-type Kind int
+// DialogKind is the kind of chat that a dialog is with.
+type DialogKind int
 
-// The kinds of dialogs.
+// The kinds of chats.
 const (
-	// KindUser is a direct chat with a user who was added as an account.
-	KindUser Kind = iota
+	// KindUser is a private chat.
+	KindUser DialogKind = iota + 1
+	// KindBasicGroup is a small group (TL: chat).
 	KindBasicGroup
+	// KindSupergroup is a large group (TL: channel with megagroup).
 	KindSupergroup
+	// KindChannel is a broadcast channel (TL: channel with broadcast).
 	KindChannel
 )
 
-// Dialog is one entry of an account's list of chats.
+// Dialog is a chat in an account's list.
 type Dialog struct {
-	Kind Kind
-	// ID is the MTProto ID of the user, group or channel, positive.
+	// Kind is what the chat is with. Required.
+	Kind DialogKind
+	// ID is the ID in MTProto: of the user, basic group or channel, positive and
+	// without the marks of the Bot API. Required.
 	ID int64
-	// Title is of groups and channels, and so is Username, which is often empty.
-	Title, Username string
-	// Date is the time of the last message in seconds since 1970. Defaults to one
-	// minute before that of the dialog before it in the list.
-	Date int
-	// Pinned dialogs come first.
+	// Title is the title of a group or channel.
+	Title string
+	// Date is when the last message was sent, with the precision of seconds.
+	// Defaults to a second earlier than the dialog before it in the list.
+	Date time.Time
+	// Members is the number of members of a group or channel.
+	Members int
+	// Pinned puts the dialog to the top of its list.
 	Pinned bool
-	// Archived dialogs lie in the archive, folder 1.
+	// Archived puts the dialog in the archive, folder 1.
 	Archived bool
-	// Forbidden groups and channels are those that the account was removed from.
+	// Forbidden means that the account may no longer see the group or channel: it
+	// was thrown out (TL: chatForbidden, channelForbidden).
 	Forbidden bool
-	// MigratedTo makes a basic group one that became this supergroup.
+	// Left means that the account has left the group or channel.
+	Left bool
+	// MigratedTo is the supergroup that a basic group became, 0 for none.
 	MigratedTo int64
-	// NoMessage leaves out the last message: its history was cleared.
-	NoMessage bool
 }
 
-// The folders of dialogs.
+// peerKind tells which IDs are of the same kind.
+type peerKind int
+
 const (
-	folderMain    = 0
-	folderArchive = 1
+	userPeer peerKind = iota + 1
+	chatPeer
+	channelPeer
 )
 
-// dialogList is an account's list of chats, as it is given out.
-type dialogList map[int]*folder
-
-// folder is one folder of a list, in Telegram's order.
-type folder struct {
-	pinned, others []entry
+// peer names a user, basic group or channel.
+type peer struct {
+	kind peerKind
+	id   int64
 }
 
-func (f *folder) len() int { return len(f.pinned) + len(f.others) }
-
-// entry is one dialog with everything that describes it.
-type entry struct {
-	Dialog
-	message int // ID of the last message
+func (d *Dialog) peer() peer {
+	switch d.Kind {
+	case KindUser:
+		return peer{userPeer, d.ID}
+	case KindBasicGroup:
+		return peer{chatPeer, d.ID}
+	default:
+		return peer{channelPeer, d.ID}
+	}
 }
 
-// SetDialogs replaces the list of chats of an account. It returns an error for a
-// user who was not added as an account.
-func (s *Server) SetDialogs(accountID int64, dialogs []Dialog) error {
-	list := dialogList{folderMain: {}, folderArchive: {}}
-	date := 1_700_000_000
-	for i, d := range dialogs {
-		if d.Date == 0 {
-			date -= 60
-			d.Date = date
-		}
-		date = d.Date
-		number := folderMain
-		if d.Archived {
-			number = folderArchive
-		}
-		f, e := list[number], entry{d, len(dialogs) - i}
-		if d.Pinned {
-			f.pinned = append(f.pinned, e)
-		} else {
-			f.others = append(f.others, e)
-		}
+func (d *Dialog) check() error {
+	switch {
+	case d.Kind < KindUser || d.Kind > KindChannel:
+		return fmt.Errorf("unknown kind %d", d.Kind)
+	case d.ID <= 0:
+		return errors.New("the ID is not positive")
+	case d.Kind == KindUser && (d.Forbidden || d.Left):
+		return errors.New("a private chat can be neither forbidden nor left")
+	case d.Kind != KindBasicGroup && d.MigratedTo != 0:
+		return errors.New("only a basic group can be migrated")
+	case d.Date.Unix() > 1<<31-1:
+		return fmt.Errorf("the date %s is too late for Telegram", d.Date)
 	}
-	for _, f := range list {
-		slices.SortStableFunc(f.others, func(a, b entry) int { return cmp.Or(cmp.Compare(b.Date, a.Date), cmp.Compare(b.message, a.message)) })
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	a := s.world.accounts[accountID]
-	if a == nil {
-		return fmt.Errorf("no account %d", accountID)
-	}
-	for _, d := range dialogs {
-		if d.Kind == KindUser && s.world.accounts[d.ID] == nil {
-			return fmt.Errorf("dialog with user %d: no such account", d.ID)
-		}
-	}
-	a.dialogs = list
 	return nil
 }
 
-func (e entry) peer() tg.PeerClass {
-	switch e.Kind {
-	case KindUser:
-		return &tg.PeerUser{UserID: e.ID}
-	case KindBasicGroup:
-		return &tg.PeerChat{ChatID: e.ID}
-	default:
-		return &tg.PeerChannel{ChannelID: e.ID}
+// entry is a dialog in its place.
+type entry struct {
+	Dialog
+	date    int // of the last message
+	message int // the last message's ID
+}
+
+// compareEntries is Telegram's order: the latest first.
+func compareEntries(a, b entry) int {
+	return cmp.Or(cmp.Compare(b.date, a.date), cmp.Compare(b.message, a.message))
+}
+
+// folder is a list of dialogs in order.
+type folder struct {
+	entries []entry // first the pinned ones, in the order in which they were given
+	pinned  int
+	places  map[peer]int // index in entries
+}
+
+// dialogList are the dialogs of an account. It never changes.
+type dialogList struct {
+	main, archive folder
+}
+
+// defaultDate is the date of the first of those dialogs that have none.
+const defaultDate = 1_767_225_600 // 2026-01-01
+
+func newDialogList(dialogs []Dialog) (*dialogList, error) {
+	list := &dialogList{}
+	seen := make(map[peer]bool, len(dialogs))
+	date := defaultDate
+	for i, d := range dialogs {
+		if err := d.check(); err != nil {
+			return nil, fmt.Errorf("dialog %d: %w", i, err)
+		}
+		if seen[d.peer()] {
+			return nil, fmt.Errorf("dialog %d: it is in the list twice", i)
+		}
+		seen[d.peer()] = true
+		if !d.Date.IsZero() {
+			date = int(d.Date.Unix())
+		}
+		e := entry{Dialog: d, date: date, message: len(dialogs) - i}
+		date--
+		if d.Archived {
+			list.archive.entries = append(list.archive.entries, e)
+		} else {
+			list.main.entries = append(list.main.entries, e)
+		}
+	}
+	list.main.order()
+	list.archive.order()
+	return list, nil
+}
+
+func (f *folder) order() {
+	slices.SortStableFunc(f.entries, func(a, b entry) int {
+		switch {
+		case a.Pinned != b.Pinned && a.Pinned:
+			return -1
+		case a.Pinned != b.Pinned:
+			return 1
+		case a.Pinned:
+			return 0
+		default:
+			return compareEntries(a, b)
+		}
+	})
+	f.places = make(map[peer]int, len(f.entries))
+	for i := range f.entries {
+		f.places[f.entries[i].peer()] = i
+		if f.entries[i].Pinned {
+			f.pinned++
+		}
 	}
 }
 
-func (e entry) dialog() *tg.Dialog {
-	d := &tg.Dialog{Peer: e.peer(), TopMessage: e.message, Pinned: e.Pinned}
-	if e.Archived {
-		d.SetFolderID(folderArchive)
-	}
-	return d
+// offset is where a page begins: after this dialog. The zero value is the top.
+type offset struct {
+	date, message int
+	peer          peer
 }
 
-func (e entry) lastMessage() tg.MessageClass {
-	return &tg.Message{ID: e.message, PeerID: e.peer(), Date: e.Date, Message: "Hello"}
-}
-
-// chat describes the group or channel.
-func (e entry) chat() tg.ChatClass {
+// after returns the index of the first dialog after an offset, as
+// https://core.telegram.org/api/offsets has it: by date and then message ID; by the
+// peer alone if there is no date. The pinned dialogs are found by their peer.
+func (f *folder) after(o offset) int {
+	place, known := f.places[o.peer]
 	switch {
-	case e.Kind == KindBasicGroup && e.Forbidden:
-		return &tg.ChatForbidden{ID: e.ID, Title: e.Title}
-	case e.Kind == KindBasicGroup:
-		chat := &tg.Chat{ID: e.ID, Title: e.Title, Photo: &tg.ChatPhotoEmpty{}, ParticipantsCount: 2, Date: e.Date}
-		if e.MigratedTo != 0 {
-			chat.Deactivated = true
-			chat.SetMigratedTo(&tg.InputChannel{ChannelID: e.MigratedTo, AccessHash: accessHash(e.MigratedTo)})
+	case o == offset{}:
+		return 0
+	case known && (o.date == 0 || place < f.pinned):
+		return place + 1
+	case o.date == 0:
+		rest := slices.IndexFunc(f.entries[f.pinned:], func(e entry) bool { return e.message < o.message })
+		if rest < 0 {
+			return len(f.entries)
 		}
-		return chat
-	case e.Forbidden:
-		return &tg.ChannelForbidden{
-			ID: e.ID, AccessHash: accessHash(e.ID), Title: e.Title, Megagroup: e.Kind == KindSupergroup, Broadcast: e.Kind == KindChannel,
-		}
-	default:
-		channel := &tg.Channel{
-			ID: e.ID, Title: e.Title, Photo: &tg.ChatPhotoEmpty{}, Date: e.Date,
-			Megagroup: e.Kind == KindSupergroup, Broadcast: e.Kind == KindChannel,
-		}
-		channel.SetAccessHash(accessHash(e.ID))
-		if e.Username != "" {
-			channel.SetUsername(e.Username)
-		}
-		return channel
+		return f.pinned + rest
 	}
+	rest, _ := slices.BinarySearchFunc(f.entries[f.pinned:], o, func(e entry, o offset) int {
+		if compareEntries(e, entry{date: o.date, message: o.message}) <= 0 {
+			return -1
+		}
+		return 1
+	})
+	return f.pinned + rest
+}
+
+// SetDialogs replaces the dialogs of an account, at any time: also while a client
+// pages through them. It returns an error for dialogs that make no sense or are in
+// the list twice. Users who are not added are deleted accounts to Telegram's
+// clients.
+func (s *Server) SetDialogs(accountID int64, dialogs []Dialog) error {
+	list, err := newDialogList(dialogs)
+	if err != nil {
+		return fmt.Errorf("dialogs of account %d: %w", accountID, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, err := s.account(accountID)
+	if err != nil {
+		return err
+	}
+	a.dialogs = list
+	return nil
 }

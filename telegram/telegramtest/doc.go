@@ -1,17 +1,32 @@
-// Package telegramtest is a Telegram datacenter for tests and demonstrations, in
-// the process that uses it. It speaks real MTProto over TCP: key exchange, encrypted
-// sessions, and the TL methods for logging in, listing chats and listing contacts,
-// with two-factor passwords checked by true SRP.
+// Package telegramtest is a Telegram datacenter for tests and demonstrations: a
+// server in this process that speaks MTProto over TCP, with accounts, chats and
+// contacts that the test makes up. Any MTProto client can use it that can be told
+// an address and a public key.
 //
-// A test scripts its accounts ([Server.AddAccount]), what goes wrong
-// ([Server.Fail], [Server.Hold], [Server.Refuse], [Server.Revoke], …), and looks at
-// what arrived ([Server.Calls], [Server.Sessions]). Every method of a [Server] is
-// safe for concurrent use.
+// A test starts it with [NewServer], a program with [Start]:
 //
-// It stands on gotd/td's public building blocks and not on its package tgtest, whose
-// server keeps auth keys where they can't survive a restart, reads the first bytes
-// of a connection before it accepts the next, and has a data race between sessions.
+//	server := telegramtest.NewServer(t, telegramtest.Options{})
+//	err := server.AddAccount(telegramtest.Account{ID: 1, Phone: "9996610001", FirstName: "Ada"})
+//	client := telegram.NewClient(1, "hash", telegram.Options{
+//		DC: server.DC(), DCList: server.DCList(), PublicKeys: []telegram.PublicKey{server.PublicKey()},
+//		Resolver: dcs.Plain(dcs.PlainOptions{}),
+//	})
 //
-// Clients have to be built from the same TL layer, which is that of gotd/td in this
-// module.
+// What it does:
+//
+//   - The key exchange, encryption, containers and service messages of MTProto 2.0,
+//     over the abridged, intermediate, padded and full transports, obfuscated or not.
+//   - Logging in by code, by code and two-factor password, and as a bot; with the
+//     errors that Telegram answers, see https://core.telegram.org/api/auth.
+//   - Profiles, dialogs and contacts, up to tens of thousands.
+//   - Faults when asked for: [Server.Fail], [Server.Hold], [Server.Latency],
+//     [Server.DropConnections], [Server.Refuse], [Server.Blackhole],
+//     [Server.Revoke], [Server.ForgetKeys].
+//
+// A method that it does not know gets the error 400 INPUT_METHOD_INVALID. It checks
+// neither salts nor the age of messages, does not know temporary auth keys (PFS),
+// and has no flood limits of its own.
+//
+// Client and server have to be built with the same version of gotd/td, or at least
+// the same TL layer.
 package telegramtest

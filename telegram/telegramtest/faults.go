@@ -2,29 +2,26 @@ package telegramtest
 
 import (
 	"context"
-	"maps"
-	"slices"
+	"sync"
 	"time"
 
-	"github.com/gotd/td/bin"
-	"github.com/gotd/td/proto"
-	"github.com/gotd/td/tg"
 	"github.com/gotd/td/tgerr"
 )
 
-// AnyMethod stands for every method in Fail, Hold and Latency.
+// AnyMethod stands for every method in [Server.Fail], [Server.Hold] and
+// [Server.Latency]. What is set for a method itself goes first.
 const AnyMethod = "*"
 
-// faults are what a test makes the server do. Server.mu guards them.
+// faults are what the server does wrong on demand, and what it has counted.
+// Server.mu guards them.
 type faults struct {
-	calls     map[string]int
-	failures  map[string]*failure
-	held      map[string]*Held
-	latency   map[string]time.Duration
-	refuse    bool
-	blackhole bool
+	calls    map[string]int
+	failures map[string][]failure
+	held     map[string]*Held
+	latency  map[string]time.Duration
 }
 
+// failure is an error for the next calls.
 type failure struct {
 	times int
 	err   *tgerr.Error
@@ -32,186 +29,166 @@ type failure struct {
 
 func newFaults() faults {
 	return faults{
-		calls: map[string]int{}, failures: map[string]*failure{},
+		calls: map[string]int{}, failures: map[string][]failure{},
 		held: map[string]*Held{}, latency: map[string]time.Duration{},
 	}
 }
 
-// Held are the calls of a method that are held back, see [Server.Hold].
-type Held struct {
-	arrived chan struct{}
-	release chan struct{}
-	forget  func()
-}
-
-// Arrived gives one value for each call that has arrived and is held.
-func (h *Held) Arrived() <-chan struct{} { return h.arrived }
-
-// Release lets the calls go on, and holds no more. It must be called once.
-func (h *Held) Release() {
-	h.forget()
-	close(h.release)
-}
-
-// Fail makes the next calls of a TL method, such as auth.sendCode, fail with an
-// error of Telegram's, such as 420 FLOOD_WAIT_5.
+// Fail makes the next calls of a TL method, such as auth.sendCode, get an error of
+// Telegram's, such as 420 FLOOD_WAIT_5, instead of being done. Errors that are set
+// while others are left come after them. Zero times takes back those that are left.
 func (s *Server) Fail(method string, times, code int, message string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.fault.failures[method] = &failure{times, tgerr.New(code, message)}
-}
-
-// Hold holds back every call of a TL method, until it is released or the
-// connection ends.
-func (s *Server) Hold(method string) *Held {
-	const waiting = 1024 // more calls than any test holds
-	h := &Held{arrived: make(chan struct{}, waiting), release: make(chan struct{})}
-	h.forget = func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		if s.fault.held[method] == h {
-			delete(s.fault.held, method)
-		}
+	if times <= 0 {
+		delete(s.faults.failures, method)
+		return
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.fault.held[method] = h
-	return h
+	s.faults.failures[method] = append(s.faults.failures[method], failure{times, tgerr.New(code, message)})
 }
 
-// Latency delays every call of a TL method; 0 ends that.
-func (s *Server) Latency(method string, d time.Duration) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.fault.latency[method] = d
-}
-
-// Refuse makes the server unreachable, or ends that: open connections break and
-// new ones are closed at once.
-func (s *Server) Refuse(refuse bool) {
-	s.mu.Lock()
-	s.fault.refuse = refuse
-	s.mu.Unlock()
-	if refuse {
-		s.DropConnections()
-	}
-}
-
-// Blackhole makes the server swallow everything that it is sent, or ends that.
-// Connections stay open.
-func (s *Server) Blackhole(blackhole bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.fault.blackhole = blackhole
-}
-
-// DropConnections breaks all connections that are open. Clients may connect again.
-func (s *Server) DropConnections() {
-	s.mu.Lock()
-	conns := slices.Collect(maps.Keys(s.conns))
-	s.mu.Unlock()
-	for _, c := range conns {
-		c.drop()
-	}
-}
-
-// Revoke ends all sessions of an account: their calls are answered with the error
-// of the given name from now on, such as AUTH_KEY_UNREGISTERED, SESSION_REVOKED or
-// USER_DEACTIVATED.
-func (s *Server) Revoke(accountID int64, reason string) error {
-	return s.update(func(state *state) {
-		for _, key := range state.keys {
-			if key.Account == accountID {
-				key.Revoked = reason
-			}
-		}
-	})
-}
-
-// ForgetKeys makes the server forget the auth keys of an account altogether, which
-// clients learn from the protocol error 404.
-func (s *Server) ForgetKeys(accountID int64) error {
-	return s.update(func(state *state) {
-		maps.DeleteFunc(state.keys, func(_ keyID, key *authKey) bool { return key.Account == accountID })
-	})
-}
-
-// Calls counts the calls of a TL method that have arrived since the start or the
-// last ResetCalls.
-func (s *Server) Calls(method string) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.fault.calls[method]
-}
-
-// ResetCalls sets all counts to zero.
-func (s *Server) ResetCalls() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	clear(s.fault.calls)
-}
-
-// SendUpdates pushes updates to every connection that is logged in as the account
-// and wants updates. It returns the first error of those that could not be sent.
-func (s *Server) SendUpdates(accountID int64, updates tg.UpdatesClass) error {
-	s.mu.Lock()
-	conns := slices.Collect(maps.Keys(s.conns))
-	s.mu.Unlock()
-	for _, c := range conns {
-		c.mu.Lock()
-		key, session, silent := c.key, c.session, c.noUpdates
-		c.mu.Unlock()
-		if l, ok := s.loginOf(key.ID); !ok || silent || l.Account != accountID || l.Revoked != "" {
+// fail returns the error that a call has to get, nil for none.
+func (f *faults) fail(method string) error {
+	for _, name := range []string{method, AnyMethod} {
+		queue := f.failures[name]
+		if len(queue) == 0 {
 			continue
 		}
-		if err := c.send(key, session, proto.MessageFromServer, updates); err != nil {
-			return err
+		queue[0].times--
+		err := queue[0].err
+		if queue[0].times == 0 {
+			f.failures[name] = queue[1:]
 		}
+		return err
 	}
 	return nil
 }
 
-// enter counts a call and applies the faults for it.
-func (s *Server) enter(ctx context.Context, method string) error {
+// Held are the calls of a method that are held back, see [Server.Hold]. It is safe
+// for concurrent use.
+type Held struct {
+	server   *Server
+	method   string
+	arrived  chan struct{}
+	released chan struct{}
+	once     sync.Once
+}
+
+// Hold holds back every call of a TL method, such as auth.signIn, until it is
+// released or the call's connection ends. Only then it is looked at any further:
+// whether it has to fail, and who makes it. A later Hold of the same method takes
+// over the calls that arrive from then on.
+func (s *Server) Hold(method string) *Held {
+	h := &Held{server: s, method: method, arrived: make(chan struct{}), released: make(chan struct{})}
 	s.mu.Lock()
-	s.fault.calls[method]++
-	held := first(s.fault.held[method], s.fault.held[AnyMethod])
-	latency := max(s.fault.latency[method], s.fault.latency[AnyMethod])
-	s.mu.Unlock()
-	if held != nil {
-		held.arrived <- struct{}{}
+	defer s.mu.Unlock()
+	s.faults.held[method] = h
+	return h
+}
+
+// Arrived gives one value for each call that is held. The channel is never closed.
+func (h *Held) Arrived() <-chan struct{} { return h.arrived }
+
+// Release lets the calls go on, and holds no more. Calls after the first do nothing.
+func (h *Held) Release() {
+	h.once.Do(func() {
+		h.server.mu.Lock()
+		defer h.server.mu.Unlock()
+		if h.server.faults.held[h.method] == h {
+			delete(h.server.faults.held, h.method)
+		}
+		close(h.released)
+	})
+}
+
+// wait holds a call.
+func (h *Held) wait(ctx context.Context) error {
+	arrived := h.arrived
+	for {
 		select {
-		case <-held.release:
+		case arrived <- struct{}{}:
+			arrived = nil // told
+		case <-h.released:
+			return nil
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+}
+
+// Latency makes every call of a TL method take that much longer. Zero ends it.
+func (s *Server) Latency(method string, d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults.latency[method] = d
+}
+
+// enter counts a call and does to it what the test wants. It returns an error that
+// the call has to get.
+func (s *Server) enter(ctx context.Context, method string) error {
+	s.mu.Lock()
+	s.faults.calls[method]++
+	s.faults.calls[AnyMethod]++
+	held := s.faults.held[method]
+	if held == nil {
+		held = s.faults.held[AnyMethod]
+	}
+	latency := s.faults.latency[method]
+	if latency == 0 {
+		latency = s.faults.latency[AnyMethod]
+	}
+	s.mu.Unlock()
+	if held != nil {
+		if err := held.wait(ctx); err != nil {
+			return err
+		}
+	}
 	if latency > 0 {
+		timer := time.NewTimer(latency)
+		defer timer.Stop()
 		select {
-		case <-time.After(latency):
+		case <-timer.C:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	failing := first(s.fault.failures[method], s.fault.failures[AnyMethod])
-	if failing == nil || failing.times <= 0 {
-		return nil
-	}
-	failing.times--
-	return failing.err
+	return s.faults.fail(method)
 }
 
-func first[V any](a, b *V) *V {
-	if a != nil {
-		return a
-	}
-	return b
+// DropConnections closes all connections that are open now.
+func (s *Server) DropConnections() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.dropAll()
 }
 
-// rawBuffer decodes nothing: it leaves the inner call of a wrapper in the buffer.
-type rawBuffer struct{}
+// dropAll closes all connections. Server.mu is held.
+func (s *Server) dropAll() {
+	for c := range s.conns {
+		c.drop()
+	}
+}
 
-func (rawBuffer) Decode(*bin.Buffer) error { return nil }
-func (rawBuffer) Encode(*bin.Buffer) error { return nil }
+// Refuse closes all connections, and every new one at once, until it is called with
+// false.
+func (s *Server) Refuse(refuse bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.refuse = refuse
+	if refuse {
+		s.dropAll()
+	}
+}
+
+// Blackhole makes the server accept connections and bytes, but answer nothing,
+// until it is called with false. Then all connections are closed, so that no client
+// waits for answers to what was lost.
+func (s *Server) Blackhole(blackhole bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.blackhole.Swap(blackhole) && !blackhole {
+		s.dropAll()
+	}
+}

@@ -1,93 +1,129 @@
 package telegramtest
 
 import (
-	"errors"
 	"fmt"
-	"maps"
+	"slices"
+	"strings"
+	"sync"
 
 	"github.com/gotd/td/bin"
 	"github.com/gotd/td/tg"
 	"github.com/gotd/td/tgerr"
 )
 
-// method is a TL method that the server knows.
-type method struct {
-	// name is as in the schema, such as auth.sendCode.
-	name string
-	// open methods may be called without being logged in.
-	open   bool
-	handle func(s *Server, key keyID, body *bin.Buffer) (bin.Encoder, error)
-}
-
-// methods is the table of all methods.
-func methods() map[uint32]method {
+// methodTable lists all methods by the ID of their TL constructor. To add one, write
+// a method of caller in the file of its group, and name it in the group's list.
+func methodTable() map[uint32]method {
 	table := map[uint32]method{}
-	for _, group := range []map[uint32]method{helpMethods(), authMethods(), userMethods(), dialogMethods(), contactMethods()} {
-		maps.Copy(table, group)
+	for _, m := range slices.Concat(helpMethods(), authMethods(), userMethods(), contactMethods(), dialogMethods()) {
+		table[m.id] = m
 	}
 	return table
 }
 
-// request is a TL method's request type.
-type request[Q any] interface {
+// access says who may call a method.
+type access int
+
+const (
+	anybody   access = iota // also without being logged in
+	loggedIn                // users and bots
+	usersOnly               // but no bots
+)
+
+// method is a TL method that the server knows.
+type method struct {
+	id     uint32
+	access access
+	// handle decodes the request and returns what works it off. That is done with
+	// Server.mu held.
+	handle func(body *bin.Buffer) (func(c *caller) (bin.Encoder, error), error)
+}
+
+// caller is who calls a method.
+type caller struct {
+	server  *Server
+	conn    *conn
+	key     *authKey
+	account *account // nil for somebody who is not logged in
+}
+
+// on makes a method of a function. Q is the request type in tg.
+func on[Q any, P interface {
 	*Q
 	bin.Decoder
 	TypeID() uint32
-	TypeName() string
-}
-
-// add adds a method to a table.
-func add[Q any, P request[Q]](table map[uint32]method, open bool, handle func(s *Server, key keyID, q P) (bin.Encoder, error)) {
-	var q P = new(Q)
-	// The type of a method's request is called auth.sendCode in the schema.
-	table[q.TypeID()] = method{name: q.TypeName(), open: open, handle: func(s *Server, key keyID, body *bin.Buffer) (bin.Encoder, error) {
-		var q P = new(Q)
-		if err := q.Decode(body); err != nil {
-			return nil, tgerr.New(400, "INPUT_REQUEST_TOO_LONG")
+}](access access, handle func(c *caller, request P) (bin.Encoder, error)) method {
+	return method{P(new(Q)).TypeID(), access, func(body *bin.Buffer) (func(*caller) (bin.Encoder, error), error) {
+		request := P(new(Q))
+		if err := request.Decode(body); err != nil {
+			return nil, tgerr.New(400, "INPUT_FETCH_ERROR")
 		}
-		return handle(s, key, q)
+		return func(c *caller) (bin.Encoder, error) { return handle(c, request) }, nil
 	}}
 }
 
-// run answers the call.
-func (r *call) run() error {
-	result, err := r.answer()
-	if rpc, ok := errors.AsType[*tgerr.Error](err); ok {
-		return r.fail(rpc)
-	}
-	if err != nil {
-		return err
-	}
-	return r.result(result)
-}
+func errUnauthorized() *tgerr.Error { return tgerr.New(401, "AUTH_KEY_UNREGISTERED") }
+func errInternal() *tgerr.Error     { return tgerr.New(500, "RPC_CALL_FAIL") }
 
+// answer works off the call and returns the result.
 func (r *call) answer() (bin.Encoder, error) {
 	s := r.conn.server
 	id, err := r.unwrap()
 	if err != nil {
+		return nil, tgerr.New(400, "INPUT_FETCH_ERROR")
+	}
+	name := methodName(id)
+	s.log.Trace().Str("method", name).Msg("Call")
+	if err := s.enter(r.conn.ctx, name); err != nil {
 		return nil, err
 	}
 	m, ok := s.methods[id]
 	if !ok {
+		s.log.Warn().Str("method", name).Msg("A client called a method that the test server does not know")
 		return nil, tgerr.New(400, fmt.Sprintf("INPUT_METHOD_INVALID_%d", id))
 	}
-	s.log.Trace().Str("method", m.name).Msg("Call")
-	if err := s.enter(r.conn.ctx, m.name); err != nil {
+	handle, err := m.handle(r.body)
+	if err != nil {
 		return nil, err
 	}
-	l, known := s.loginOf(r.key.ID)
-	switch {
-	case m.open && known:
-	case l.Revoked != "":
-		return nil, tgerr.New(401, l.Revoked)
-	case l.Account == 0:
-		return nil, errUnauthorized
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c, err := s.caller(r, m.access)
+	if err != nil {
+		return nil, err
 	}
-	return m.handle(s, r.key.ID, r.body)
+	return handle(c)
 }
 
-// unwrap takes the wrappers off the call and returns the type of what is inside.
+// caller finds out who makes a call and whether they may. Server.mu is held.
+func (s *Server) caller(r *call, access access) (*caller, error) {
+	key := s.state.authKeys[r.in.key.ID]
+	if key == nil { // forgotten while the call was held
+		return nil, errUnauthorized()
+	}
+	c := &caller{server: s, conn: r.conn, key: key, account: s.world.accounts[key.Account]}
+	switch {
+	case key.Revoked != "":
+		return nil, tgerr.New(401, key.Revoked)
+	case access == anybody:
+		return c, nil
+	case key.Account == 0:
+		return nil, errUnauthorized()
+	case c.account == nil:
+		s.log.Error().Int64("account", key.Account).Msg("A client is logged in to an account that was not added")
+		return nil, errInternal()
+	case access == usersOnly && c.account.Bot:
+		return nil, tgerr.New(400, "BOT_METHOD_INVALID")
+	}
+	return c, nil
+}
+
+// unwrap takes the wrappers off a call and returns the constructor of what is in
+// them.
+//
+// https://core.telegram.org/api/invoking
 func (r *call) unwrap() (uint32, error) {
+	subscribe := true
 	for {
 		id, err := r.body.PeekID()
 		if err != nil {
@@ -96,17 +132,19 @@ func (r *call) unwrap() (uint32, error) {
 		var wrapper bin.Decoder
 		switch id {
 		case tg.InvokeWithLayerRequestTypeID:
-			wrapper = &tg.InvokeWithLayerRequest{Query: rawBuffer{}}
+			wrapper = &tg.InvokeWithLayerRequest{Query: inside{}}
 		case tg.InitConnectionRequestTypeID:
-			wrapper = &tg.InitConnectionRequest{Query: rawBuffer{}}
+			wrapper = &tg.InitConnectionRequest{Query: inside{}}
 		case tg.InvokeAfterMsgRequestTypeID:
-			wrapper = &tg.InvokeAfterMsgRequest{Query: rawBuffer{}}
+			wrapper = &tg.InvokeAfterMsgRequest{Query: inside{}}
+		case tg.InvokeAfterMsgsRequestTypeID:
+			wrapper = &tg.InvokeAfterMsgsRequest{Query: inside{}}
 		case tg.InvokeWithoutUpdatesRequestTypeID:
-			wrapper = &tg.InvokeWithoutUpdatesRequest{Query: rawBuffer{}}
-			r.conn.mu.Lock()
-			r.conn.noUpdates = true
-			r.conn.mu.Unlock()
+			subscribe, wrapper = false, &tg.InvokeWithoutUpdatesRequest{Query: inside{}}
 		default:
+			if subscribe {
+				r.conn.subscribe()
+			}
 			return id, nil
 		}
 		if err := wrapper.Decode(r.body); err != nil {
@@ -115,18 +153,30 @@ func (r *call) unwrap() (uint32, error) {
 	}
 }
 
-var errUnauthorized = tgerr.New(401, "AUTH_KEY_UNREGISTERED")
+// subscribe makes the connection get updates.
+func (c *conn) subscribe() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.subscribed = true
+}
 
-// vector is a TL vector of any elements.
-type vector []bin.Encoder
+// inside is the call in a wrapper: it leaves the bytes where they are.
+type inside struct{}
+
+// Decode implements bin.Decoder.
+func (inside) Decode(*bin.Buffer) error { return nil }
 
 // Encode implements bin.Encoder.
-func (v vector) Encode(b *bin.Buffer) error {
-	b.PutVectorHeader(len(v))
-	for _, e := range v {
-		if err := e.Encode(b); err != nil {
-			return err
-		}
+func (inside) Encode(*bin.Buffer) error { return nil }
+
+// typeNames returns the names of all TL types, as in auth.sendCode#a677244f.
+var typeNames = sync.OnceValue(tg.TypesMap)
+
+// methodName returns the name of a method in the schema, such as auth.sendCode.
+func methodName(id uint32) string {
+	name, _, ok := strings.Cut(typeNames()[id], "#")
+	if !ok {
+		return fmt.Sprintf("%#x", id)
 	}
-	return nil
+	return name
 }

@@ -9,216 +9,228 @@ import (
 	"github.com/gotd/td/tgerr"
 )
 
-func authMethods() map[uint32]method {
-	m := map[uint32]method{}
-	add(m, true, sendCode)
-	add(m, true, resendCode)
-	add(m, true, cancelCode)
-	add(m, true, signIn)
-	add(m, true, importBotAuthorization)
-	add(m, false, logOut)
-	// Between the code and the password a key is not logged in yet.
-	add(m, true, getPassword)
-	add(m, true, checkPassword)
-	return m
+func authMethods() []method {
+	return []method{
+		on(anybody, (*caller).authSendCode),
+		on(anybody, (*caller).authResendCode),
+		on(anybody, (*caller).authCancelCode),
+		on(anybody, (*caller).authSignIn),
+		on(anybody, (*caller).authImportBotAuthorization),
+		on(loggedIn, (*caller).authLogOut),
+		// Between the code and the password, nobody is logged in yet.
+		on(anybody, (*caller).accountGetPassword),
+		on(anybody, (*caller).authCheckPassword),
+	}
 }
 
-// digitsOf returns a phone number as accounts have it.
-func digitsOf(phone string) string {
+// digits returns a phone number as accounts have it.
+func digits(phone string) string {
 	return strings.NewReplacer("+", "", " ", "", "-", "", "(", "", ")", "").Replace(phone)
 }
 
+func validPhone(phone string) bool {
+	return len(phone) >= 5 && len(phone) <= 15 && strings.Trim(phone, "0123456789") == ""
+}
+
+// rpcError returns the error of a given type with the code that Telegram sends it
+// with.
+func rpcError(message string) *tgerr.Error {
+	switch {
+	case strings.Contains(message, "_WAIT_"):
+		return tgerr.New(420, message)
+	case message == "PHONE_PASSWORD_FLOOD", message == "PHONE_NUMBER_APP_SIGNUP_FORBIDDEN":
+		return tgerr.New(406, message)
+	default:
+		return tgerr.New(400, message)
+	}
+}
+
 // https://core.telegram.org/method/auth.sendCode
-func sendCode(s *Server, key keyID, q *tg.AuthSendCodeRequest) (bin.Encoder, error) {
-	if q.APIID == 0 || q.APIHash == "" {
+func (c *caller) authSendCode(q *tg.AuthSendCodeRequest) (bin.Encoder, error) {
+	phone := digits(q.PhoneNumber)
+	a := c.server.world.byPhone[phone]
+	switch {
+	case q.APIID == 0 || q.APIHash == "":
 		return nil, tgerr.New(400, "API_ID_INVALID")
-	}
-	phone := digitsOf(q.PhoneNumber)
-	if len(phone) < 5 || strings.Trim(phone, "0123456789") != "" {
+	case !validPhone(phone):
 		return nil, tgerr.New(400, "PHONE_NUMBER_INVALID")
+	case a != nil && a.SendCodeError != "":
+		return nil, rpcError(a.SendCodeError)
+	case a != nil:
+		return c.sendCode(phone, a.CodeDelivery)
+	default:
+		return c.sendCode(phone, CodeBySMS) // only signing in tells that nobody has the number
 	}
-	return s.newCode(key, phone, false)
 }
 
 // https://core.telegram.org/method/auth.resendCode
-func resendCode(s *Server, key keyID, q *tg.AuthResendCodeRequest) (bin.Encoder, error) {
-	l, err := s.codeOf(key, q.PhoneNumber, q.PhoneCodeHash)
+func (c *caller) authResendCode(q *tg.AuthResendCodeRequest) (bin.Encoder, error) {
+	code, err := c.code(q.PhoneNumber, q.PhoneCodeHash)
 	if err != nil {
 		return nil, err
 	}
-	if l.Resent {
+	next, nextType := code.Delivery.next()
+	if nextType == nil {
 		return nil, tgerr.New(400, "SEND_CODE_UNAVAILABLE")
 	}
-	return s.newCode(key, l.Phone, true)
+	return c.sendCode(code.Phone, next)
 }
 
-// newCode sends a code: by the account's own way at first, by SMS when it is sent
-// again. Numbers without an account get one too; only signing in tells.
-func (s *Server) newCode(key keyID, phone string, again bool) (bin.Encoder, error) {
-	s.mu.Lock()
-	a := s.world.byPhone[phone]
-	s.mu.Unlock()
-	length := 5
-	var delivery tg.AuthSentCodeTypeClass
-	if a != nil {
-		length, delivery = len(a.Code), a.Delivery
-	}
-	if delivery == nil {
-		delivery = &tg.AuthSentCodeTypeApp{Length: length}
-	}
-	sent := &tg.AuthSentCode{Type: delivery, PhoneCodeHash: rand.Text()}
-	if again {
-		sent.Type = &tg.AuthSentCodeTypeSMS{Length: length}
-	} else {
-		sent.SetNextType(&tg.AuthCodeTypeSMS{})
+// sendCode begins a login, or begins it anew.
+func (c *caller) sendCode(phone string, delivery CodeDelivery) (bin.Encoder, error) {
+	sent := &tg.AuthSentCode{Type: delivery.sentCodeType(c.expectedCode(phone)), PhoneCodeHash: rand.Text()}
+	if _, next := delivery.next(); next != nil {
+		sent.SetNextType(next)
 		sent.SetTimeout(60)
 	}
-	l, _ := s.loginOf(key)
-	l.Phone, l.CodeHash, l.Resent, l.PasswordFor = phone, sent.PhoneCodeHash, again, 0
-	return sent, s.setLogin(key, l)
+	l := c.key.login
+	l.PasswordFor, l.Code = 0, &sentCode{Phone: phone, Hash: sent.PhoneCodeHash, Delivery: delivery}
+	return sent, c.setLogin(l)
 }
 
-// codeOf checks a code hash. It is good for the auth key that it was given to.
-func (s *Server) codeOf(key keyID, phone, hash string) (login, error) {
-	l, _ := s.loginOf(key)
-	if hash == "" {
-		return l, tgerr.New(400, "PHONE_CODE_HASH_EMPTY")
+func (c *caller) expectedCode(phone string) string {
+	if a := c.server.world.byPhone[phone]; a != nil {
+		return a.Code
 	}
-	if l.CodeHash != hash || l.Phone != digitsOf(phone) {
-		return l, tgerr.New(400, "PHONE_CODE_EXPIRED")
+	return DefaultCode
+}
+
+// code returns the code under way that a hash stands for. It is bound to the auth
+// key that asked for it.
+func (c *caller) code(phone, hash string) (*sentCode, error) {
+	code := c.key.Code
+	switch {
+	case phone == "":
+		return nil, tgerr.New(400, "PHONE_NUMBER_INVALID")
+	case hash == "":
+		return nil, tgerr.New(400, "PHONE_CODE_HASH_EMPTY")
+	case code == nil || code.Hash != hash || code.Phone != digits(phone):
+		return nil, tgerr.New(400, "PHONE_CODE_EXPIRED")
 	}
-	return l, nil
+	return code, nil
 }
 
 // https://core.telegram.org/method/auth.cancelCode
-func cancelCode(s *Server, key keyID, q *tg.AuthCancelCodeRequest) (bin.Encoder, error) {
-	l, err := s.codeOf(key, q.PhoneNumber, q.PhoneCodeHash)
-	if err != nil {
+func (c *caller) authCancelCode(q *tg.AuthCancelCodeRequest) (bin.Encoder, error) {
+	if _, err := c.code(q.PhoneNumber, q.PhoneCodeHash); err != nil {
 		return nil, err
 	}
-	l.CodeHash = ""
-	return &tg.BoolTrue{}, s.setLogin(key, l)
+	l := c.key.login
+	l.Code = nil
+	return &tg.BoolTrue{}, c.setLogin(l)
 }
 
 // https://core.telegram.org/method/auth.signIn
-func signIn(s *Server, key keyID, q *tg.AuthSignInRequest) (bin.Encoder, error) {
-	l, err := s.codeOf(key, q.PhoneNumber, q.PhoneCodeHash)
+func (c *caller) authSignIn(q *tg.AuthSignInRequest) (bin.Encoder, error) {
+	code, err := c.code(q.PhoneNumber, q.PhoneCodeHash)
 	if err != nil {
 		return nil, err
 	}
-	if q.PhoneCode == "" {
+	entered := q.PhoneCode
+	if mailed, ok := q.EmailVerification.(*tg.EmailVerificationCode); ok {
+		entered = mailed.Code
+	}
+	a := c.server.world.byPhone[code.Phone]
+	switch {
+	case entered == "":
 		return nil, tgerr.New(400, "PHONE_CODE_EMPTY")
-	}
-	s.mu.Lock()
-	a := s.world.byPhone[l.Phone]
-	s.mu.Unlock()
-	if a == nil || a.SignUpRequired {
-		return &tg.AuthAuthorizationSignUpRequired{}, nil
-	}
-	if q.PhoneCode != a.Code {
+	case entered != c.expectedCode(code.Phone):
 		return nil, tgerr.New(400, "PHONE_CODE_INVALID")
-	}
-	if a.verifier != nil {
-		if err := s.setLogin(key, login{PasswordFor: a.ID}); err != nil {
+	case a == nil || a.SignUpRequired:
+		return &tg.AuthAuthorizationSignUpRequired{}, nil
+	case a.verifier != nil:
+		if err := c.setLogin(login{PasswordFor: a.ID}); err != nil {
 			return nil, err
 		}
 		return nil, tgerr.New(401, "SESSION_PASSWORD_NEEDED")
+	default:
+		return c.logIn(a)
 	}
-	return s.authorize(key, a)
 }
 
-// authorize makes an auth key one that is logged in.
-func (s *Server) authorize(key keyID, a *account) (bin.Encoder, error) {
-	if err := s.setLogin(key, login{Account: a.ID}); err != nil {
-		return nil, err
-	}
-	return &tg.AuthAuthorization{User: a.user(true)}, nil
+// logIn makes the caller's auth key one that is logged in.
+func (c *caller) logIn(a *account) (bin.Encoder, error) {
+	c.account = a
+	return &tg.AuthAuthorization{User: c.user(a.ID)}, c.setLogin(login{Account: a.ID})
 }
 
 // https://core.telegram.org/method/auth.importBotAuthorization
-func importBotAuthorization(s *Server, key keyID, q *tg.AuthImportBotAuthorizationRequest) (bin.Encoder, error) {
-	s.mu.Lock()
-	a, expired := s.world.byToken[q.BotAuthToken], s.world.expiredTokens[q.BotAuthToken]
-	s.mu.Unlock()
+func (c *caller) authImportBotAuthorization(q *tg.AuthImportBotAuthorizationRequest) (bin.Encoder, error) {
+	a := c.server.world.byToken[q.BotAuthToken]
 	switch {
-	case expired:
+	case q.APIID == 0 || q.APIHash == "":
+		return nil, tgerr.New(400, "API_ID_INVALID")
+	case c.server.world.expiredTokens[q.BotAuthToken]:
 		return nil, tgerr.New(400, "ACCESS_TOKEN_EXPIRED")
 	case a == nil:
 		return nil, tgerr.New(400, "ACCESS_TOKEN_INVALID")
 	}
-	return s.authorize(key, a)
+	return c.logIn(a)
 }
 
 // https://core.telegram.org/method/auth.logOut
-func logOut(s *Server, key keyID, _ *tg.AuthLogOutRequest) (bin.Encoder, error) {
-	return &tg.AuthLoggedOut{}, s.setLogin(key, login{})
+func (c *caller) authLogOut(*tg.AuthLogOutRequest) (bin.Encoder, error) {
+	return &tg.AuthLoggedOut{}, c.setLogin(login{})
 }
 
-// passwordAccount returns the account whose password a key may ask for or check.
-func (s *Server) passwordAccount(key keyID) (*account, error) {
-	l, _ := s.loginOf(key)
-	if l.Revoked != "" {
-		return nil, tgerr.New(401, l.Revoked)
+// passwordOf returns the account whose password the caller may ask about: that of
+// the code entered before, or the caller's own.
+func (c *caller) passwordOf() (*account, error) {
+	a := c.account
+	if c.key.PasswordFor != 0 {
+		a = c.server.world.accounts[c.key.PasswordFor]
 	}
-	a := s.accountByID(max(l.PasswordFor, l.Account))
 	if a == nil {
-		return nil, errUnauthorized
+		return nil, errUnauthorized()
 	}
 	return a, nil
 }
 
 // https://core.telegram.org/method/account.getPassword
-func getPassword(s *Server, key keyID, _ *tg.AccountGetPasswordRequest) (bin.Encoder, error) {
-	a, err := s.passwordAccount(key)
+func (c *caller) accountGetPassword(*tg.AccountGetPasswordRequest) (bin.Encoder, error) {
+	a, err := c.passwordOf()
 	if err != nil {
 		return nil, err
 	}
 	random := make([]byte, 256)
-	if _, err := rand.Read(random); err != nil {
-		return nil, err
-	}
+	_, _ = rand.Read(random) // never fails
 	answer := &tg.AccountPassword{
 		NewAlgo: &tg.PasswordKdfAlgoUnknown{}, NewSecureAlgo: &tg.SecurePasswordKdfAlgoUnknown{}, SecureRandom: random,
 	}
 	if a.verifier == nil {
 		return answer, nil
 	}
-	c, err := newChallenge(a.verifier)
+	v, err := a.verifier()
 	if err != nil {
 		return nil, err
 	}
-	s.mu.Lock()
-	s.world.challenges[key] = c
-	s.mu.Unlock()
-	answer.SetHasPassword(true)
-	answer.SetHint(a.PasswordHint)
-	answer.SetSRPB(c.srpB)
-	answer.SetSRPID(c.id)
-	answer.SetCurrentAlgo(&tg.PasswordKdfAlgoSHA256SHA256PBKDF2HMACSHA512iter100000SHA256ModPow{
-		Salt1: a.verifier.salt1, Salt2: a.verifier.salt2, G: srpGenerator, P: srpPrime().Bytes(),
-	})
+	c.key.challenge = newChallenge(v)
+	answer.HasPassword, answer.Hint = true, a.PasswordHint
+	answer.CurrentAlgo, answer.SRPB, answer.SRPID = v.algorithm(), c.key.challenge.public, c.key.challenge.id
 	return answer, nil
 }
 
 // https://core.telegram.org/method/auth.checkPassword
-func checkPassword(s *Server, key keyID, q *tg.AuthCheckPasswordRequest) (bin.Encoder, error) {
-	a, err := s.passwordAccount(key)
+func (c *caller) authCheckPassword(q *tg.AuthCheckPasswordRequest) (bin.Encoder, error) {
+	a, err := c.passwordOf()
 	if err != nil {
 		return nil, err
 	}
 	answer, ok := q.Password.(*tg.InputCheckPasswordSRP)
-	if !ok {
+	if !ok || a.verifier == nil {
 		return nil, tgerr.New(400, "PASSWORD_HASH_INVALID")
 	}
-	s.mu.Lock()
-	c := s.world.challenges[key]
-	delete(s.world.challenges, key)
-	s.mu.Unlock()
-	if c == nil || c.id != answer.SRPID || c.of != a.verifier {
+	v, err := a.verifier()
+	if err != nil {
+		return nil, err
+	}
+	posed := c.key.challenge
+	if posed == nil || posed.id != answer.SRPID || posed.of != v {
 		return nil, tgerr.New(400, "SRP_ID_INVALID")
 	}
-	if !c.accepts(answer.A, answer.M1) {
+	c.key.challenge = nil // good for one answer
+	if !posed.accepts(answer) {
 		return nil, tgerr.New(400, "PASSWORD_HASH_INVALID")
 	}
-	return s.authorize(key, a)
+	return c.logIn(a)
 }

@@ -1,100 +1,166 @@
 package telegramtest
 
 import (
-	"sort"
-
 	"github.com/gotd/td/bin"
 	"github.com/gotd/td/tg"
+	"github.com/gotd/td/tgerr"
 )
 
-func dialogMethods() map[uint32]method {
-	m := map[uint32]method{}
-	add(m, false, getDialogs)
-	return m
+func dialogMethods() []method {
+	return []method{on(usersOnly, (*caller).messagesGetDialogs)}
 }
 
-// maxPage is the number of dialogs that one answer has at most.
+// maxPage is how many dialogs there are in an answer at most.
 const maxPage = 100
 
 // https://core.telegram.org/method/messages.getDialogs
-func getDialogs(s *Server, key keyID, q *tg.MessagesGetDialogsRequest) (bin.Encoder, error) {
-	self := s.accountOf(key)
-	if self.Bot {
-		return nil, errBot
+func (c *caller) messagesGetDialogs(q *tg.MessagesGetDialogsRequest) (bin.Encoder, error) {
+	list := &c.account.dialogs.main
+	id, only := q.GetFolderID()
+	switch {
+	case only && id == archiveID:
+		list = &c.account.dialogs.archive
+	case only && id != 0:
+		return nil, tgerr.New(400, "FOLDER_ID_INVALID")
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	number, chosen := q.GetFolderID()
-	f := self.dialogs[number]
-	if f == nil {
-		f = &folder{}
-	}
-	first := q.OffsetDate == 0 && q.OffsetID == 0
-	if _, empty := q.OffsetPeer.(*tg.InputPeerEmpty); !empty {
-		first = false
-	}
-	entries := f.page(q, first)
-	answer := pageOf(s, self, entries)
-	if archive := self.dialogs[folderArchive]; first && !chosen && archive != nil && archive.len() > 0 {
-		answer.Dialogs = append([]tg.DialogClass{archive.asDialog()}, answer.Dialogs...)
-	}
-	total := f.len()
-	if q.ExcludePinned {
-		total = len(f.others)
-	}
-	if first && len(entries) == total {
-		return answer, nil
-	}
-	return &tg.MessagesDialogsSlice{
-		Count: total, Dialogs: answer.Dialogs, Messages: answer.Messages, Chats: answer.Chats, Users: answer.Users,
-	}, nil
-}
-
-// page returns the entries that a request asks for: the pinned ones are at the
-// front of the first page only.
-func (f *folder) page(q *tg.MessagesGetDialogsRequest, first bool) []entry {
+	from := offset{date: q.OffsetDate, message: q.OffsetID, peer: c.inputPeer(q.OffsetPeer)}
 	limit := q.Limit
 	if limit <= 0 || limit > maxPage {
 		limit = maxPage
 	}
-	rest := f.others
-	var page []entry
-	if first {
-		if !q.ExcludePinned {
-			page = append(page, f.pinned...)
-		}
-	} else {
-		rest = rest[sort.Search(len(rest), func(i int) bool {
-			e := rest[i]
-			return e.Date < q.OffsetDate || e.Date == q.OffsetDate && e.message < q.OffsetID
-		}):]
+	begin, total := list.after(from), len(list.entries)
+	if q.ExcludePinned {
+		begin, total = max(begin, list.pinned), total-list.pinned
 	}
-	page = append(page, rest...)
-	return page[:min(limit, len(page))]
-}
+	entries := list.entries[begin:min(begin+limit, len(list.entries))]
 
-// pageOf describes entries, and just what occurs in them.
-func pageOf(s *Server, self *account, entries []entry) *tg.MessagesDialogs {
-	answer := &tg.MessagesDialogs{}
+	page := &dialogPage{caller: c, seen: map[peer]bool{}}
+	if archive := c.account.dialogs.archive.entries; !only && len(archive) > 0 {
+		total++
+		if from == (offset{}) {
+			page.addArchive(archive[0])
+		}
+	}
 	for _, e := range entries {
-		answer.Dialogs = append(answer.Dialogs, e.dialog())
-		if !e.NoMessage {
-			answer.Messages = append(answer.Messages, e.lastMessage())
-		}
-		if e.Kind == KindUser {
-			a := s.world.accounts[e.ID]
-			answer.Users = append(answer.Users, a.user(a == self))
-		} else {
-			answer.Chats = append(answer.Chats, e.chat())
-		}
+		page.add(e)
 	}
-	return answer
+	if len(page.dialogs) == total {
+		return &tg.MessagesDialogs{Dialogs: page.dialogs, Messages: page.messages, Chats: page.chats, Users: page.users}, nil
+	}
+	return &tg.MessagesDialogsSlice{
+		Count: total, Dialogs: page.dialogs, Messages: page.messages, Chats: page.chats, Users: page.users,
+	}, nil
 }
 
-// asDialog is the entry of the archive in the main list.
-func (f *folder) asDialog() *tg.DialogFolder {
-	last := append(f.pinned, f.others...)[0]
-	return &tg.DialogFolder{
-		Folder: tg.Folder{ID: folderArchive, Title: "Archived chats"}, Peer: last.peer(), TopMessage: last.message,
+// inputPeer returns the peer that the caller names, the zero value for none.
+func (c *caller) inputPeer(input tg.InputPeerClass) peer {
+	switch p := input.(type) {
+	case *tg.InputPeerSelf:
+		return peer{userPeer, c.account.ID}
+	case *tg.InputPeerUser:
+		return peer{userPeer, p.UserID}
+	case *tg.InputPeerChat:
+		return peer{chatPeer, p.ChatID}
+	case *tg.InputPeerChannel:
+		return peer{channelPeer, p.ChannelID}
+	default:
+		return peer{}
 	}
+}
+
+// dialogPage is an answer with dialogs, and with the last message and the peer of
+// each.
+type dialogPage struct {
+	caller   *caller
+	dialogs  []tg.DialogClass
+	messages []tg.MessageClass
+	chats    []tg.ChatClass
+	users    []tg.UserClass
+	seen     map[peer]bool
+}
+
+// archiveID is the folder with the archived dialogs.
+const archiveID = 1
+
+// addArchive adds the entry that stands for all archived dialogs.
+func (p *dialogPage) addArchive(first entry) {
+	p.dialogs = append(p.dialogs, &tg.DialogFolder{
+		Pinned: true, Folder: tg.Folder{ID: archiveID, Title: "Archived Chats"},
+		Peer: first.tlPeer(), TopMessage: first.message,
+	})
+	p.addPeer(first)
+}
+
+func (p *dialogPage) add(e entry) {
+	dialog := &tg.Dialog{Pinned: e.Pinned, Peer: e.tlPeer(), TopMessage: e.message, ReadInboxMaxID: e.message}
+	if e.peer().kind == channelPeer {
+		dialog.SetPts(1)
+	}
+	if e.Archived {
+		dialog.SetFolderID(archiveID)
+	}
+	p.dialogs = append(p.dialogs, dialog)
+	p.addPeer(e)
+}
+
+func (p *dialogPage) addPeer(e entry) {
+	if p.seen[e.peer()] {
+		return
+	}
+	p.seen[e.peer()] = true
+	p.messages = append(p.messages, &tg.Message{
+		ID: e.message, PeerID: e.tlPeer(), Date: e.date, Message: "Hello!", Post: e.Kind == KindChannel,
+	})
+	if e.Kind == KindUser {
+		p.users = append(p.users, p.caller.user(e.ID))
+		return
+	}
+	p.chats = append(p.chats, p.caller.chat(e))
+}
+
+func (e *entry) tlPeer() tg.PeerClass {
+	switch e.peer().kind {
+	case userPeer:
+		return &tg.PeerUser{UserID: e.ID}
+	case chatPeer:
+		return &tg.PeerChat{ChatID: e.ID}
+	default:
+		return &tg.PeerChannel{ChannelID: e.ID}
+	}
+}
+
+// chat describes a group or channel as the caller sees it.
+func (c *caller) chat(e entry) tg.ChatClass {
+	if e.Kind == KindBasicGroup {
+		return c.basicGroup(e)
+	}
+	broadcast := e.Kind == KindChannel
+	hash := c.accessHash(channelPeer, e.ID)
+	if e.Forbidden {
+		return &tg.ChannelForbidden{Broadcast: broadcast, Megagroup: !broadcast, ID: e.ID, AccessHash: hash, Title: e.Title}
+	}
+	channel := &tg.Channel{
+		Broadcast: broadcast, Megagroup: !broadcast, Left: e.Left, ID: e.ID, Title: e.Title,
+		Photo: &tg.ChatPhotoEmpty{}, Date: defaultDate,
+	}
+	channel.SetAccessHash(hash)
+	if e.Members > 0 {
+		channel.SetParticipantsCount(e.Members)
+	}
+	return channel
+}
+
+func (c *caller) basicGroup(e entry) tg.ChatClass {
+	if e.Forbidden {
+		return &tg.ChatForbidden{ID: e.ID, Title: e.Title}
+	}
+	group := &tg.Chat{
+		ID: e.ID, Title: e.Title, Left: e.Left, Photo: &tg.ChatPhotoEmpty{}, ParticipantsCount: e.Members,
+		Date: defaultDate, Version: 1,
+	}
+	if e.MigratedTo != 0 {
+		group.Deactivated = true
+		group.SetMigratedTo(&tg.InputChannel{ChannelID: e.MigratedTo, AccessHash: c.accessHash(channelPeer, e.MigratedTo)})
+	}
+	return group
 }

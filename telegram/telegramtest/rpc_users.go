@@ -1,6 +1,7 @@
 package telegramtest
 
 import (
+	"regexp"
 	"strings"
 	"time"
 
@@ -9,73 +10,93 @@ import (
 	"github.com/gotd/td/tgerr"
 )
 
-func helpMethods() map[uint32]method {
-	m := map[uint32]method{}
-	add(m, true, func(s *Server, _ keyID, _ *tg.HelpGetConfigRequest) (bin.Encoder, error) {
-		now := time.Now()
-		return &tg.Config{
-			Date: int(now.Unix()), Expires: int(now.Add(time.Hour).Unix()), ThisDC: s.dc, DCOptions: []tg.DCOption{s.option()},
-		}, nil
-	})
-	add(m, true, func(s *Server, _ keyID, _ *tg.HelpGetNearestDCRequest) (bin.Encoder, error) {
-		return &tg.NearestDC{Country: "XX", ThisDC: s.dc, NearestDC: s.dc}, nil
-	})
-	add(m, true, func(*Server, keyID, *tg.HelpGetCDNConfigRequest) (bin.Encoder, error) {
-		return &tg.CDNConfig{}, nil
-	})
-	return m
+func userMethods() []method {
+	return []method{
+		on(loggedIn, (*caller).usersGetUsers),
+		on(loggedIn, (*caller).usersGetFullUser),
+		on(loggedIn, (*caller).contactsResolveUsername),
+		on(usersOnly, (*caller).contactsResolvePhone),
+		on(loggedIn, (*caller).updatesGetState),
+		on(loggedIn, (*caller).updatesGetDifference),
+	}
 }
 
-func userMethods() map[uint32]method {
-	m := map[uint32]method{}
-	add(m, false, getUsers)
-	add(m, false, func(*Server, keyID, *tg.UpdatesGetStateRequest) (bin.Encoder, error) {
-		return &tg.UpdatesState{Pts: 1, Date: int(time.Now().Unix()), Seq: 1}, nil
-	})
-	add(m, false, resolveUsername)
-	add(m, false, resolvePhone)
-	return m
+// inputUser returns the account that the caller names, nil if there is none or the
+// access hash is wrong. Bots need no access hash.
+func (c *caller) inputUser(input tg.InputUserClass) *account {
+	switch u := input.(type) {
+	case *tg.InputUserSelf:
+		return c.account
+	case *tg.InputUser:
+		a := c.server.world.accounts[u.UserID]
+		if a == c.account || c.account.Bot && u.AccessHash == 0 || u.AccessHash == c.accessHash(userPeer, u.UserID) {
+			return a
+		}
+	}
+	return nil
 }
 
 // https://core.telegram.org/method/users.getUsers
-func getUsers(s *Server, key keyID, q *tg.UsersGetUsersRequest) (bin.Encoder, error) {
-	self := s.accountOf(key)
-	users := vector{}
+func (c *caller) usersGetUsers(q *tg.UsersGetUsersRequest) (bin.Encoder, error) {
+	users := &tg.UserClassVector{}
 	for _, input := range q.ID {
-		switch u := input.(type) {
-		case *tg.InputUserSelf:
-			users = append(users, self.user(true))
-		case *tg.InputUser:
-			a := s.accountByID(u.UserID)
-			if a == nil || u.AccessHash != accessHash(u.UserID) {
-				return nil, tgerr.New(400, "USER_ID_INVALID")
-			}
-			users = append(users, a.user(a == self))
-		default:
-			users = append(users, &tg.UserEmpty{})
+		if a := c.inputUser(input); a != nil {
+			users.Elems = append(users.Elems, c.user(a.ID))
+			continue
 		}
+		empty := &tg.UserEmpty{}
+		if u, ok := input.(*tg.InputUser); ok {
+			empty.ID = u.UserID
+		}
+		users.Elems = append(users.Elems, empty)
 	}
 	return users, nil
 }
 
-// https://core.telegram.org/method/contacts.resolveUsername
-func resolveUsername(s *Server, _ keyID, q *tg.ContactsResolveUsernameRequest) (bin.Encoder, error) {
-	s.mu.Lock()
-	a := s.world.byUsername[strings.ToLower(q.Username)]
-	s.mu.Unlock()
+// https://core.telegram.org/method/users.getFullUser
+func (c *caller) usersGetFullUser(q *tg.UsersGetFullUserRequest) (bin.Encoder, error) {
+	a := c.inputUser(q.ID)
 	if a == nil {
+		return nil, tgerr.New(400, "USER_ID_INVALID")
+	}
+	return &tg.UsersUserFull{FullUser: tg.UserFull{ID: a.ID}, Users: []tg.UserClass{c.user(a.ID)}}, nil
+}
+
+var validUsername = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]{1,31}$`)
+
+// https://core.telegram.org/method/contacts.resolveUsername
+func (c *caller) contactsResolveUsername(q *tg.ContactsResolveUsernameRequest) (bin.Encoder, error) {
+	if !validUsername.MatchString(q.Username) {
+		return nil, tgerr.New(400, "USERNAME_INVALID")
+	}
+	a := c.server.world.byUsername[strings.ToLower(q.Username)]
+	if a == nil || a.Deleted {
 		return nil, tgerr.New(400, "USERNAME_NOT_OCCUPIED")
 	}
-	return &tg.ContactsResolvedPeer{Peer: &tg.PeerUser{UserID: a.ID}, Users: []tg.UserClass{a.user(false)}}, nil
+	return c.resolved(c.user(a.ID)), nil
 }
 
 // https://core.telegram.org/method/contacts.resolvePhone
-func resolvePhone(s *Server, _ keyID, q *tg.ContactsResolvePhoneRequest) (bin.Encoder, error) {
-	s.mu.Lock()
-	a := s.world.byPhone[digitsOf(q.Phone)]
-	s.mu.Unlock()
-	if a == nil || a.SignUpRequired {
+func (c *caller) contactsResolvePhone(q *tg.ContactsResolvePhoneRequest) (bin.Encoder, error) {
+	a := c.server.world.byPhone[digits(q.Phone)]
+	if a == nil || a.Deleted || a.SignUpRequired {
 		return nil, tgerr.New(400, "PHONE_NOT_OCCUPIED")
 	}
-	return &tg.ContactsResolvedPeer{Peer: &tg.PeerUser{UserID: a.ID}, Users: []tg.UserClass{a.user(false)}}, nil
+	user := c.user(a.ID)
+	user.Phone = a.Phone // the caller knows it
+	return c.resolved(user), nil
+}
+
+func (c *caller) resolved(user *tg.User) bin.Encoder {
+	return &tg.ContactsResolvedPeer{Peer: &tg.PeerUser{UserID: user.ID}, Users: []tg.UserClass{user}}
+}
+
+// https://core.telegram.org/method/updates.getState
+func (c *caller) updatesGetState(*tg.UpdatesGetStateRequest) (bin.Encoder, error) {
+	return &tg.UpdatesState{Pts: 1, Date: int(time.Now().Unix()), Seq: 1}, nil
+}
+
+// https://core.telegram.org/method/updates.getDifference
+func (c *caller) updatesGetDifference(*tg.UpdatesGetDifferenceRequest) (bin.Encoder, error) {
+	return &tg.UpdatesDifferenceEmpty{Date: int(time.Now().Unix()), Seq: 1}, nil
 }

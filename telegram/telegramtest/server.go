@@ -4,17 +4,19 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gotd/td/clock"
 	"github.com/gotd/td/crypto"
 	"github.com/gotd/td/exchange"
 	"github.com/gotd/td/proto"
-	"github.com/gotd/td/telegram"
 	"github.com/gotd/td/telegram/dcs"
 	"github.com/gotd/td/tg"
 	"github.com/rs/zerolog"
@@ -22,49 +24,64 @@ import (
 
 // Options are the settings of a [Server]. The zero value is usable.
 type Options struct {
-	// Addr is where to listen, host:port. Defaults to 127.0.0.1:0, a free port.
+	// Addr is where to listen, as host:port with an IP address. Defaults to
+	// 127.0.0.1:0, which is a free port.
 	Addr string
 	// DC is the number of the datacenter. Defaults to 2.
 	DC int
 	// Key is what the server proves itself with. Defaults to the one in StateFile,
-	// or a new one.
+	// or else to a new one of 2048 bits.
 	Key *rsa.PrivateKey
-	// StateFile is a file in which auth keys and logins survive a restart of the
-	// server. Defaults to "": they are kept in memory only.
+	// StateFile is a file in which auth keys and logins outlast the server: another
+	// one started with the same StateFile and Addr goes on where this one ended.
+	// It holds secrets. It is made when it does not exist, with its folder.
+	// Defaults to "": everything is in memory only.
 	StateFile string
-	// Log is where connections and calls go. The zero value is silent.
+	// Accounts are there before the first client can connect. More can be added
+	// with [Server.AddAccount].
+	Accounts []Account
+	// Log is where connections and calls go. Its lines hold no secrets. The zero
+	// value is silent.
 	Log zerolog.Logger
 }
 
 // T is what [NewServer] needs of a *testing.T.
 type T interface {
+	// Helper marks the caller as a helper.
 	Helper()
+	// Cleanup registers a function to be called when the test ends.
 	Cleanup(func())
+	// Fatalf ends the test with a message.
 	Fatalf(format string, args ...any)
 }
 
 // Server is a Telegram datacenter. All its methods are safe for concurrent use.
 type Server struct {
-	log      zerolog.Logger
-	dc       int
-	key      exchange.PrivateKey
-	listener net.Listener
-	cipher   crypto.Cipher
-	msgID    *proto.MessageIDGen
-	methods  map[uint32]method
+	log        zerolog.Logger
+	dc         int
+	key        exchange.PrivateKey
+	listener   net.Listener
+	cipher     crypto.Cipher
+	messageIDs *proto.MessageIDGen
+	methods    map[uint32]method
 
-	ctx    context.Context
+	ctx    context.Context // ends when the server closes
 	cancel context.CancelFunc
 	work   sync.WaitGroup
 
-	mu    sync.Mutex // guards everything below
-	conns map[*conn]struct{}
-	state state
-	world world
-	fault faults
+	blackhole atomic.Bool
+
+	mu     sync.Mutex // guards what follows; held while a method is worked off
+	conns  map[*conn]struct{}
+	refuse bool
+	state  state
+	world  world
+	faults faults
 }
 
-// Start starts a server. It must be closed.
+// Start starts a server, which must be closed. It returns an error when it can't
+// listen, when the state file can't be used, and for accounts that
+// [Server.AddAccount] would refuse.
 func Start(options Options) (*Server, error) {
 	if options.Addr == "" {
 		options.Addr = "127.0.0.1:0"
@@ -72,32 +89,33 @@ func Start(options Options) (*Server, error) {
 	if options.DC == 0 {
 		options.DC = 2
 	}
-	loaded, err := loadState(options.StateFile)
+	loaded, err := openState(options.StateFile, options.Key)
 	if err != nil {
 		return nil, err
-	}
-	if options.Key != nil {
-		loaded.Key = options.Key
-	}
-	if loaded.Key == nil {
-		if loaded.Key, err = rsa.GenerateKey(rand.Reader, 2048); err != nil {
-			return nil, fmt.Errorf("make a key: %w", err)
-		}
-	}
-	if err := loaded.save(); err != nil {
-		return nil, err
-	}
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", options.Addr)
-	if err != nil {
-		return nil, fmt.Errorf("listen: %w", err)
 	}
 	s := &Server{
-		log: options.Log, dc: options.DC, key: exchange.PrivateKey{RSA: loaded.Key}, listener: listener,
-		cipher: crypto.NewServerCipher(rand.Reader), msgID: proto.NewMessageIDGen(clock.System.Now),
-		conns: map[*conn]struct{}{}, state: loaded, world: newWorld(), fault: newFaults(),
+		log:        options.Log,
+		dc:         options.DC,
+		key:        exchange.PrivateKey{RSA: loaded.key},
+		cipher:     crypto.NewServerCipher(rand.Reader),
+		messageIDs: proto.NewMessageIDGen(clock.System.Now),
+		methods:    methodTable(),
+		conns:      map[*conn]struct{}{},
+		state:      loaded,
+		world:      newWorld(),
+		faults:     newFaults(),
 	}
-	s.methods = methods()
+	for _, account := range options.Accounts {
+		if err := s.AddAccount(account); err != nil {
+			return nil, err
+		}
+	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	if s.listener, err = (&net.ListenConfig{}).Listen(s.ctx, "tcp", options.Addr); err != nil {
+		s.cancel()
+		return nil, fmt.Errorf("listen for Telegram clients: %w", err)
+	}
+	s.log.Info().Stringer("addr", s.listener.Addr()).Int("dc", s.dc).Msg("Telegram test server listens")
 	s.work.Go(s.accept)
 	return s, nil
 }
@@ -107,81 +125,94 @@ func NewServer(t T, options Options) *Server {
 	t.Helper()
 	s, err := Start(options)
 	if err != nil {
-		t.Fatalf("start a Telegram server: %v", err)
+		t.Fatalf("start a Telegram test server: %v", err)
+		return nil
 	}
-	t.Cleanup(func() { _ = s.Close() })
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Fatalf("close the Telegram test server: %v", err)
+		}
+	})
 	return s
 }
 
-// Addr returns the address at which the server listens, host:port.
+// Addr returns the address at which the server listens, as host:port.
 func (s *Server) Addr() string { return s.listener.Addr().String() }
 
 // DC returns the number of the datacenter.
 func (s *Server) DC() int { return s.dc }
 
-// PublicKey returns the key that clients have to know.
-func (s *Server) PublicKey() telegram.PublicKey { return s.key.Public() }
+// PublicKey returns the key that clients have to know, which is the type
+// telegram.PublicKey of gotd.
+func (s *Server) PublicKey() exchange.PublicKey { return s.key.Public() }
 
-// DCList returns the datacenter's address in the form of telegram.Options.
-func (s *Server) DCList() dcs.List { return dcs.List{Options: []tg.DCOption{s.option()}} }
-
-// option describes the datacenter.
-func (s *Server) option() tg.DCOption {
-	addr := s.listener.Addr().(*net.TCPAddr) //nolint:forcetypeassert // it listens on TCP
-	return tg.DCOption{ID: s.dc, IPAddress: addr.IP.String(), Port: addr.Port, Ipv6: addr.IP.To4() == nil, Static: true}
+// PublicKeyPEM returns the key that clients have to know as a PEM block of type RSA
+// PUBLIC KEY (PKCS #1).
+func (s *Server) PublicKeyPEM() []byte {
+	return pem.EncodeToMemory(&pem.Block{Type: "RSA PUBLIC KEY", Bytes: x509.MarshalPKCS1PublicKey(s.PublicKey().RSA)})
 }
 
-// Close stops the server and waits until everything of it has ended.
+// DCList returns the server's address in the form of gotd's telegram.Options.DCList.
+func (s *Server) DCList() dcs.List {
+	return dcs.List{Options: []tg.DCOption{s.dcOption(s.listener.Addr())}}
+}
+
+// dcOption describes the datacenter as one that is reached at an address.
+func (s *Server) dcOption(addr net.Addr) tg.DCOption {
+	option := tg.DCOption{ID: s.dc, Static: true}
+	if tcp, ok := addr.(*net.TCPAddr); ok {
+		ip := tcp.IP
+		if ip.IsUnspecified() {
+			ip = net.IPv4(127, 0, 0, 1)
+		}
+		option.IPAddress, option.Port, option.Ipv6 = ip.String(), tcp.Port, ip.To4() == nil
+	}
+	return option
+}
+
+// Close stops the server: it closes every connection and waits until everything
+// that it started has ended. Calls after the first do nothing but wait.
 func (s *Server) Close() error {
 	s.cancel()
 	err := s.listener.Close()
-	if errors.Is(err, net.ErrClosed) {
-		err = nil // closed before
-	}
 	s.DropConnections()
 	s.work.Wait()
-	return err
+	if err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("close the Telegram test server: %w", err)
+	}
+	return nil
 }
 
-// accept takes connections until the server is closed.
+// accept takes connections until the server closes.
 func (s *Server) accept() {
 	for {
 		socket, err := s.listener.Accept()
-		if s.ctx.Err() != nil {
-			if err == nil {
-				_ = socket.Close()
-			}
+		switch {
+		case err == nil:
+			s.open(socket)
+		case s.ctx.Err() != nil:
 			return
-		}
-		if err != nil {
-			// Out of file descriptors, or a client that went away while waiting.
+		default:
+			// Too many open files, or a client that went away while it waited.
 			s.log.Warn().Err(err).Msg("Could not accept a connection")
 			select {
 			case <-time.After(50 * time.Millisecond):
-				continue
 			case <-s.ctx.Done():
 				return
 			}
 		}
-		c := &conn{server: s, socket: socket}
-		c.ctx, c.cancel = context.WithCancel(s.ctx)
-		s.mu.Lock()
-		refused := s.fault.refuse || s.ctx.Err() != nil
-		if !refused {
-			s.conns[c] = struct{}{}
-			s.work.Go(c.serve)
-		}
-		s.mu.Unlock()
-		if refused {
-			c.cancel()
-			_ = socket.Close()
-		}
 	}
 }
 
-// Connections counts the connections that are open.
-func (s *Server) Connections() int {
+// open starts to serve a connection, unless connections are refused.
+func (s *Server) open(socket net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.conns)
+	if s.refuse || s.ctx.Err() != nil {
+		_ = socket.Close()
+		return
+	}
+	c := newConn(s, socket)
+	s.conns[c] = struct{}{}
+	s.work.Go(c.serve)
 }

@@ -1,19 +1,21 @@
 package telegramtest
 
 import (
+	"crypto/pbkdf2"
 	"crypto/rand"
 	"crypto/sha256"
+	"crypto/sha512"
 	"crypto/subtle"
-	"encoding/hex"
+	"encoding/binary"
 	"fmt"
 	"math/big"
 
-	"github.com/gotd/td/crypto/srp"
+	"github.com/gotd/td/tg"
 )
 
-// The server's side of SRP, https://core.telegram.org/api/srp.
+// The server's side of the two-factor password, https://core.telegram.org/api/srp.
 
-// srpPrimeHex and srpGenerator are the group that Telegram uses.
+// srpPrimeHex is the prime that Telegram uses, and srpGenerator the generator.
 const (
 	srpPrimeHex = "c71caeb9c6b1c9048e6c522f70f13f73980d40238e3e21c14934d037563d930f48198a0aa7c14058229493d22530f4db" +
 		"fa336f6e0ac925139543aed44cce7c3720fd51f69458705ac68cd4fe6b6b13abdc9746512969328454f18faf8c595f64" +
@@ -24,86 +26,87 @@ const (
 	srpGenerator = 3
 )
 
-// verifier is what the server knows of an account's password.
+// group is where the arithmetic takes place: p, g, and the multiplier k = H(p | g).
+type group struct{ p, g, k *big.Int }
+
+func srpGroup() group {
+	p, ok := new(big.Int).SetString(srpPrimeHex, 16)
+	if !ok {
+		panic("telegramtest: the prime is not a number") // a constant
+	}
+	g := big.NewInt(srpGenerator)
+	return group{p, g, number(srpHash(padded(p), padded(g)))}
+}
+
+// verifier is what a server knows of a password.
 type verifier struct {
 	salt1, salt2 []byte
-	v            *big.Int
+	v            *big.Int // g^x
 }
 
 func newVerifier(password string) (*verifier, error) {
-	random := make([]byte, 24)
-	if _, err := rand.Read(random); err != nil {
-		return nil, err
-	}
-	input := srp.Input{Salt1: random[:8], Salt2: random[8:], G: srpGenerator, P: srpPrime().Bytes()}
-	hash, salt1, err := srp.NewSRP(rand.Reader).NewHash([]byte(password), input)
+	of := &verifier{salt1: make([]byte, 40), salt2: make([]byte, 16)}
+	_, _ = rand.Read(of.salt1) // never fails
+	_, _ = rand.Read(of.salt2)
+	salted := func(salt, data []byte) []byte { return srpHash(salt, data, salt) }
+	first := salted(of.salt2, salted(of.salt1, []byte(password)))
+	stretched, err := pbkdf2.Key(sha512.New, string(first), of.salt1, 100_000, 64)
 	if err != nil {
 		return nil, fmt.Errorf("hash a password: %w", err)
 	}
-	return &verifier{salt1: salt1, salt2: input.Salt2, v: new(big.Int).SetBytes(hash)}, nil
+	x := number(salted(of.salt2, stretched))
+	group := srpGroup()
+	of.v = new(big.Int).Exp(group.g, x, group.p)
+	return of, nil
 }
 
-// challenge is one set of parameters, good for one answer.
+// algorithm describes to the client how the verifier was made.
+func (v *verifier) algorithm() tg.PasswordKdfAlgoClass {
+	return &tg.PasswordKdfAlgoSHA256SHA256PBKDF2HMACSHA512iter100000SHA256ModPow{
+		Salt1: v.salt1, Salt2: v.salt2, G: srpGenerator, P: padded(srpGroup().p),
+	}
+}
+
+// challenge is what a client has to answer with the password, once.
 type challenge struct {
-	id   int64
-	of   *verifier
-	b    *big.Int
-	srpB []byte
+	id     int64
+	of     *verifier
+	secret *big.Int // b
+	public []byte   // B, as srp_B
 }
 
-func newChallenge(of *verifier) (*challenge, error) {
-	secret := make([]byte, 256)
-	id := make([]byte, 8)
-	if _, err := rand.Read(secret); err != nil {
-		return nil, err
+func newChallenge(of *verifier) *challenge {
+	random := make([]byte, 256+8)
+	_, _ = rand.Read(random) // never fails
+	group := srpGroup()
+	c := &challenge{
+		id: int64(binary.LittleEndian.Uint64(random[256:])), of: of, secret: number(random[:256]),
 	}
-	if _, err := rand.Read(id); err != nil {
-		return nil, err
-	}
-	p, g := srpPrime(), big.NewInt(srpGenerator)
-	b := new(big.Int).SetBytes(secret)
 	// B = (k*v + g^b) mod p
-	gb := new(big.Int).Exp(g, b, p)
-	kv := new(big.Int).Mul(srpK(), of.v)
-	return &challenge{
-		id: new(big.Int).SetBytes(id).Int64() & (1<<62 - 1), of: of, b: b,
-		srpB: pad256(new(big.Int).Mod(gb.Add(gb, kv), p)),
-	}, nil
+	b := new(big.Int).Mul(group.k, of.v)
+	b.Add(b, new(big.Int).Exp(group.g, c.secret, group.p))
+	c.public = padded(b.Mod(b, group.p))
+	return c
 }
 
-// accepts says whether the answer was made with the right password.
-func (c *challenge) accepts(a, m1 []byte) bool {
-	p, g := srpPrime(), big.NewInt(srpGenerator)
-	bigA := new(big.Int).SetBytes(a)
-	if new(big.Int).Mod(bigA, p).Sign() == 0 {
-		return false // would make the result independent of the password
+// accepts says whether an answer was made with the password.
+func (c *challenge) accepts(answer *tg.InputCheckPasswordSRP) bool {
+	group := srpGroup()
+	a := number(answer.A)
+	if a.Sign() == 0 || a.Cmp(group.p) >= 0 {
+		return false // A = 0 mod p would make the rest independent of the password
 	}
-	gA := pad256(bigA)
-	u := new(big.Int).SetBytes(hash(gA, c.srpB))
+	u := number(srpHash(padded(a), c.public))
 	// S = (A * v^u)^b mod p
-	s := new(big.Int).Exp(c.of.v, u, p)
-	s.Mul(s, bigA).Exp(s.Mod(s, p), c.b, p)
-	k := hash(pad256(s))
-	xor := hash(p.Bytes())
-	subtle.XORBytes(xor, xor, hash(pad256(g)))
-	want := hash(xor, hash(c.of.salt1), hash(c.of.salt2), gA, c.srpB, k)
-	return subtle.ConstantTimeCompare(want, m1) == 1
+	s := new(big.Int).Exp(c.of.v, u, group.p)
+	s.Exp(s.Mul(s, a), c.secret, group.p)
+	mixed := srpHash(padded(group.p))
+	subtle.XORBytes(mixed, mixed, srpHash(padded(group.g)))
+	want := srpHash(mixed, srpHash(c.of.salt1), srpHash(c.of.salt2), padded(a), c.public, srpHash(padded(s)))
+	return subtle.ConstantTimeCompare(want, answer.M1) == 1
 }
 
-func srpPrime() *big.Int {
-	prime, err := hex.DecodeString(srpPrimeHex)
-	if err != nil {
-		panic(err) // a constant
-	}
-	return new(big.Int).SetBytes(prime)
-}
-
-// srpK is the multiplier H(p | g).
-func srpK() *big.Int {
-	return new(big.Int).SetBytes(hash(srpPrime().Bytes(), pad256(big.NewInt(srpGenerator))))
-}
-
-func hash(parts ...[]byte) []byte {
+func srpHash(parts ...[]byte) []byte {
 	h := sha256.New()
 	for _, part := range parts {
 		h.Write(part)
@@ -111,11 +114,7 @@ func hash(parts ...[]byte) []byte {
 	return h.Sum(nil)
 }
 
-// pad256 returns a number as 2048 bits. A client may send a larger one; that has
-// been wrong before anything depends on it.
-func pad256(n *big.Int) []byte {
-	if n.BitLen() > 2048 {
-		n = new(big.Int).Mod(n, srpPrime())
-	}
-	return n.FillBytes(make([]byte, 256))
-}
+func number(b []byte) *big.Int { return new(big.Int).SetBytes(b) }
+
+// padded returns a number below the prime as 2048 bits.
+func padded(n *big.Int) []byte { return n.FillBytes(make([]byte, 256)) }

@@ -2,6 +2,7 @@ package telegramtest
 
 import (
 	"bytes"
+	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
@@ -16,38 +17,44 @@ import (
 	"github.com/gotd/td/crypto"
 )
 
-// state is what survives a restart of the server.
+// state is what outlasts the server, if there is a file for it.
 type state struct {
-	path string // "" for memory only
-	Key  *rsa.PrivateKey
-	keys map[keyID]*authKey
+	path     string // "" for memory only
+	key      *rsa.PrivateKey
+	authKeys map[keyID]*authKey
 }
 
 // authKey is a client's auth key and how far its login has come.
 type authKey struct {
 	crypto.AuthKey
 	login
+	challenge *challenge // for the password, nil for none
 }
 
 // login is how far an auth key has come with logging in.
 type login struct {
 	// Account is the account that the key is logged in as, 0 for none.
 	Account int64 `json:"account,omitempty"`
-	// PasswordFor is the account whose code was accepted and whose password is
-	// missing.
-	PasswordFor int64 `json:"password_for,omitempty"`
-	// Phone and CodeHash are of the login code that was sent last.
-	Phone    string `json:"phone,omitempty"`
-	CodeHash string `json:"code_hash,omitempty"`
-	Resent   bool   `json:"resent,omitempty"`
-	// Revoked is the error that ended the session, such as SESSION_REVOKED.
+	// Revoked is the error that every call gets, such as SESSION_REVOKED.
 	Revoked string `json:"revoked,omitempty"`
+	// PasswordFor is the account whose code was accepted and whose password is
+	// missing, 0 for none.
+	PasswordFor int64 `json:"password_for,omitempty"`
+	// Code is the code that was sent last and may still be entered, nil for none.
+	Code *sentCode `json:"code,omitempty"`
 }
 
-// stateFile is the form of the state in a file.
+// sentCode is a login code under way.
+type sentCode struct {
+	Phone    string       `json:"phone"`
+	Hash     string       `json:"hash"`
+	Delivery CodeDelivery `json:"delivery"`
+}
+
+// stateFile is what the file looks like.
 type stateFile struct {
-	Key      string        `json:"key"` // PEM
-	AuthKeys []authKeyFile `json:"auth_keys"`
+	PrivateKey string        `json:"private_key"` // PEM
+	AuthKeys   []authKeyFile `json:"auth_keys"`
 }
 
 type authKeyFile struct {
@@ -57,126 +64,131 @@ type authKeyFile struct {
 
 const privateKeyType = "RSA PRIVATE KEY"
 
-func loadState(path string) (state, error) {
-	s := state{path: path, keys: map[keyID]*authKey{}}
-	if path == "" {
-		return s, nil
-	}
-	data, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return s, nil
-	}
-	if err != nil {
-		return s, fmt.Errorf("read the state: %w", err)
-	}
-	corrupt := func(why any) (state, error) {
-		return s, fmt.Errorf("the state file %s can't be used, delete it to start afresh: %v", path, why)
-	}
-	var file stateFile
-	if err := json.Unmarshal(data, &file); err != nil {
-		return corrupt(err)
-	}
-	block, _ := pem.Decode([]byte(file.Key))
-	if block == nil || block.Type != privateKeyType {
-		return corrupt("no private key")
-	}
-	if s.Key, err = x509.ParsePKCS1PrivateKey(block.Bytes); err != nil {
-		return corrupt(err)
-	}
-	for _, k := range file.AuthKeys {
-		var key crypto.Key
-		if copy(key[:], k.Value) != len(key) || len(k.Value) != len(key) {
-			return corrupt("an auth key of a wrong length")
+// openState reads the state from a file, or makes a new one there. A key that is
+// given takes precedence over the file's.
+func openState(path string, key *rsa.PrivateKey) (state, error) {
+	s := state{path: path, authKeys: map[keyID]*authKey{}}
+	if path != "" {
+		if err := s.load(); err != nil {
+			return s, err
 		}
-		s.keys[key.ID()] = &authKey{key.WithID(), k.login}
 	}
-	return s, nil
+	if key != nil {
+		s.key = key
+	}
+	if s.key == nil {
+		var err error
+		if s.key, err = rsa.GenerateKey(rand.Reader, crypto.RSAKeyBits); err != nil {
+			return s, fmt.Errorf("make a private key: %w", err)
+		}
+	}
+	return s, s.save()
 }
 
-// save writes the state to its file, whole or not at all.
-func (s *state) save() error {
-	if s.path == "" {
+// load reads the file, if there is one.
+func (s *state) load() error {
+	data, err := os.ReadFile(s.path)
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
-	block := &pem.Block{Type: privateKeyType, Bytes: x509.MarshalPKCS1PrivateKey(s.Key)}
-	file := stateFile{Key: string(pem.EncodeToMemory(block))}
-	for _, k := range s.keys {
-		file.AuthKeys = append(file.AuthKeys, authKeyFile{k.Value[:], k.login})
-	}
-	slices.SortFunc(file.AuthKeys, func(a, b authKeyFile) int { return bytes.Compare(a.Value, b.Value) })
-	data, err := json.MarshalIndent(file, "", "\t")
 	if err != nil {
-		return fmt.Errorf("write the state: %w", err)
+		return fmt.Errorf("read the state of the Telegram test server: %w", err)
 	}
-	dir := filepath.Dir(s.path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("write the state: %w", err)
-	}
-	temp, err := os.CreateTemp(dir, ".telegram-*") // of mode 0600
-	if err != nil {
-		return fmt.Errorf("write the state: %w", err)
-	}
-	_, err = temp.Write(data)
-	if err = errors.Join(err, temp.Close()); err == nil {
-		err = os.Rename(temp.Name(), s.path)
-	}
-	if err != nil {
-		return fmt.Errorf("write the state: %w", errors.Join(err, os.Remove(temp.Name())))
+	if err := s.parse(data); err != nil {
+		return fmt.Errorf("the state file %s of the Telegram test server is damaged, delete it to start afresh: %w", s.path, err)
 	}
 	return nil
 }
 
-// update changes the state and saves it.
-func (s *Server) update(change func(*state)) error {
+func (s *state) parse(data []byte) error {
+	var file stateFile
+	if err := json.Unmarshal(data, &file); err != nil {
+		return err
+	}
+	block, _ := pem.Decode([]byte(file.PrivateKey))
+	if block == nil || block.Type != privateKeyType {
+		return errors.New("private_key is not a PEM block of type " + privateKeyType)
+	}
+	var err error
+	if s.key, err = x509.ParsePKCS1PrivateKey(block.Bytes); err != nil {
+		return fmt.Errorf("private_key: %w", err)
+	}
+	for i, k := range file.AuthKeys {
+		var value crypto.Key
+		if len(k.Value) != len(value) {
+			return fmt.Errorf("auth_keys[%d] has %d bytes instead of %d", i, len(k.Value), len(value))
+		}
+		copy(value[:], k.Value)
+		s.authKeys[value.ID()] = &authKey{AuthKey: value.WithID(), login: k.login}
+	}
+	return nil
+}
+
+// save writes the file, whole or not at all.
+func (s *state) save() error {
+	if s.path == "" {
+		return nil
+	}
+	block := &pem.Block{Type: privateKeyType, Bytes: x509.MarshalPKCS1PrivateKey(s.key)}
+	file := stateFile{PrivateKey: string(pem.EncodeToMemory(block)), AuthKeys: []authKeyFile{}}
+	for _, k := range s.authKeys {
+		file.AuthKeys = append(file.AuthKeys, authKeyFile{bytes.Clone(k.Value[:]), k.login})
+	}
+	slices.SortFunc(file.AuthKeys, func(a, b authKeyFile) int { return bytes.Compare(a.Value, b.Value) })
+	data, err := json.MarshalIndent(file, "", "\t")
+	if err == nil {
+		err = replaceFile(s.path, data)
+	}
+	if err != nil {
+		return fmt.Errorf("write the state of the Telegram test server: %w", err)
+	}
+	return nil
+}
+
+// replaceFile writes a file that only its owner may read, so that at any moment it
+// is either the old or the new one.
+func replaceFile(path string, data []byte) error {
+	dir := filepath.Dir(path)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	temp, err := os.CreateTemp(dir, ".telegramtest-*") // with mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = temp.Write(data)
+	if err == nil {
+		err = temp.Sync()
+	}
+	if err = errors.Join(err, temp.Close()); err == nil {
+		err = os.Rename(temp.Name(), path)
+	}
+	if err != nil {
+		return errors.Join(err, os.Remove(temp.Name()))
+	}
+	return nil
+}
+
+// authKey returns an auth key, and false for one that the server does not know.
+func (s *Server) authKey(id keyID) (crypto.AuthKey, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	change(&s.state)
+	key := s.state.authKeys[id]
+	if key == nil {
+		return crypto.AuthKey{}, false
+	}
+	return key.AuthKey, true
+}
+
+func (s *Server) addAuthKey(key crypto.AuthKey) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.state.authKeys[key.ID] = &authKey{AuthKey: key}
 	return s.state.save()
 }
 
-// loginOf returns how far an auth key has come, and false for an unknown key.
-func (s *Server) loginOf(id keyID) (login, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if key := s.state.keys[id]; key != nil {
-		return key.login, true
-	}
-	return login{}, false
-}
-
-// setLogin records how far an auth key has come.
-func (s *Server) setLogin(id keyID, l login) error {
-	return s.update(func(state *state) {
-		if key := state.keys[id]; key != nil {
-			key.login = l
-		}
-	})
-}
-
-// Sessions counts the auth keys that are logged in as the account.
-func (s *Server) Sessions(accountID int64) (n int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, key := range s.state.keys {
-		if key.Account == accountID && key.Revoked == "" {
-			n++
-		}
-	}
-	return n
-}
-
-// AuthKeys returns the auth keys that the server knows, so that a test can look
-// for them where they don't belong, such as in a log.
-func (s *Server) AuthKeys() (keys [][]byte) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, key := range s.state.keys {
-		keys = append(keys, bytes.Clone(key.Value[:]))
-	}
-	return keys
-}
-
-// PublicKeyPEM returns the key that clients have to know in PEM form.
-func (s *Server) PublicKeyPEM() []byte {
-	return pem.EncodeToMemory(&pem.Block{Type: "RSA PUBLIC KEY", Bytes: x509.MarshalPKCS1PublicKey(s.PublicKey().RSA)})
+// setLogin records how far the caller's auth key has come.
+func (c *caller) setLogin(l login) error {
+	c.key.login = l
+	return c.server.state.save()
 }

@@ -1,0 +1,264 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// instance is the program, running in this process.
+type instance struct {
+	t           *testing.T
+	api, secret string
+	curls       []string // the lines to paste
+	log         *lockedBuffer
+	stop        func()
+}
+
+var welcomeLine = regexp.MustCompile(`^(?:The provisioning API is at (\S+)|Secret: +(\S+)|  (curl .*))$`)
+
+// start runs the program until stop is called or the test ends.
+func start(t *testing.T, args ...string) *instance {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	stdout, writer := io.Pipe()
+	i := &instance{t: t, log: &lockedBuffer{}}
+	code := make(chan int, 1)
+	args = append([]string{"-listen", "127.0.0.1:0", "-log-level", "trace", "-log-format", "json"}, args...)
+	go func() {
+		code <- run(ctx, args, func(string) string { return "" }, writer, i.log)
+		_ = writer.Close()
+	}()
+	i.stop = sync.OnceFunc(func() {
+		cancel()
+		http.DefaultClient.CloseIdleConnections()
+		assert.Equal(t, exitOK, <-code, "%s", i.log)
+	})
+	t.Cleanup(i.stop)
+	lines := bufio.NewScanner(stdout)
+	for lines.Scan() {
+		found := welcomeLine.FindStringSubmatch(lines.Text())
+		switch {
+		case found == nil:
+		case found[1] != "":
+			i.api = found[1]
+		case found[2] != "":
+			i.secret = found[2]
+		default:
+			i.curls = append(i.curls, found[3])
+		}
+		if strings.HasPrefix(lines.Text(), "Ctrl-C") {
+			return i
+		}
+	}
+	cancel()
+	require.Fail(t, "the program ended", "exit code %d: %s", <-code, i.log)
+	return nil
+}
+
+var (
+	curlWord  = regexp.MustCompile(`'([^']*)'|"((?:[^"\\]|\\.)*)"|(\S+)`)
+	noSuchEnv = map[string]string{}
+)
+
+// curl does what a curl command line does, with the variables that stand in it.
+func (i *instance) curl(line string, variables map[string]string) string {
+	i.t.Helper()
+	for name, value := range variables {
+		line = strings.ReplaceAll(line, "$"+name, value)
+	}
+	var words []string
+	for _, w := range curlWord.FindAllStringSubmatch(line, -1) {
+		words = append(words, w[1]+w[2]+w[3])
+	}
+	require.Equal(i.t, "curl", words[0])
+	method, url, body := http.MethodGet, "", ""
+	header := http.Header{}
+	for n := 1; n < len(words); n++ {
+		switch words[n] {
+		case "-s":
+		case "-H":
+			n++
+			name, value, _ := strings.Cut(words[n], ": ")
+			header.Set(name, value)
+		case "-d":
+			n++
+			method, body = http.MethodPost, words[n]
+			header.Set("Content-Type", "application/x-www-form-urlencoded") // as curl does
+		case "-X":
+			n++
+			method = words[n]
+		default:
+			url = words[n]
+		}
+	}
+	req, err := http.NewRequestWithContext(i.t.Context(), method, url, strings.NewReader(body))
+	require.NoError(i.t, err)
+	req.Header = header
+	resp, err := http.DefaultClient.Do(req)
+	require.NoError(i.t, err)
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	require.NoError(i.t, err)
+	return strings.TrimSpace(string(answer))
+}
+
+func TestPrintedLinesWork(t *testing.T) {
+	t.Chdir(t.TempDir())
+	i := start(t)
+	require.Len(t, i.curls, 6)
+	var answers []string
+	for _, line := range i.curls {
+		answers = append(answers, i.curl(line, noSuchEnv))
+	}
+	assert.Contains(t, answers[0], `"state":"code"`)
+	assert.Contains(t, answers[1], `"state":"logged-in"`)
+	assert.Contains(t, answers[2], `"first_name":"Ada"`)
+	assert.Contains(t, answers[3], `{"id":-1000000002003,"title":"Analytical Engine"}`)
+	assert.Contains(t, answers[4], `"name":"Grace Hopper"`)
+	assert.Equal(t, `{}`, answers[5])
+}
+
+// The README's session is run line by line, across a restart.
+func TestReadme(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	_, rest, ok := strings.Cut(string(readme), "```console\n")
+	require.True(t, ok)
+	transcript, _, ok := strings.Cut(rest, "\n```")
+	require.True(t, ok)
+
+	t.Chdir(t.TempDir())
+	lines := strings.Split(transcript, "\n")
+	require.Len(t, lines, 10, "five commands with an answer each")
+	for n := 0; n < len(lines); n += 2 {
+		command, ok := strings.CutPrefix(lines[n], "$ ")
+		require.True(t, ok, lines[n])
+		i := start(t) // the program may be stopped between any two of them
+		assert.Equal(t, lines[n+1], i.curl(command, map[string]string{"SECRET": i.secret, "API": i.api}), command)
+		i.stop()
+	}
+}
+
+func TestNoSecretInTheLog(t *testing.T) {
+	dir := t.TempDir()
+	i := start(t, "-secret", "the-secret-of-this-test", "-db", filepath.Join(dir, "x.db"), "-relay-bot-token", demoBotToken)
+	for _, line := range i.curls {
+		i.curl(line, noSuchEnv)
+	}
+	bridge := i.curl(`curl -H 'Authorization: Bearer the-secret-of-this-test' `+i.api+`/v1/bridge`, noSuchEnv)
+	assert.JSONEq(t, `{"relaybot_username":"local_demo_bot"}`, bridge)
+	i.stop()
+	log := i.log.String()
+	require.Contains(t, log, `"op":"post_login_code"`)
+	for _, secret := range []string{"the-secret-of-this-test", demoAccounts[0].Phone, strings.Split(demoBotToken, ":")[1]} {
+		assert.NotContains(t, log, secret)
+	}
+	for _, name := range []string{"x.db", "telegram.json"} {
+		info, err := os.Stat(filepath.Join(dir, name))
+		require.NoError(t, err)
+		assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "%s holds session keys", name)
+	}
+}
+
+func TestUnusableFlags(t *testing.T) {
+	t.Chdir(t.TempDir())
+	require.NoError(t, os.WriteFile("no.pem", []byte("no key"), 0o600))
+	for _, c := range []struct{ args, says string }{
+		{"-nonsense", "-nonsense"},
+		{"something", "something"},
+		{"-listen 29317", "-listen"},
+		{"-listen 256.0.0.1:0", "-listen"},
+		{"-secret short", "-secret"},
+		{"-permissions example.com", "-permissions"},
+		{"-permissions *=king", "king"},
+		{"-api-id x -api-hash y", "-api-id"},
+		{"-api-id 1", "-api-hash"},
+		{"-api-hash x", "-api-id"},
+		{"-telegram-dc 127.0.0.1:443", "-telegram-key"},
+		{"-telegram-key no.pem", "-telegram-dc"},
+		{"-telegram-dc telegram:443 -telegram-key no.pem", "-telegram-dc"},
+		{"-telegram-dc 127.0.0.1:443 -telegram-key none.pem", "none.pem"},
+		{"-telegram-dc 127.0.0.1:443 -telegram-key no.pem", "no.pem"},
+		{"-relay-bot-token 1:x", "-relay-bot-token"},
+		{"-log-level loud", "-log-level"},
+		{"-log-format xml", "-log-format"},
+	} {
+		var stdout, stderr bytes.Buffer
+		code := run(t.Context(), strings.Fields(c.args), func(string) string { return "" }, &stdout, &stderr)
+		assert.Equal(t, exitUsage, code, c.args)
+		assert.Equal(t, 1, strings.Count(stderr.String(), "\n"), "%s: one line, not %s", c.args, &stderr)
+		assert.Contains(t, stderr.String(), c.says, c.args)
+		assert.Empty(t, stdout.String(), c.args)
+	}
+}
+
+func TestEnvironment(t *testing.T) {
+	env := map[string]string{
+		"TGPROVISION_SECRET": "from-the-environment", "TGPROVISION_LOG_LEVEL": "warn", "TGPROVISION_LISTEN": "127.0.0.1:1",
+	}
+	getenv := func(name string) string { return env[name] }
+	s, err := parseFlags([]string{"-listen", "127.0.0.1:2"}, getenv, io.Discard)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"from-the-environment", "warn", "127.0.0.1:2"}, []string{s.host.secret, s.logLevel.String(), s.listen})
+	assert.True(t, s.demo)
+
+	env["TGPROVISION_API_ID"] = "x"
+	_, err = parseFlags(nil, getenv, io.Discard)
+	require.ErrorContains(t, err, "TGPROVISION_API_ID")
+}
+
+func TestHelp(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	assert.Equal(t, exitOK, run(t.Context(), []string{"-help"}, os.Getenv, &stdout, &stderr))
+	for _, name := range []string{
+		"-listen", "-secret", "-db", "-permissions", "-api-id", "-api-hash", "-telegram-dc", "-telegram-key",
+		"-relay-bot-token", "-log-level", "-log-format", "TGPROVISION_",
+	} {
+		assert.Contains(t, stdout.String(), name)
+	}
+	assert.Empty(t, stderr.String())
+}
+
+func TestPortInUse(t *testing.T) {
+	t.Chdir(t.TempDir())
+	i := start(t)
+	var stdout, stderr bytes.Buffer
+	address := strings.TrimSuffix(strings.TrimPrefix(i.api, "http://"), "/_matrix/provision")
+	code := run(t.Context(), []string{"-listen", address, "-db", "other/x.db", "-log-level", "disabled"}, os.Getenv, &stdout, &stderr)
+	assert.Equal(t, exitFault, code)
+	assert.Contains(t, stderr.String(), "-listen")
+	assert.Empty(t, stdout.String())
+}
+
+// lockedBuffer is a log that may be read while it is written.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}

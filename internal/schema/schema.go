@@ -1,0 +1,62 @@
+// Package schema makes and upgrades the SQL tables of the bundled stores, which all
+// may lie in one database.
+package schema
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"go.mau.fi/util/dbutil"
+)
+
+// Folder is where a store's upgrades lie, files such as 01-users.sql in dbutil's
+// form.
+const Folder = "upgrades"
+
+// Upgrades reads a store's upgrades.
+func Upgrades(files embed.FS) dbutil.UpgradeTable {
+	sub, err := fs.Sub(files, Folder) // dbutil itself would join paths as Windows does
+	if err != nil {
+		panic(err) // the folder's name is valid
+	}
+	return dbutil.BuildUpgradeTable().WithFS(sub.(interface {
+		fs.ReadFileFS
+		fs.ReadDirFS
+	})).Finish()
+}
+
+// Upgrade makes or upgrades the tables of a store, whose name is for errors. It is
+// one transaction, since several processes may start at once; no upgrade can have a
+// transaction mode but the default, therefore. Tables made by newer code than this
+// are an error that wraps [dbutil.ErrUnsupportedDatabaseVersion].
+func Upgrade(ctx context.Context, db *dbutil.Database, store string) error {
+	err := db.DoTxn(ctx, ReadCommitted(db), func(ctx context.Context) error {
+		if db.Dialect == dbutil.Postgres {
+			if _, err := db.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext($1))`, db.VersionTable); err != nil {
+				return err
+			}
+		}
+		return db.Upgrade(ctx)
+	})
+	switch {
+	case errors.Is(err, dbutil.ErrUnsupportedDatabaseVersion):
+		return fmt.Errorf("the tables of the %s were made by a newer version of tgprovision: update it, or restore an older backup of the database: %w", store, err)
+	case err != nil:
+		return fmt.Errorf("upgrade the tables of the %s: %w", store, err)
+	}
+	return nil
+}
+
+// ReadCommitted returns the options of every transaction of the stores. On
+// PostgreSQL each statement has to see what was committed before it, whatever the
+// server's default.
+func ReadCommitted(db *dbutil.Database) *dbutil.TxnOptions {
+	if db.Dialect == dbutil.Postgres {
+		return &dbutil.TxnOptions{Isolation: sql.LevelReadCommitted}
+	}
+	return nil
+}
