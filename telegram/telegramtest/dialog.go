@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 )
@@ -86,8 +87,8 @@ func (d *Dialog) check() error {
 		return errors.New("a private chat can be neither forbidden nor left")
 	case d.Kind != KindBasicGroup && d.MigratedTo != 0:
 		return errors.New("only a basic group can be migrated")
-	case d.Date.Unix() > 1<<31-1:
-		return fmt.Errorf("the date %s is too late for Telegram", d.Date)
+	case !d.Date.IsZero() && (d.Date.Unix() <= 0 || d.Date.Unix() > math.MaxInt32):
+		return fmt.Errorf("Telegram's dates do not reach to %s", d.Date)
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package telegramtest_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 
@@ -145,6 +146,6 @@ func TestOtherMethods(t *testing.T) {
 	_, err = c.API().UpdatesGetDifference(t.Context(), &tg.UpdatesGetDifferenceRequest{Pts: state.Pts, Date: state.Date})
 	require.NoError(t, err)
 	_, err = c.API().MessagesCreateChat(t.Context(), &tg.MessagesCreateChatRequest{Title: "No"})
-	rpcError(t, err, 400, "INPUT_METHOD_INVALID_2450354690")
+	rpcError(t, err, 400, fmt.Sprint("INPUT_METHOD_INVALID_", uint32(tg.MessagesCreateChatRequestTypeID)))
 	c.is(ada) // the connection lives on
 }
