@@ -246,8 +246,13 @@ func TestAccountMovesToAnotherUser(t *testing.T) {
 
 func TestSessionEndedFromOutside(t *testing.T) {
 	for _, c := range []struct{ reason, what string }{
-		{"AUTH_KEY_UNREGISTERED", ""}, {"SESSION_REVOKED", ""}, {"SESSION_EXPIRED", ""}, {"USER_DEACTIVATED", ""},
-		{"SESSION_REVOKED", "/chats"}, {"SESSION_REVOKED", "/contacts"}, {"SESSION_REVOKED", "/logout"},
+		{"AUTH_KEY_UNREGISTERED", ""},
+		{"SESSION_REVOKED", ""},
+		{"SESSION_EXPIRED", ""},
+		{"USER_DEACTIVATED", ""},
+		{"SESSION_REVOKED", "/chats"},
+		{"SESSION_REVOKED", "/contacts"},
+		{"SESSION_REVOKED", "/logout"},
 	} {
 		t.Run(c.reason+c.what, func(t *testing.T) {
 			b := newBridge(t)

@@ -88,7 +88,7 @@ func (d *Dialog) check() error {
 	case d.Kind != KindBasicGroup && d.MigratedTo != 0:
 		return errors.New("only a basic group can be migrated")
 	case !d.Date.IsZero() && (d.Date.Unix() <= 0 || d.Date.Unix() > math.MaxInt32):
-		return fmt.Errorf("Telegram's dates do not reach to %s", d.Date)
+		return fmt.Errorf("%s is no date that Telegram can express", d.Date)
 	}
 	return nil
 }

@@ -3,14 +3,9 @@
 // contacts that the test makes up. Any MTProto client can use it that can be told
 // an address and a public key.
 //
-// A test starts it with [NewServer], a program with [Start]:
-//
-//	server := telegramtest.NewServer(t, telegramtest.Options{})
-//	err := server.AddAccount(telegramtest.Account{ID: 1, Phone: "9996610001", FirstName: "Ada"})
-//	client := telegram.NewClient(1, "hash", telegram.Options{
-//		DC: server.DC(), DCList: server.DCList(), PublicKeys: []telegram.PublicKey{server.PublicKey()},
-//		Resolver: dcs.Plain(dcs.PlainOptions{}),
-//	})
+// A test starts it with [NewServer], a program with [Start]; the example shows how
+// to point gotd's client at it. Any other client is given [Server.Addr], [Server.DC]
+// and [Server.PublicKeyPEM].
 //
 // What it does:
 //

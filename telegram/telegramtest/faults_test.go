@@ -267,10 +267,17 @@ func TestStrangersDoNotDisturb(t *testing.T) {
 	s := newServer(t, telegramtest.Options{})
 	var strangers sync.WaitGroup
 	for _, bytes := range [][]byte{
-		nil, {0xef}, {0xee, 0xee}, []byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
-		{0xef, 1, 1, 2, 3, 4}, {0xef, 2, 1, 2, 3, 4, 5, 6, 7, 8}, {0xef, 0x7f, 0xff, 0xff, 0xff},
-		{0xee, 0xee, 0xee, 0xee, 0xff, 0xff, 0xff, 0xff}, {0xee, 0xee, 0xee, 0xee, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
-		{12, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4}, make([]byte, 100),
+		nil,
+		{0xef},
+		{0xee, 0xee},
+		[]byte("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+		{0xef, 1, 1, 2, 3, 4},
+		{0xef, 2, 1, 2, 3, 4, 5, 6, 7, 8},
+		{0xef, 0x7f, 0xff, 0xff, 0xff},
+		{0xee, 0xee, 0xee, 0xee, 0xff, 0xff, 0xff, 0xff},
+		{0xee, 0xee, 0xee, 0xee, 8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0},
+		{12, 0, 0, 0, 0, 0, 0, 0, 1, 2, 3, 4},
+		make([]byte, 100),
 	} {
 		conn, err := net.Dial("tcp", s.Addr())
 		require.NoError(t, err)

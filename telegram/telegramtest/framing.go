@@ -81,7 +81,7 @@ func detect(socket net.Conn) (transport.Codec, net.Conn, error) {
 	if [4]byte(head[4:]) == [4]byte{} {
 		return &codec.Full{}, replayed, nil
 	}
-	clear, metadata, err := obfuscated2.Accept(replayed, nil)
+	plain, metadata, err := obfuscated2.Accept(replayed, nil)
 	if err != nil {
 		return nil, nil, fmt.Errorf("deobfuscate: %w", err)
 	}
@@ -89,7 +89,7 @@ func detect(socket net.Conn) (transport.Codec, net.Conn, error) {
 	if framing == nil {
 		return nil, nil, fmt.Errorf("unknown transport %x", metadata.Protocol)
 	}
-	return framing, &stream{Conn: socket, Reader: clear, Writer: clear}, nil
+	return framing, &stream{Conn: socket, Reader: plain, Writer: plain}, nil
 }
 
 // tagged returns the framing that a tag stands for, nil if none.

@@ -13,7 +13,10 @@ func dialogMethods() []method {
 // maxPage is how many dialogs there are in an answer at most.
 const maxPage = 100
 
-// https://core.telegram.org/method/messages.getDialogs
+// messagesGetDialogs works off https://core.telegram.org/method/messages.getDialogs.
+// The pinned dialogs are at the top of the first page. Without a folder in the
+// request, so is an entry that stands for the archive: it is one more than the limit
+// and counts as a dialog.
 func (c *caller) messagesGetDialogs(q *tg.MessagesGetDialogsRequest) (bin.Encoder, error) {
 	list := &c.account.dialogs.main
 	id, only := q.GetFolderID()
