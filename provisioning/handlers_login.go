@@ -29,11 +29,8 @@ func (p *Provisioner) postBotToken(ctx context.Context, c *call) (reply, error) 
 	if token = strings.TrimSpace(token); token == "" {
 		return reply{}, errValueMissing
 	}
-	login, ok := c.client.(BotLogin)
-	if !ok {
-		return reply{}, ErrNotImplemented
-	}
-	if err := p.requireLoggedOut(ctx, c); err != nil {
+	login, err := loginOf[BotLogin](ctx, p, c)
+	if err != nil {
 		return reply{}, err
 	}
 	account, err := login.LoginBot(ctx, token)
@@ -49,11 +46,8 @@ func (p *Provisioner) postLoginPhone(ctx context.Context, c *call) (reply, error
 	if err != nil || strings.TrimSpace(phone) == "" {
 		return reply{}, ErrPhoneNumberInvalid
 	}
-	login, ok := c.client.(PhoneLogin)
-	if !ok {
-		return reply{}, ErrNotImplemented
-	}
-	if err := p.requireLoggedOut(ctx, c); err != nil {
+	login, err := loginOf[PhoneLogin](ctx, p, c)
+	if err != nil {
 		return reply{}, err
 	}
 	sent, err := login.RequestCode(ctx, phone)
@@ -72,11 +66,8 @@ func (p *Provisioner) postLoginCode(ctx context.Context, c *call) (reply, error)
 	if err != nil {
 		return reply{}, err
 	}
-	login, ok := c.client.(PhoneLogin)
-	if !ok {
-		return reply{}, ErrNotImplemented
-	}
-	if err := p.requireLoggedOut(ctx, c); err != nil {
+	login, err := loginOf[PhoneLogin](ctx, p, c)
+	if err != nil {
 		return reply{}, err
 	}
 	account, err := login.SubmitCode(ctx, code)
@@ -99,11 +90,8 @@ func (p *Provisioner) postLoginPassword(ctx context.Context, c *call) (reply, er
 	if err != nil {
 		return reply{}, err
 	}
-	login, ok := c.client.(PhoneLogin)
-	if !ok {
-		return reply{}, ErrNotImplemented
-	}
-	if err := p.requireLoggedOut(ctx, c); err != nil {
+	login, err := loginOf[PhoneLogin](ctx, p, c)
+	if err != nil {
 		return reply{}, err
 	}
 	account, err := login.SubmitPassword(ctx, password)
@@ -130,16 +118,21 @@ func (p *Provisioner) logout(ctx context.Context, c *call) (reply, error) {
 	return reply{http.StatusOK, struct{}{}}, nil
 }
 
-// requireLoggedOut returns an alreadyLoggedInError for a user who is logged in.
-func (p *Provisioner) requireLoggedOut(ctx context.Context, c *call) error {
+// loginOf returns the client as what a login step needs of it, for a user who is
+// logged out. Errors: an alreadyLoggedInError, ErrNotImplemented.
+func loginOf[T any](ctx context.Context, p *Provisioner, c *call) (login T, err error) {
+	login, ok := c.client.(T)
+	if !ok {
+		return login, ErrNotImplemented
+	}
 	account, err := p.account(ctx, c)
 	switch {
 	case err == nil:
-		return &alreadyLoggedInError{account}
+		return login, &alreadyLoggedInError{account}
 	case errors.Is(err, ErrNotLoggedIn):
-		return nil
+		return login, nil
 	default:
-		return err
+		return login, err
 	}
 }
 

@@ -141,6 +141,7 @@ type answer struct {
 	header http.Header
 	raw    []byte
 	body   map[string]any // nil for an array
+	err    error          // there was none
 }
 
 func (b *bridge) send(ctx context.Context, method, path, body string) (answer, error) {
@@ -162,6 +163,17 @@ func (b *bridge) send(ctx context.Context, method, path, body string) (answer, e
 		err = json.Unmarshal(a.raw, &a.body)
 	}
 	return a, err
+}
+
+// background sends a request and gives its answer, once.
+func (b *bridge) background(ctx context.Context, method, path, body string) <-chan answer {
+	answers := make(chan answer, 1)
+	go func() {
+		a, err := b.send(ctx, method, path, body)
+		a.err = err
+		answers <- a
+	}()
+	return answers
 }
 
 func (b *bridge) call(method, path, body string) answer {
@@ -206,6 +218,7 @@ func (b *bridge) logIn(userID id.UserID, account telegramtest.Account) {
 // is asserts the status and the errcode, "" for a success.
 func (a answer) is(t *testing.T, status int, errcode string) answer {
 	t.Helper()
+	require.NoError(t, a.err)
 	got, _ := a.body["errcode"].(string)
 	require.Equal(t, []any{status, errcode}, []any{a.status, got}, "%s", a.raw)
 	return a

@@ -25,9 +25,13 @@ type chat struct {
 
 func (b *bridge) chats() []chat {
 	b.t.Helper()
-	a := b.get(you, "/chats").is(b.t, 200, "")
-	var chats []chat
-	require.NoError(b.t, json.Unmarshal(a.raw, &chats))
+	return chatsOf(b.t, b.get(you, "/chats"))
+}
+
+func chatsOf(t *testing.T, a answer) (chats []chat) {
+	t.Helper()
+	a.is(t, 200, "")
+	require.NoError(t, json.Unmarshal(a.raw, &chats))
 	return chats
 }
 
@@ -163,6 +167,29 @@ func TestShortFloodWaitsAreWaitedOut(t *testing.T) {
 	assert.Len(t, slept(), 4)
 }
 
+func TestFloodWaitInTheMiddle(t *testing.T) {
+	b := newBridge(t)
+	b.logIn(you, ada)
+	dialogs, want := manyDialogs(10_000)
+	require.NoError(t, b.telegram.SetDialogs(ada.ID, dialogs))
+	slept := b.pauses()
+	const pages = 10_000 / 100
+	held := b.telegram.Hold("messages.getDialogs")
+	listed := b.background(t.Context(), http.MethodGet, "/user/"+string(you)+"/chats", "")
+	for page := range pages {
+		<-held.Arrived()
+		next := b.telegram.Hold("messages.getDialogs")
+		if page == pages/2 {
+			b.telegram.Fail("messages.getDialogs", 1, 420, "FLOOD_WAIT_3")
+		}
+		held.Release()
+		held = next
+	}
+	held.Release()
+	assert.ElementsMatch(t, want, chatsOf(t, <-listed))
+	assert.Equal(t, []time.Duration{3 * time.Second}, slept())
+}
+
 func TestFloodWaitBeyondTheDeadlineIsNotWaitedOut(t *testing.T) {
 	b := newBridge(t, withTimeout(8*time.Second))
 	b.logIn(you, ada)
@@ -186,14 +213,10 @@ func TestHangingUpCancelsTheListing(t *testing.T) {
 	held := b.telegram.Hold("messages.getDialogs")
 	defer held.Release()
 	ctx, hangUp := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() {
-		_, err := b.send(ctx, http.MethodGet, "/user/"+string(you)+"/chats", "")
-		done <- err
-	}()
+	listed := b.background(ctx, http.MethodGet, "/user/"+string(you)+"/chats", "")
 	<-held.Arrived()
 	hangUp()
-	require.ErrorIs(t, <-done, context.Canceled)
+	require.ErrorIs(t, (<-listed).err, context.Canceled)
 	// The request's work has ended although Telegram never answered.
 	require.NoError(t, b.core.Close(t.Context()))
 }
@@ -203,14 +226,10 @@ func TestHangingUpDoesNotLoseTheLogin(t *testing.T) {
 	b.requestCode(you, ada).is(t, 200, "")
 	held := b.telegram.Hold("auth.signIn")
 	ctx, hangUp := context.WithCancel(t.Context())
-	done := make(chan error)
-	go func() {
-		_, err := b.send(ctx, http.MethodPost, "/user/"+string(you)+"/login/send_code", `{"code":"01234"}`)
-		done <- err
-	}()
+	sent := b.background(ctx, http.MethodPost, "/user/"+string(you)+"/login/send_code", `{"code":"01234"}`)
 	<-held.Arrived()
 	hangUp()
-	require.ErrorIs(t, <-done, context.Canceled)
+	require.ErrorIs(t, (<-sent).err, context.Canceled)
 	held.Release()
 	require.NoError(t, b.core.Close(t.Context())) // the request has been worked off
 	b.restart()
@@ -256,16 +275,11 @@ func TestConnectionBreaks(t *testing.T) {
 	}
 	// In the middle of a call.
 	held := b.telegram.Hold("messages.getDialogs")
-	done := make(chan answer)
-	go func() {
-		a, err := b.send(t.Context(), http.MethodGet, "/user/"+string(you)+"/chats", "")
-		assert.NoError(t, err)
-		done <- a
-	}()
+	listed := b.background(t.Context(), http.MethodGet, "/user/"+string(you)+"/chats", "")
 	<-held.Arrived()
 	b.telegram.DropConnections()
 	held.Release()
-	(<-done).is(t, 200, "")
+	(<-listed).is(t, 200, "")
 	assert.Equal(t, 1, b.telegram.Sessions(ada.ID))
 }
 
@@ -273,11 +287,13 @@ func TestOneClientServesEveryRequest(t *testing.T) {
 	b := newBridge(t)
 	b.logIn(you, ada)
 	b.restart()
-	var wg sync.WaitGroup
+	var listed []<-chan answer
 	for range 10 {
-		wg.Go(func() { b.get(you, "/chats").is(t, 200, "") })
+		listed = append(listed, b.background(t.Context(), http.MethodGet, "/user/"+string(you)+"/chats", ""))
 	}
-	wg.Wait()
+	for _, a := range listed {
+		(<-a).is(t, 200, "")
+	}
 	assert.Equal(t, 1, b.telegram.Connections())
 }
 

@@ -3,7 +3,6 @@ package telegram_test
 import (
 	"fmt"
 	"net/http"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -284,19 +283,12 @@ func TestAuthKeyForgottenByTelegram(t *testing.T) {
 
 func TestSameUserTwiceAtOnce(t *testing.T) {
 	b := newBridge(t)
-	both := func(path, body string) (statuses map[int]int) {
-		var wg sync.WaitGroup
-		results := make([]answer, 2)
-		for i := range results {
-			wg.Go(func() {
-				a, err := b.send(t.Context(), http.MethodPost, "/user/"+string(you)+path, body)
-				assert.NoError(t, err)
-				results[i] = a
-			})
-		}
-		wg.Wait()
-		statuses = map[int]int{}
-		for _, a := range results {
+	both := func(path, body string) map[int]int {
+		first := b.background(t.Context(), http.MethodPost, "/user/"+string(you)+path, body)
+		second := b.background(t.Context(), http.MethodPost, "/user/"+string(you)+path, body)
+		statuses := map[int]int{}
+		for _, a := range []answer{<-first, <-second} {
+			require.NoError(t, a.err)
 			statuses[a.status]++
 		}
 		return statuses
@@ -309,10 +301,19 @@ func TestSameUserTwiceAtOnce(t *testing.T) {
 
 func TestTwoUsersAtOnce(t *testing.T) {
 	b := newBridge(t)
-	var wg sync.WaitGroup
-	wg.Go(func() { b.logIn(you, ada) })
-	wg.Go(func() { b.logIn(them, grace) })
-	wg.Wait()
+	for _, step := range []struct {
+		path   string
+		bodies [2]string
+		want   [2]int
+	}{
+		{"/login/request_code", [2]string{`{"phone":"+9996610001"}`, `{"phone":"+9996610002"}`}, [2]int{200, 200}},
+		{"/login/send_code", [2]string{`{"code":"01234"}`, `{"code":"54321"}`}, [2]int{200, 202}},
+		{"/login/send_password", [2]string{`{"password":"x"}`, `{"password":" open sesame "}`}, [2]int{409, 200}},
+	} {
+		yours := b.background(t.Context(), http.MethodPost, "/user/"+string(you)+step.path, step.bodies[0])
+		theirs := b.background(t.Context(), http.MethodPost, "/user/"+string(them)+step.path, step.bodies[1])
+		assert.Equal(t, step.want, [2]int{(<-yours).status, (<-theirs).status})
+	}
 	assert.NotEqual(t, b.get(you, "").telegramOf(t), b.get(them, "").telegramOf(t))
 }
 
