@@ -272,6 +272,20 @@ func TestSessionEndedFromOutside(t *testing.T) {
 	}
 }
 
+func TestSessionEndedWhileTheProcessWasDown(t *testing.T) {
+	for _, reason := range []string{"AUTH_KEY_UNREGISTERED", "SESSION_REVOKED"} {
+		t.Run(reason, func(t *testing.T) {
+			b := newBridge(t)
+			b.logIn(you, ada)
+			b.stop()
+			require.NoError(t, b.telegram.Revoke(ada.ID, reason))
+			b.start()
+			assert.Nil(t, b.get(you, "").telegramOf(t))
+			assert.Zero(t, b.rows())
+		})
+	}
+}
+
 func TestAuthKeyForgottenByTelegram(t *testing.T) {
 	b := newBridge(t)
 	b.logIn(you, ada)

@@ -52,17 +52,13 @@ func startDemo(database string, log zerolog.Logger) (*demo, error) {
 	if !isPostgres(database) {
 		dir = filepath.Dir(database)
 	}
-	server, err := telegramtest.Start(telegramtest.Options{StateFile: filepath.Join(dir, "telegram.json"), Log: log})
+	server, err := telegramtest.Start(telegramtest.Options{
+		Accounts: demoAccounts, StateFile: filepath.Join(dir, "telegram.json"), Log: log,
+	})
 	if err != nil {
 		return nil, fmt.Errorf("start the embedded Telegram server: %w", err)
 	}
-	d := &demo{server}
-	for _, account := range demoAccounts {
-		if err := server.AddAccount(account); err != nil {
-			return nil, fmt.Errorf("add a demo account: %w", err)
-		}
-	}
-	return d, nil
+	return &demo{server}, nil
 }
 
 func (d *demo) datacenter() *telegram.Datacenter {
