@@ -1,6 +1,8 @@
 package main
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -9,12 +11,17 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"github.com/tgprovision/tgprovision/portal"
+	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/telegram"
 	"github.com/tgprovision/tgprovision/telegram/telegramtest"
 )
 
-// demoBotToken logs in as the demo bot.
-const demoBotToken = "9003:AAF-demo-token-of-the-local-bot"
+// The demo bot, and what logs in as it.
+const (
+	demoBotID    = 9003
+	demoBotToken = "9003:AAF-demo-token-of-the-local-bot"
+)
 
 // demoAccounts are the accounts of the embedded Telegram server: one plain, one
 // with a two-factor password, one bot, and somebody to know.
@@ -38,7 +45,7 @@ var demoAccounts = []telegramtest.Account{
 			{Kind: telegramtest.KindUser, ID: 9001},
 		},
 	},
-	{ID: 9003, Bot: true, Token: demoBotToken, FirstName: "Local Bot", Username: "local_demo_bot"},
+	{ID: demoBotID, Bot: true, Token: demoBotToken, FirstName: "Local Bot", Username: "local_demo_bot"},
 	{ID: 9004, Phone: "9996610004", FirstName: "Charles", LastName: "Babbage"},
 }
 
@@ -63,6 +70,19 @@ func startDemo(database string, log zerolog.Logger) (*demo, error) {
 
 func (d *demo) datacenter() *telegram.Datacenter {
 	return &telegram.Datacenter{ID: d.server.DC(), Addr: d.server.Addr(), Key: d.server.PublicKey().RSA}
+}
+
+// bridgeBot records a portal of the demo bot, as a bridge does that has made one:
+// bots have no list of chats on Telegram, so that theirs is that of their portals.
+func (d *demo) bridgeBot(ctx context.Context, portals *portal.Store) error {
+	p := provisioning.Portal{
+		RoomID: "!demo:localhost", ChatID: provisioning.ChannelChatID(2003), Title: "Analytical Engine",
+	}
+	err := portals.Insert(ctx, p, demoBotID)
+	if errors.Is(err, portal.ErrRoomBridged) {
+		return nil // at an earlier start
+	}
+	return err
 }
 
 func (d *demo) close() error { return d.server.Close() }

@@ -29,6 +29,7 @@ type host struct {
 	router      *mux.Router
 	provisioner *provisioning.Provisioner
 	clients     *telegram.Factory
+	portals     *portal.Store
 	db          *dbutil.Database
 }
 
@@ -57,8 +58,7 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (h *host, 
 	if err != nil {
 		return nil, err
 	}
-	portals, err := portal.NewStore(ctx, h.db)
-	if err != nil {
+	if h.portals, err = portal.NewStore(ctx, h.db); err != nil {
 		return nil, err
 	}
 	// The Telegram clients. A bridge sets Running and Updates here, to have the
@@ -68,7 +68,7 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (h *host, 
 		return nil, err
 	}
 	settings := provisioning.Config{
-		Secret: cfg.secret, Users: users, Portals: portals, Telegram: h.clients, Log: log,
+		Secret: cfg.secret, Users: users, Portals: h.portals, Telegram: h.clients, Log: log,
 	}
 	if cfg.relayBot != "" {
 		if settings.RelayBot, err = h.clients.RelayBot(cfg.relayBot); err != nil {

@@ -76,6 +76,11 @@ func serve(ctx context.Context, s settings, stdout io.Writer, log zerolog.Logger
 	if err != nil {
 		return err
 	}
+	if d != nil {
+		if err := d.bridgeBot(ctx, h.portals); err != nil {
+			return errors.Join(err, h.close(ctx))
+		}
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.listen)
 	if err != nil {
 		return errors.Join(fmt.Errorf("-listen: %w", err), h.close(ctx))

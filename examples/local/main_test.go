@@ -133,6 +133,18 @@ func TestPrintedLinesWork(t *testing.T) {
 	assert.Equal(t, `{}`, answers[5])
 }
 
+func TestDemoBot(t *testing.T) {
+	t.Chdir(t.TempDir())
+	for range 2 { // the second time with the data of the first
+		i := start(t)
+		secret := map[string]string{"SECRET": i.secret, "API": i.api}
+		const user = `curl -H "Authorization: Bearer $SECRET" $API/v1/user/@you:localhost`
+		i.curl(user+`/login/bot_token -d '{"token":"`+demoBotToken+`"}'`, secret)
+		assert.JSONEq(t, `[{"id":-1000000002003,"title":"Analytical Engine"}]`, i.curl(user+"/chats", secret))
+		i.stop()
+	}
+}
+
 // The README's session is run line by line, across a restart.
 func TestReadme(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
