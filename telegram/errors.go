@@ -63,9 +63,6 @@ func translate(err error) error {
 		}
 		return &provisioning.TelegramError{Code: rpc.Code, Type: rpc.Type}
 	}
-	if errors.Is(err, auth.ErrPasswordAuthNeeded) {
-		return provisioning.ErrPasswordNeeded
-	}
 	if errors.Is(err, auth.ErrPasswordInvalid) {
 		return provisioning.ErrPasswordInvalid
 	}

@@ -39,7 +39,6 @@ func TestTranslate(t *testing.T) {
 		{rpc(401, "USER_DEACTIVATED"), provisioning.ErrNotLoggedIn},
 		{rpc(406, "AUTH_KEY_DUPLICATED"), provisioning.ErrNotLoggedIn},
 		{rpc(401, "SESSION_PASSWORD_NEEDED"), provisioning.ErrPasswordNeeded},
-		{auth.ErrPasswordAuthNeeded, provisioning.ErrPasswordNeeded},
 		{auth.ErrPasswordInvalid, provisioning.ErrPasswordInvalid},
 		{&auth.SignUpRequired{}, provisioning.ErrPhoneNumberUnoccupied},
 		{context.DeadlineExceeded, context.DeadlineExceeded},

@@ -143,7 +143,8 @@ func (l *login) requestCode(ctx context.Context, phone string) (provisioning.Sen
 	case *tg.AuthSentCode:
 		sent := sentCode(code)
 		return sent, l.save(ctx, c, record{
-			step: stepCode, phone: phone, codeHash: code.PhoneCodeHash, codeLength: sent.Length, requestedAt: time.Now(),
+			step: stepCode, phone: phone, codeHash: code.PhoneCodeHash, codeLength: sent.Length,
+			emailed: sent.Delivery == provisioning.DeliveryEmail, requestedAt: time.Now(),
 		})
 	case *tg.AuthSentCodeSuccess:
 		if authorization, ok := code.Authorization.(*tg.AuthAuthorization); ok {
@@ -191,9 +192,9 @@ func (l *login) submitCode(ctx context.Context, code provisioning.LoginCode) (pr
 	if err != nil {
 		return provisioning.Account{}, err
 	}
-	result, err := c.client.Auth().SignIn(ctx, l.record.phone, code.Value(l.record.codeLength), l.record.codeHash)
+	user, err := l.signIn(ctx, c.client.API(), code.Value(l.record.codeLength))
 	if err == nil {
-		return l.finish(ctx, c, result.User)
+		return l.finish(ctx, c, user)
 	}
 	err = c.explain(ctx, err)
 	switch {
@@ -215,6 +216,31 @@ func (l *login) submitCode(ctx context.Context, code provisioning.LoginCode) (pr
 		return provisioning.Account{}, l.abandon(ctx, provisioning.ErrPhoneCodeExpired)
 	default:
 		return provisioning.Account{}, err
+	}
+}
+
+// signIn gives the code to Telegram. It does not use gotd's SignIn, which knows
+// nothing of codes that went by e-mail.
+//
+// TL: auth.signIn; https://core.telegram.org/api/auth#email-verification
+func (l *login) signIn(ctx context.Context, api *tg.Client, code string) (tg.UserClass, error) {
+	request := &tg.AuthSignInRequest{PhoneNumber: l.record.phone, PhoneCodeHash: l.record.codeHash}
+	if l.record.emailed {
+		request.SetEmailVerification(&tg.EmailVerificationCode{Code: code})
+	} else {
+		request.SetPhoneCode(code)
+	}
+	answer, err := api.AuthSignIn(ctx, request)
+	if err != nil {
+		return nil, err
+	}
+	switch a := answer.(type) {
+	case *tg.AuthAuthorization:
+		return a.User, nil
+	case *tg.AuthAuthorizationSignUpRequired:
+		return nil, &auth.SignUpRequired{TermsOfService: a.TermsOfService}
+	default:
+		return nil, unexpected(answer)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"maunium.net/go/mautrix/id"
 
 	"github.com/tgprovision/tgprovision/telegram/telegramtest"
 )
@@ -41,6 +42,30 @@ func TestLoginByCode(t *testing.T) {
 	assert.Nil(t, b.get(you, "").telegramOf(t))
 	b.post(you, "/logout", "").is(t, 403, "not_logged_in")
 	b.logIn(you, ada)
+}
+
+func TestDeliveries(t *testing.T) {
+	b := newBridge(t)
+	for i, c := range []struct {
+		delivery telegramtest.CodeDelivery
+		says     string
+	}{
+		{telegramtest.CodeByApp, "Telegram apps"},
+		{telegramtest.CodeBySMS, "SMS"},
+		{telegramtest.CodeByCall, "call you and say"},
+		{telegramtest.CodeByMissedCall, "do not answer"},
+		{telegramtest.CodeByEmail, "e-mail"},
+		{telegramtest.CodeByFragment, "Fragment"},
+	} {
+		account := telegramtest.Account{ID: int64(3001 + i), Phone: fmt.Sprint(9996613001 + i), Code: "012345", CodeDelivery: c.delivery}
+		require.NoError(t, b.telegram.AddAccount(account))
+		user := id.UserID(fmt.Sprintf("@user%d:example.com", i))
+		a := b.requestCode(user, account).is(t, 200, "")
+		assert.Contains(t, a.body["message"], c.says)
+		assert.EqualValues(t, 6, a.body["code_length"], c.says)
+		b.post(user, "/login/send_code", `{"code":543210}`).is(t, 401, "phone_code_invalid")
+		b.post(user, "/login/send_code", `{"code":12345}`).is(t, 200, "").state(t, "logged-in")
+	}
 }
 
 func TestCodeWithLeadingZeroAsInteger(t *testing.T) {

@@ -47,6 +47,7 @@ type record struct {
 	phone       string
 	codeHash    string
 	codeLength  int
+	emailed     bool // the code went by e-mail
 	requestedAt time.Time
 }
 
@@ -71,10 +72,10 @@ func newSessionStore(ctx context.Context, shared *dbutil.Database) (*sessionStor
 
 // get returns the record of a user, and false when there is none.
 func (s *sessionStore) get(ctx context.Context, key sessionKey) (record, bool, error) {
-	const query = `SELECT step, phone, code_hash, code_length, requested_at FROM tgprovision_session WHERE user_id=$1`
+	const query = `SELECT step, phone, code_hash, code_length, emailed, requested_at FROM tgprovision_session WHERE user_id=$1`
 	var r record
 	var requestedAt int64
-	err := s.db.QueryRow(ctx, query, key).Scan(&r.step, &r.phone, &r.codeHash, &r.codeLength, &requestedAt)
+	err := s.db.QueryRow(ctx, query, key).Scan(&r.step, &r.phone, &r.codeHash, &r.codeLength, &r.emailed, &requestedAt)
 	if errors.Is(err, sql.ErrNoRows) {
 		return record{}, false, nil
 	} else if err != nil {
@@ -87,11 +88,11 @@ func (s *sessionStore) get(ctx context.Context, key sessionKey) (record, bool, e
 // put stores the record of a user, and leaves the session itself alone.
 func (s *sessionStore) put(ctx context.Context, key sessionKey, r record) error {
 	const query = `
-		INSERT INTO tgprovision_session (user_id, step, phone, code_hash, code_length, requested_at)
-		VALUES ($1, $2, $3, $4, $5, $6)
+		INSERT INTO tgprovision_session (user_id, step, phone, code_hash, code_length, emailed, requested_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7)
 		ON CONFLICT (user_id) DO UPDATE SET step=excluded.step, phone=excluded.phone, code_hash=excluded.code_hash,
-			code_length=excluded.code_length, requested_at=excluded.requested_at`
-	_, err := s.db.Exec(ctx, query, key, string(r.step), r.phone, r.codeHash, r.codeLength, r.requestedAt.UnixMilli())
+			code_length=excluded.code_length, emailed=excluded.emailed, requested_at=excluded.requested_at`
+	_, err := s.db.Exec(ctx, query, key, string(r.step), r.phone, r.codeHash, r.codeLength, r.emailed, r.requestedAt.UnixMilli())
 	if err != nil {
 		return fmt.Errorf("store a session record: %w", err)
 	}

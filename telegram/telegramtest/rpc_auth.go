@@ -127,8 +127,12 @@ func (c *caller) authSignIn(q *tg.AuthSignInRequest) (bin.Encoder, error) {
 		return nil, err
 	}
 	entered := q.PhoneCode
-	if mailed, ok := q.EmailVerification.(*tg.EmailVerificationCode); ok {
-		entered = mailed.Code
+	if code.Delivery == CodeByEmail {
+		// https://core.telegram.org/api/auth#email-verification
+		entered = ""
+		if mailed, ok := q.EmailVerification.(*tg.EmailVerificationCode); ok {
+			entered = mailed.Code
+		}
 	}
 	a := c.server.world.byPhone[code.Phone]
 	switch {
