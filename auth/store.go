@@ -10,6 +10,7 @@ import (
 	"go.mau.fi/util/dbutil"
 	"maunium.net/go/mautrix/id"
 
+	"github.com/tgprovision/tgprovision/internal/schema"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
@@ -88,11 +89,8 @@ func (s *Store) level(userID id.UserID) provisioning.Permission {
 // When the context carries a transaction of the host's database (dbutil's DoTxn),
 // the call is part of that.
 func (s *Store) LinkAccount(ctx context.Context, userID id.UserID, telegramID int64) ([]id.UserID, error) {
-	if telegramID <= 0 {
-		return nil, fmt.Errorf("link an account: %d is not the ID of a Telegram user", telegramID)
-	}
 	var displaced []id.UserID
-	err := s.db.DoTxn(ctx, transaction(s.db), func(ctx context.Context) (err error) {
+	err := s.write(ctx, telegramID, func(ctx context.Context) (err error) {
 		displaced, err = s.link(ctx, userID, telegramID)
 		return err
 	})
@@ -105,45 +103,76 @@ func (s *Store) LinkAccount(ctx context.Context, userID id.UserID, telegramID in
 // link is LinkAccount inside its transaction.
 func (s *Store) link(ctx context.Context, userID id.UserID, telegramID int64) ([]id.UserID, error) {
 	const (
-		lock     = `LOCK TABLE tgprovision_user IN SHARE ROW EXCLUSIVE MODE`
 		displace = `UPDATE tgprovision_user SET displaced=true WHERE telegram_id=$1 AND user_id<>$2 AND NOT displaced`
-		link     = `
-			INSERT INTO tgprovision_user (user_id, telegram_id, displaced) VALUES ($1, $2, false)
-			ON CONFLICT (user_id) DO UPDATE SET telegram_id=excluded.telegram_id, displaced=false`
-		list = `SELECT user_id FROM tgprovision_user WHERE telegram_id=$1 AND displaced ORDER BY user_id`
+		list     = `SELECT user_id FROM tgprovision_user WHERE telegram_id=$1 AND displaced ORDER BY user_id`
 	)
-	// One writer at a time, with readers beside it. SQLite does that by itself, from
-	// the first statement on, which has to be a write: a transaction that starts by
-	// reading can't always go on to write.
-	if s.db.Dialect == dbutil.Postgres {
-		if _, err := s.db.Exec(ctx, lock); err != nil {
-			return nil, err
-		}
-	}
 	if _, err := s.db.Exec(ctx, displace, telegramID, userID); err != nil {
 		return nil, err
 	}
-	if _, err := s.db.Exec(ctx, link, userID, telegramID); err != nil {
+	if _, err := s.db.Exec(ctx, linkQuery, userID, telegramID); err != nil {
 		return nil, err
 	}
 	rows, err := s.db.Query(ctx, list, telegramID)
 	return dbutil.NewRowIterWithError(rows, dbutil.ScanSingleColumn[id.UserID], err).AsList()
 }
 
+// ClaimAccount implements [provisioning.UserStore]. It is one transaction, in turn
+// with those of LinkAccount.
+func (s *Store) ClaimAccount(ctx context.Context, userID id.UserID, telegramID int64) error {
+	err := s.write(ctx, telegramID, func(ctx context.Context) error {
+		// On SQLite, a write has to come first; see write.
+		const (
+			begin = `UPDATE tgprovision_user SET displaced=displaced WHERE user_id=$1`
+			taken = `SELECT EXISTS(SELECT 1 FROM tgprovision_user WHERE telegram_id=$1 AND user_id<>$2 AND NOT displaced)`
+		)
+		if _, err := s.db.Exec(ctx, begin, userID); err != nil {
+			return err
+		}
+		var another bool
+		if err := s.db.QueryRow(ctx, taken, telegramID, userID).Scan(&another); err != nil {
+			return err
+		}
+		if another {
+			return provisioning.ErrAccountLinked
+		}
+		_, err := s.db.Exec(ctx, linkQuery, userID, telegramID)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("claim an account: %w", err)
+	}
+	return nil
+}
+
+// write runs a transaction that links an account: one at a time, with readers
+// beside it.
+func (s *Store) write(ctx context.Context, telegramID int64, fn func(context.Context) error) error {
+	if telegramID <= 0 {
+		return fmt.Errorf("%d is not the ID of a Telegram user", telegramID)
+	}
+	return s.db.DoTxn(ctx, schema.ReadCommitted(s.db), func(ctx context.Context) error {
+		// SQLite has one writer at a time by itself, from the first statement on, which
+		// has to be a write: a transaction that starts by reading can't always go on to
+		// write.
+		if s.db.Dialect == dbutil.Postgres {
+			if _, err := s.db.Exec(ctx, `LOCK TABLE tgprovision_user IN SHARE ROW EXCLUSIVE MODE`); err != nil {
+				return err
+			}
+		}
+		return fn(ctx)
+	})
+}
+
+// linkQuery links a user to an account, in place of the one before.
+const linkQuery = `
+	INSERT INTO tgprovision_user (user_id, telegram_id, displaced) VALUES ($1, $2, false)
+	ON CONFLICT (user_id) DO UPDATE SET telegram_id=excluded.telegram_id, displaced=false`
+
 // UnlinkAccount implements [provisioning.UserStore]. It is one statement.
 func (s *Store) UnlinkAccount(ctx context.Context, userID id.UserID, telegramID int64) error {
 	const query = `DELETE FROM tgprovision_user WHERE user_id=$1 AND telegram_id=$2`
 	if _, err := s.db.Exec(ctx, query, userID, telegramID); err != nil {
 		return fmt.Errorf("unlink an account: %w", err)
-	}
-	return nil
-}
-
-// transaction returns the options of every transaction. On PostgreSQL each
-// statement has to see what was committed before it, whatever the server's default.
-func transaction(db *dbutil.Database) *dbutil.TxnOptions {
-	if db.Dialect == dbutil.Postgres {
-		return &dbutil.TxnOptions{Isolation: sql.LevelReadCommitted}
 	}
 	return nil
 }

@@ -14,6 +14,9 @@ var (
 	// ErrUserRefused: the UserStore won't answer for this Matrix ID.
 	ErrUserRefused = errors.New("the user store refuses this Matrix ID")
 
+	// ErrAccountLinked: the Telegram account is linked to another Matrix user.
+	ErrAccountLinked = errors.New("the account is linked to another Matrix user")
+
 	// ErrNotLoggedIn: the Matrix user has no Telegram account, or has it no more.
 	ErrNotLoggedIn = errors.New("not logged in to Telegram")
 	// ErrAlreadyLoggedIn: a login was tried for a user who is logged in.

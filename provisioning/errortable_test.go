@@ -28,6 +28,7 @@ var hostErrors = map[string]error{
 	"ErrPhoneCodeInvalid":              provisioning.ErrPhoneCodeInvalid,
 	"ErrPhoneCodeExpired":              provisioning.ErrPhoneCodeExpired,
 	"ErrPhoneCodeNotEntered":           provisioning.ErrPhoneCodeNotEntered,
+	"ErrAccountLinked":                 provisioning.ErrAccountLinked,
 	"ErrPasswordNeeded":                provisioning.ErrPasswordNeeded,
 	"ErrPasswordInvalid":               provisioning.ErrPasswordInvalid,
 	"ErrSessionRevoked":                provisioning.ErrSessionRevoked,
@@ -39,6 +40,7 @@ var hostErrors = map[string]error{
 
 // handledElsewhere are the errors that need no row, and where they go.
 var handledElsewhere = map[string]string{
+	"ErrAccountLinked":  "claim ends the session, and so answers as for somebody who is logged out",
 	"ErrPasswordNeeded": "postLoginCode answers it with 202 and the state password",
 }
 

@@ -33,11 +33,32 @@ func (p *Provisioner) account(ctx context.Context, c *call) (Account, error) {
 		return Account{}, fmt.Errorf("get the account: %w", err)
 	case account.ID != c.user.TelegramID:
 		// The process died after Telegram accepted a login and before it was linked.
-		if err := p.link(ctx, c, account); err != nil {
-			return Account{}, err
-		}
+		return account, p.claim(ctx, c, account)
 	}
 	return account, nil
+}
+
+// claim links an account that the user of the call turns out to be logged in with.
+// A user who has logged in with it since, and been told so, keeps it: this session
+// is then ended, and the error is ErrNotLoggedIn.
+func (p *Provisioner) claim(ctx context.Context, c *call, account Account) error {
+	ctx, cancel := recording(ctx)
+	defer cancel()
+	err := p.users.ClaimAccount(ctx, c.userID, account.ID)
+	switch {
+	case err == nil:
+		c.user.TelegramID = account.ID
+		return nil
+	case !errors.Is(err, ErrAccountLinked):
+		return fmt.Errorf("claim the account: %w", err)
+	}
+	if err := c.client.Logout(ctx); err != nil && !errors.Is(err, ErrNotLoggedIn) {
+		return fmt.Errorf("end a session whose account has moved: %w", err)
+	}
+	if err := p.unlink(ctx, c); err != nil {
+		return err
+	}
+	return ErrNotLoggedIn
 }
 
 // link records that the user of the call is logged in with the account, and logs

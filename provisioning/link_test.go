@@ -54,6 +54,33 @@ func TestLinkHealsAfterTheStoreFailed(t *testing.T) {
 	b.expectUser(t, alice, aliceAccount.ID, false, aliceAccount.ID)
 }
 
+// Bob logs in and the process dies before the link; then Alice logs in with the
+// same account. A request about Bob must not take it from her.
+func TestHealingTakesNoAccountFromAnybody(t *testing.T) {
+	for _, path := range []string{"", "/chats", "/contacts"} {
+		t.Run(path, func(t *testing.T) {
+			b := newBridge(t)
+			b.telegram.LogIn(bob, aliceAccount.ID)
+			b.logIn(t, alice, aliceAccount)
+			status, errcode := 403, "not_logged_in"
+			if path == "" {
+				status, errcode = 200, ""
+			}
+			b.call(t, http.MethodGet, user(bob, path), "").want(t, status, errcode)
+			b.expectUser(t, bob, 0, false, 0)
+			b.expectUser(t, alice, aliceAccount.ID, false, aliceAccount.ID)
+		})
+	}
+	// The same for a Bob who was linked to another account before.
+	b := newBridge(t)
+	b.logIn(t, bob, botAccount)
+	b.telegram.LogIn(bob, aliceAccount.ID)
+	b.logIn(t, alice, aliceAccount)
+	b.call(t, http.MethodPost, user(bob, "/login/request_code"), `{"phone":"+15550101"}`).want(t, 200, "")
+	b.expectUser(t, bob, 0, false, 0)
+	b.expectUser(t, alice, aliceAccount.ID, false, aliceAccount.ID)
+}
+
 // The client was logged in with another account behind the core's back.
 func TestLinkFollowsTheSession(t *testing.T) {
 	b := newBridge(t)

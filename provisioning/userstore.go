@@ -39,6 +39,12 @@ type UserStore interface {
 	// linked and not displaced. Linking what is linked already changes nothing.
 	LinkAccount(ctx context.Context, userID id.UserID, telegramID int64) (displaced []id.UserID, err error)
 
+	// ClaimAccount is LinkAccount for an account that no other user is linked to. When
+	// one is, displaced users aside, it changes nothing and returns
+	// [ErrAccountLinked]. It is one transaction too: of racing claims by several users
+	// exactly one succeeds.
+	ClaimAccount(ctx context.Context, userID id.UserID, telegramID int64) error
+
 	// UnlinkAccount forgets that userID is, or as a displaced user was, linked to
 	// the account. When the user is linked to a different account, or to none, it
 	// changes nothing and returns nil.

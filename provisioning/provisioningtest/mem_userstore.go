@@ -77,6 +77,22 @@ func (s *MemUserStore) LinkAccount(ctx context.Context, userID id.UserID, telegr
 	return displaced, nil
 }
 
+// ClaimAccount implements provisioning.UserStore.
+func (s *MemUserStore) ClaimAccount(ctx context.Context, userID id.UserID, telegramID int64) error {
+	if err := s.enter(ctx, "ClaimAccount"); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for other, l := range s.links {
+		if other != userID && l.telegramID == telegramID && !l.displaced {
+			return provisioning.ErrAccountLinked
+		}
+	}
+	s.links[userID] = memLink{telegramID: telegramID}
+	return nil
+}
+
 // UnlinkAccount implements provisioning.UserStore.
 func (s *MemUserStore) UnlinkAccount(ctx context.Context, userID id.UserID, telegramID int64) error {
 	if err := s.enter(ctx, "UnlinkAccount"); err != nil {

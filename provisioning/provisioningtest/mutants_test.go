@@ -32,6 +32,10 @@ var mutants = []mutant{
 	{"displaced users are unlinked at once", "move", func(s *MemUserStore) provisioning.UserStore { return dropsDisplaced{s} }},
 	{"displaced users are told once", "displaced of earlier calls", func(s *MemUserStore) provisioning.UserStore { return tellsOnce{s} }},
 	{"displaced for ever", "displaced links again", func(s *MemUserStore) provisioning.UserStore { return displacedForEver{s} }},
+	{"claim does nothing", "claim", func(s *MemUserStore) provisioning.UserStore { return claimsNothing{s} }},
+	{"claim moves the account", "claim of another's", func(s *MemUserStore) provisioning.UserStore { return claimsByForce{s} }},
+	{"claim stops at displaced users", "claim of a displaced user's", func(s *MemUserStore) provisioning.UserStore { return claimsFreshOnly{s} }},
+	{"claim looks, then links", "race of claims", func(s *MemUserStore) provisioning.UserStore { return claimsInTwoSteps{s} }},
 	{"unlink does nothing", "unlink", func(s *MemUserStore) provisioning.UserStore { return unlinksNothing{s} }},
 	{"unlink misses displaced users", "unlink displaced", func(s *MemUserStore) provisioning.UserStore { return unlinksOwnersOnly{s} }},
 	{"unlink by account", "unlink owner", func(s *MemUserStore) provisioning.UserStore { return unlinksByAccount{s} }},
@@ -344,4 +348,49 @@ func (s getThenPut) LinkAccount(_ context.Context, userID id.UserID, telegramID 
 		s.links[other] = memLink{telegramID, true}
 	}
 	return displaced, nil
+}
+
+type claimsNothing struct{ *MemUserStore }
+
+func (claimsNothing) ClaimAccount(context.Context, id.UserID, int64) error { return nil }
+
+type claimsByForce struct{ *MemUserStore }
+
+func (s claimsByForce) ClaimAccount(ctx context.Context, userID id.UserID, telegramID int64) error {
+	_, err := s.LinkAccount(ctx, userID, telegramID)
+	return err
+}
+
+type claimsFreshOnly struct{ *MemUserStore }
+
+func (s claimsFreshOnly) ClaimAccount(ctx context.Context, userID id.UserID, telegramID int64) error {
+	s.mu.Lock()
+	for other, l := range s.links {
+		if other != userID && l.telegramID == telegramID {
+			s.mu.Unlock()
+			return provisioning.ErrAccountLinked
+		}
+	}
+	s.mu.Unlock()
+	return s.MemUserStore.ClaimAccount(ctx, userID, telegramID)
+}
+
+type claimsInTwoSteps struct{ *MemUserStore }
+
+func (s claimsInTwoSteps) ClaimAccount(_ context.Context, userID id.UserID, telegramID int64) error {
+	s.mu.Lock()
+	for other, l := range s.links {
+		if other != userID && l.telegramID == telegramID && !l.displaced {
+			s.mu.Unlock()
+			return provisioning.ErrAccountLinked
+		}
+	}
+	s.mu.Unlock()
+	for range 1000 {
+		runtime.Gosched()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.links[userID] = memLink{telegramID: telegramID}
+	return nil
 }
