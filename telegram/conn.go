@@ -109,8 +109,8 @@ func (c *conn) stopReason() error {
 // stop ends the client. Nothing of it writes to the database afterwards, though it
 // may take a moment until all of it has ended.
 func (c *conn) stop() {
+	c.cancel() // and with it a write under way
 	c.storage.close()
-	c.cancel()
 }
 
 func (c *conn) stopped() bool { return isClosed(c.done) }
