@@ -5,11 +5,14 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"net"
 	"regexp"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	gotd "github.com/gotd/td/telegram"
+	"github.com/gotd/td/telegram/dcs"
 	"github.com/gotd/td/tg"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -99,6 +102,22 @@ func TestRelayBot(t *testing.T) {
 			assert.NotContains(t, err.Error(), token)
 		}
 	}
+}
+
+// A proxy is a dialer, or a resolver of its own.
+func TestProxy(t *testing.T) {
+	var dialled atomic.Int64
+	b := newBridge(t, withConfig(func(c *telegram.Config) {
+		c.Resolver = dcs.Plain(dcs.PlainOptions{Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
+			dialled.Add(1)
+			return (&net.Dialer{}).DialContext(ctx, network, addr)
+		}})
+	}))
+	b.logIn(you, ada)
+	assert.EqualValues(t, 1, dialled.Load())
+	b.telegram.DropConnections()
+	assert.NotNil(t, b.get(you, "").telegramOf(t))
+	assert.EqualValues(t, 2, dialled.Load())
 }
 
 func TestConfigFaults(t *testing.T) {
