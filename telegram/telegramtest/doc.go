@@ -22,6 +22,10 @@
 // neither salts nor the age of messages, does not know temporary auth keys (PFS),
 // and has no flood limits of its own.
 //
+// It stands on gotd/td's building blocks and not on its package tgtest, whose server
+// has a data race between connections, lets an idle connection hold up the next, can't
+// keep auth keys over a restart, and brings testify into the programs that use it.
+//
 // Client and server have to be built with the same version of gotd/td, or at least
 // the same TL layer.
 package telegramtest
