@@ -6,15 +6,18 @@ import (
 	"database/sql"
 	"encoding/json"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/gorilla/mux"
+	"github.com/gotd/td/telegram/dcs"
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -72,6 +75,16 @@ type option func(*bridge)
 
 func withConfig(f func(*telegram.Config)) option { return func(b *bridge) { b.config = f } }
 func withTimeout(d time.Duration) option         { return func(b *bridge) { b.timeout = d } }
+
+// countDials returns a configuration whose connections to Telegram are counted.
+func countDials() (config func(*telegram.Config), dialled *atomic.Int64) {
+	dialled = &atomic.Int64{}
+	dial := func(ctx context.Context, network, addr string) (net.Conn, error) {
+		dialled.Add(1)
+		return (&net.Dialer{}).DialContext(ctx, network, addr)
+	}
+	return func(c *telegram.Config) { c.Resolver = dcs.Plain(dcs.PlainOptions{Dial: dial}) }, dialled
+}
 
 func newBridge(t *testing.T, options ...option) *bridge {
 	t.Helper()

@@ -5,14 +5,11 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
-	"net"
 	"regexp"
 	"strings"
-	"sync/atomic"
 	"testing"
 
 	gotd "github.com/gotd/td/telegram"
-	"github.com/gotd/td/telegram/dcs"
 	"github.com/gotd/td/tg"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -30,7 +27,9 @@ func TestHostUsesTheSameConnection(t *testing.T) {
 	running := make(chan started, 10)
 	stopped := make(chan id.UserID, 10)
 	updates := make(chan id.UserID, 10)
+	count, dialled := countDials()
 	b := newBridge(t, withConfig(func(c *telegram.Config) {
+		count(c)
 		c.Running = func(ctx context.Context, userID id.UserID, client *gotd.Client) {
 			running <- started{userID, client}
 			<-ctx.Done()
@@ -53,7 +52,7 @@ func TestHostUsesTheSameConnection(t *testing.T) {
 		live, err := b.factory.Telegram(t.Context(), you)
 		require.NoError(t, err)
 		assert.Same(t, s.client, live)
-		assert.Equal(t, 1, b.telegram.Connections())
+		assert.EqualValues(t, 1, dialled.Swap(0))
 		require.NoError(t, b.telegram.SendUpdates(ada.ID, &tg.UpdateShort{Update: &tg.UpdateConfig{}}))
 		assert.Equal(t, you, <-updates)
 	}
@@ -106,18 +105,10 @@ func TestRelayBot(t *testing.T) {
 
 // A proxy is a dialer, or a resolver of its own.
 func TestProxy(t *testing.T) {
-	var dialled atomic.Int64
-	b := newBridge(t, withConfig(func(c *telegram.Config) {
-		c.Resolver = dcs.Plain(dcs.PlainOptions{Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
-			dialled.Add(1)
-			return (&net.Dialer{}).DialContext(ctx, network, addr)
-		}})
-	}))
+	count, dialled := countDials()
+	b := newBridge(t, withConfig(count))
 	b.logIn(you, ada)
 	assert.EqualValues(t, 1, dialled.Load())
-	b.telegram.DropConnections()
-	assert.NotNil(t, b.get(you, "").telegramOf(t))
-	assert.EqualValues(t, 2, dialled.Load())
 }
 
 func TestConfigFaults(t *testing.T) {

@@ -3,6 +3,7 @@ package telegramtest_test
 import (
 	"context"
 	"testing"
+	"time"
 
 	"github.com/gotd/td/session"
 	"github.com/gotd/td/telegram"
@@ -64,6 +65,8 @@ func start(t *testing.T, s *telegramtest.Server, settings ...setting) *client {
 	options := telegram.Options{
 		DC: s.DC(), DCList: s.DCList(), PublicKeys: []telegram.PublicKey{s.PublicKey()},
 		Resolver: dcs.Plain(dcs.PlainOptions{}), SessionStorage: &session.StorageMemory{},
+		// A busy machine takes its time for a key exchange: no second one because of it.
+		DialTimeout: time.Hour, ExchangeTimeout: time.Hour,
 		UpdateHandler: telegram.UpdateHandlerFunc(func(_ context.Context, u tg.UpdatesClass) error {
 			c.updates <- u
 			return nil
