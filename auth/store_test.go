@@ -98,6 +98,35 @@ func TestRaceOfDeferredTransactions(t *testing.T) {
 	assert.Equal(t, 1, rows(t, first, "tgprovision_user WHERE NOT displaced"))
 }
 
+// The same for claims, which look before they link.
+func TestRaceOfDeferredClaims(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "bridge.db")
+	const options = "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)"
+	first := openDatabase(t, path, options)
+	stores := [2]*auth.Store{newStore(t, first, auth.StoreConfig{}), newStore(t, openDatabase(t, path, options), auth.StoreConfig{})}
+	errs := make([]error, 30)
+	start := make(chan struct{})
+	var wg sync.WaitGroup
+	for i := range errs {
+		wg.Go(func() {
+			<-start
+			errs[i] = stores[i%2].ClaimAccount(t.Context(), id.UserID(fmt.Sprintf("@user%d:example.com", i)), 42)
+		})
+	}
+	close(start)
+	wg.Wait()
+	won := 0
+	for _, err := range errs {
+		if err == nil {
+			won++
+		} else {
+			require.ErrorIs(t, err, provisioning.ErrAccountLinked)
+		}
+	}
+	assert.Equal(t, 1, won)
+	assert.Equal(t, 1, rows(t, first, "tgprovision_user"))
+}
+
 func TestStorePermissions(t *testing.T) {
 	permissions := auth.Permissions{"*": provisioning.PermissionUser, "example.com": provisioning.PermissionFull}
 	s := newStore(t, newDatabase(t), auth.StoreConfig{

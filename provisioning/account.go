@@ -18,7 +18,9 @@ type Account struct {
 
 // Chat is one chat of an account's list.
 type Chat struct {
-	ID    ChatID
+	// ID is the chat's, of whichever kind.
+	ID ChatID
+	// Title is the chat's name, possibly empty.
 	Title string
 }
 

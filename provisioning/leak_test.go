@@ -36,6 +36,7 @@ func TestNoErrorTextInAnswers(t *testing.T) {
 		func(b *bridge) { b.login(t, alice, requestAlice) },
 		func(b *bridge) { b.login(t, alice, requestGuarded, codeGuarded) },
 		func(b *bridge) { b.logIn(t, alice, aliceAccount); b.logIn(t, bob, aliceAccount) },
+		func(b *bridge) { b.logIn(t, bob, aliceAccount); b.telegram.LogIn(alice, aliceAccount.ID) },
 	}
 	reached := map[string]bool{}
 	for path, verb := range everyPath() {
@@ -63,7 +64,7 @@ func TestNoErrorTextInAnswers(t *testing.T) {
 
 // hostMethods are all methods of a host's that the core calls.
 var hostMethods = []string{
-	"User", "LinkAccount", "UnlinkAccount", "Client", "Account", "Logout", "RequestCode", "SubmitCode",
+	"User", "LinkAccount", "ClaimAccount", "UnlinkAccount", "Client", "Account", "Logout", "RequestCode", "SubmitCode",
 	"SubmitPassword", "LoginBot", "Chats", "Contacts", "AccountPortals",
 }
 

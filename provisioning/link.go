@@ -52,6 +52,7 @@ func (p *Provisioner) claim(ctx context.Context, c *call, account Account) error
 	case !errors.Is(err, ErrAccountLinked):
 		return fmt.Errorf("claim the account: %w", err)
 	}
+	zerolog.Ctx(ctx).Info().Msg("Ending a session that was never linked: the account is another user's now")
 	if err := c.client.Logout(ctx); err != nil && !errors.Is(err, ErrNotLoggedIn) {
 		return fmt.Errorf("end a session whose account has moved: %w", err)
 	}

@@ -266,7 +266,7 @@ func TestReadingCreatesNothing(t *testing.T) {
 	if b.users.Len() != 0 || b.telegram.Started() != 0 {
 		t.Errorf("%d rows and %d clients started, want none", b.users.Len(), b.telegram.Started())
 	}
-	for _, method := range []string{"LinkAccount", "UnlinkAccount"} {
+	for _, method := range []string{"LinkAccount", "ClaimAccount", "UnlinkAccount"} {
 		if n := b.users.Calls(method); n != 0 {
 			t.Errorf("%d calls of %s, want none", n, method)
 		}

@@ -36,6 +36,8 @@ var mutants = []mutant{
 	{"claim moves the account", "claim of another's", func(s *MemUserStore) provisioning.UserStore { return claimsByForce{s} }},
 	{"claim stops at displaced users", "claim of a displaced user's", func(s *MemUserStore) provisioning.UserStore { return claimsFreshOnly{s} }},
 	{"claim looks, then links", "race of claims", func(s *MemUserStore) provisioning.UserStore { return claimsInTwoSteps{s} }},
+	{"claim looks, then links, beside links", "race of claims and links", func(s *MemUserStore) provisioning.UserStore { return claimsInTwoSteps{s} }},
+	{"claim without the context", "context", func(s *MemUserStore) provisioning.UserStore { return claimsAnyway{s} }},
 	{"unlink does nothing", "unlink", func(s *MemUserStore) provisioning.UserStore { return unlinksNothing{s} }},
 	{"unlink misses displaced users", "unlink displaced", func(s *MemUserStore) provisioning.UserStore { return unlinksOwnersOnly{s} }},
 	{"unlink by account", "unlink owner", func(s *MemUserStore) provisioning.UserStore { return unlinksByAccount{s} }},
@@ -393,4 +395,10 @@ func (s claimsInTwoSteps) ClaimAccount(_ context.Context, userID id.UserID, tele
 	defer s.mu.Unlock()
 	s.links[userID] = memLink{telegramID: telegramID}
 	return nil
+}
+
+type claimsAnyway struct{ *MemUserStore }
+
+func (s claimsAnyway) ClaimAccount(ctx context.Context, userID id.UserID, telegramID int64) error {
+	return s.MemUserStore.ClaimAccount(context.WithoutCancel(ctx), userID, telegramID)
 }

@@ -61,6 +61,7 @@ var userStoreChecks = []userStoreCheck{
 	{"two handles", "Methods are called concurrently by several processes, which see each other's writes.", checkTwoHandles},
 	{"race for one account", "After racing calls for one account exactly one of the users is linked and not displaced.", checkRaceOneAccount},
 	{"race of claims", "Of racing claims by several users exactly one succeeds.", checkRaceClaims},
+	{"race of claims and links", "ClaimAccount is one transaction: it displaces nobody, whatever others link meanwhile.", checkRaceClaimsAndLinks},
 	{"race of one user", "LinkAccount links the account in place of the one before, in one transaction.", checkRaceOneUser},
 	{"race of a swap", "LinkAccount does everything in one transaction, whatever others link meanwhile.", checkRaceSwap},
 	{"race of strangers", "Methods are called concurrently; users of different accounts are no concern of each other.", checkRaceStrangers},
@@ -282,6 +283,9 @@ func checkContext(t T, open func() provisioning.UserStore) {
 	}
 	if _, err := s.LinkAccount(ctx, userB, 1); err == nil {
 		t.Errorf("LinkAccount with a cancelled context: no error")
+	}
+	if err := s.ClaimAccount(ctx, userB, 2); err == nil {
+		t.Errorf("ClaimAccount with a cancelled context: no error")
 	}
 	if err := s.UnlinkAccount(ctx, userA, 1); err == nil {
 		t.Errorf("UnlinkAccount with a cancelled context: no error")

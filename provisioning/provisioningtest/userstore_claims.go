@@ -84,4 +84,36 @@ func checkRaceClaims(t T, open func() provisioning.UserStore) {
 	}
 }
 
+func checkRaceClaimsAndLinks(t T, open func() provisioning.UserStore) {
+	stores := [2]provisioning.UserStore{open(), open()}
+	const users, rounds = 12, 10
+	for round := range int64(rounds) {
+		var calls []func() error
+		for i := range users {
+			s := stores[i%2]
+			if i%4 < 2 {
+				calls = append(calls, linking(t, s, claimant(i), round+1))
+				continue
+			}
+			calls = append(calls, func() error {
+				err := s.ClaimAccount(t.Context(), claimant(i), round+1)
+				if errors.Is(err, provisioning.ErrAccountLinked) {
+					return nil
+				}
+				return err
+			})
+		}
+		race(t, calls)
+		owners := 0
+		for i := range users {
+			if read(t, stores[0], claimant(i)) == (state{telegramID: round + 1}) {
+				owners++
+			}
+		}
+		if owners != 1 {
+			t.Fatalf("%d users are linked to account %d after the race, want exactly 1", owners, round+1)
+		}
+	}
+}
+
 func claimant(i int) id.UserID { return id.UserID(fmt.Sprintf("@check-%d:example.com", i)) }
