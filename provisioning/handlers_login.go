@@ -125,15 +125,31 @@ func loginOf[T any](ctx context.Context, p *Provisioner, c *call) (login T, err 
 	if !ok {
 		return login, ErrNotImplemented
 	}
-	account, err := p.account(ctx, c)
-	switch {
-	case err == nil:
-		return login, &alreadyLoggedInError{account}
-	case errors.Is(err, ErrNotLoggedIn):
-		return login, nil
-	default:
-		return login, err
+	err = p.settle(ctx, c)
+	if errors.Is(err, errUnrecorded) {
+		// The user begins a new login in place of whatever that session was.
+		err = c.client.Logout(ctx)
 	}
+	if errors.Is(err, ErrNotLoggedIn) {
+		return login, nil
+	}
+	return login, err
+}
+
+// settle returns an alreadyLoggedInError for a user who is logged in, and
+// ErrNotLoggedIn for one who is not; for a step that begins a login it may be
+// errUnrecorded. To a step that goes on with a login, an unrecorded session is the
+// login that it asks for: Telegram has accepted it, and it is recorded now.
+func (p *Provisioner) settle(ctx context.Context, c *call) error {
+	account, err := p.account(ctx, c)
+	begins := c.rt.state == stateRequest || c.rt.state == stateToken
+	if errors.Is(err, errUnrecorded) && !begins {
+		err = p.link(ctx, c, account)
+	}
+	if err != nil {
+		return err
+	}
+	return &alreadyLoggedInError{account}
 }
 
 // loggedIn ends a login step that gave an account or an error.
@@ -153,11 +169,7 @@ func (p *Provisioner) loginFault(ctx context.Context, c *call, err error) error 
 	if !errors.Is(err, ErrAlreadyLoggedIn) {
 		return err
 	}
-	account, accountErr := p.account(ctx, c)
-	if accountErr != nil {
-		return accountErr
-	}
-	return &alreadyLoggedInError{account}
+	return p.settle(ctx, c)
 }
 
 // deliveryMessage tells the end user where the code went.

@@ -38,9 +38,15 @@ func (p *Provisioner) account(ctx context.Context, c *call) (Account, error) {
 	return account, nil
 }
 
-// claim links an account that the user of the call turns out to be logged in with.
-// A user who has logged in with it since, and been told so, keeps it: this session
-// is then ended, and the error is ErrNotLoggedIn.
+// errUnrecorded: the user has a session of an account that is linked to another
+// user. It is either a login that another request is just about to record, or one
+// that was never recorded because the process died, and whose account somebody else
+// has logged in with since. As long as nobody tells which, it counts as logged out.
+var errUnrecorded = fmt.Errorf("%w: there is a session, of an account that is linked to another user", ErrNotLoggedIn)
+
+// claim links an account that the user of the call turns out to be logged in with,
+// unless another user is linked to it: it takes no account from anybody, and ends no
+// session. Errors: errUnrecorded.
 func (p *Provisioner) claim(ctx context.Context, c *call, account Account) error {
 	ctx, cancel := recording(ctx)
 	defer cancel()
@@ -52,14 +58,11 @@ func (p *Provisioner) claim(ctx context.Context, c *call, account Account) error
 	case !errors.Is(err, ErrAccountLinked):
 		return fmt.Errorf("claim the account: %w", err)
 	}
-	zerolog.Ctx(ctx).Info().Msg("Ending a session that was never linked: the account is another user's now")
-	if err := c.client.Logout(ctx); err != nil && !errors.Is(err, ErrNotLoggedIn) {
-		return fmt.Errorf("end a session whose account has moved: %w", err)
-	}
+	zerolog.Ctx(ctx).Info().Msg("A session was never linked, and its account is another user's now")
 	if err := p.unlink(ctx, c); err != nil {
 		return err
 	}
-	return ErrNotLoggedIn
+	return errUnrecorded
 }
 
 // link records that the user of the call is logged in with the account, and logs

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"sync/atomic"
 	"testing"
 
 	"maunium.net/go/mautrix/id"
@@ -67,7 +68,8 @@ func TestHealingTakesNoAccountFromAnybody(t *testing.T) {
 				status, errcode = 200, ""
 			}
 			b.call(t, http.MethodGet, user(bob, path), "").want(t, status, errcode)
-			b.expectUser(t, bob, 0, false, 0)
+			// It may be a login that is just being recorded: it does not end here.
+			b.expectUser(t, bob, 0, false, aliceAccount.ID)
 			b.expectUser(t, alice, aliceAccount.ID, false, aliceAccount.ID)
 		})
 	}
@@ -79,6 +81,58 @@ func TestHealingTakesNoAccountFromAnybody(t *testing.T) {
 	b.call(t, http.MethodPost, user(bob, "/login/request_code"), `{"phone":"+15550101"}`).want(t, 200, "")
 	b.expectUser(t, bob, 0, false, 0)
 	b.expectUser(t, alice, aliceAccount.ID, false, aliceAccount.ID)
+}
+
+// heldLogin is a login of alice, with an account that is bob's, which Telegram has
+// accepted and which is about to be recorded.
+func heldLogin(t *testing.T) (b *bridge, finish func() answer) {
+	t.Helper()
+	b = newBridge(t)
+	b.logIn(t, bob, aliceAccount)
+	b.login(t, alice, requestAlice)
+	entered, released := make(chan struct{}), make(chan struct{})
+	var calls atomic.Int64
+	b.users.On("LinkAccount", func(context.Context) error {
+		if calls.Add(1) == 1 {
+			close(entered)
+			<-released
+		}
+		return nil
+	})
+	done := make(chan answer, 1)
+	go func() { done <- b.send(t, post(alice, [2]string{"send_code", `{"code":"01234"}`})) }()
+	<-entered
+	return b, func() answer {
+		close(released)
+		return <-done
+	}
+}
+
+// A user interface that polls, or a double click, does not destroy a login that
+// moves an account.
+func TestMovingLoginSurvivesOtherRequests(t *testing.T) {
+	for name, other := range map[string]func(t *testing.T, b *bridge){
+		"get_me": func(t *testing.T, b *bridge) {
+			b.call(t, http.MethodGet, user(alice, ""), "").wantBody(t, 200, loggedOutAlice)
+		},
+		"get_chats": func(t *testing.T, b *bridge) {
+			b.call(t, http.MethodGet, user(alice, "/chats"), "").want(t, 403, "not_logged_in")
+		},
+		"the same again": func(t *testing.T, b *bridge) {
+			b.call(t, http.MethodPost, user(alice, "/login/send_code"), `{"code":"01234"}`).want(t, 409, "already_logged_in")
+		},
+		"a request about the other user": func(t *testing.T, b *bridge) {
+			b.call(t, http.MethodGet, user(bob, ""), "").want(t, 200, "")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, finish := heldLogin(t)
+			other(t, b)
+			finish().want(t, 200, "")
+			b.expectUser(t, alice, aliceAccount.ID, false, aliceAccount.ID)
+			b.expectUser(t, bob, 0, false, 0)
+		})
+	}
 }
 
 // The client was logged in with another account behind the core's back.
