@@ -128,7 +128,9 @@ func loginOf[T any](ctx context.Context, p *Provisioner, c *call) (login T, err 
 	err = p.settle(ctx, c)
 	if errors.Is(err, errUnrecorded) {
 		// The user begins a new login in place of whatever that session was.
-		err = c.client.Logout(ctx)
+		if err = c.client.Logout(ctx); err != nil {
+			err = fmt.Errorf("end an unrecorded session: %w", err)
+		}
 	}
 	if errors.Is(err, ErrNotLoggedIn) {
 		return login, nil

@@ -28,7 +28,7 @@ func (f *Factory) withFloodBudget(ctx context.Context) context.Context {
 	return context.WithValue(ctx, floodBudgetKey{}, &floodBudget{left: f.cfg.MaxFloodWait})
 }
 
-// take takes a wait out of the context's budget, if it is in there and the
+// takeFloodBudget takes a wait out of the context's budget, if it is in there and the
 // context's deadline leaves the time.
 func takeFloodBudget(ctx context.Context, wait time.Duration) bool {
 	budget, ok := ctx.Value(floodBudgetKey{}).(*floodBudget)

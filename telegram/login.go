@@ -139,24 +139,17 @@ func (l *login) requestCode(ctx context.Context, phone string) (provisioning.Sen
 	if err != nil {
 		return provisioning.SentCode{}, c.explain(ctx, err)
 	}
-	switch code := answer.(type) {
-	case *tg.AuthSentCode:
-		sent := sentCode(code)
-		return sent, l.save(ctx, c, record{
-			step: stepCode, phone: phone, codeHash: code.PhoneCodeHash, codeLength: sent.Length,
-			emailed: sent.Delivery == provisioning.DeliveryEmail, requestedAt: time.Now(),
-		})
-	case *tg.AuthSentCodeSuccess:
-		if authorization, ok := code.Authorization.(*tg.AuthAuthorization); ok {
-			if _, err := l.finish(ctx, c, authorization.User); err != nil {
-				return provisioning.SentCode{}, err
-			}
-			return provisioning.SentCode{}, provisioning.ErrAlreadyLoggedIn
-		}
-		return provisioning.SentCode{}, unexpected(code.Authorization)
-	default:
+	code, ok := answer.(*tg.AuthSentCode)
+	if !ok {
+		// auth.sentCodeSuccess is for clients that send logout tokens, and
+		// auth.sentCodePaymentRequired for those that can pay for the code.
 		return provisioning.SentCode{}, unexpected(answer)
 	}
+	sent := sentCode(code)
+	return sent, l.save(ctx, c, record{
+		step: stepCode, phone: phone, codeHash: code.PhoneCodeHash, codeLength: sent.Length,
+		emailed: sent.Delivery == provisioning.DeliveryEmail, requestedAt: time.Now(),
+	})
 }
 
 // sendCode has the code of a login under way for the same number sent again, and
