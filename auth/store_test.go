@@ -233,7 +233,7 @@ func TestNewStoreErrors(t *testing.T) {
 	closed := newDatabase(t)
 	require.NoError(t, closed.Close())
 	_, err = auth.NewStore(t.Context(), closed, auth.StoreConfig{})
-	assert.ErrorContains(t, err, "tables of the user store")
+	assert.ErrorContains(t, err, "database of the user store")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err = auth.NewStore(ctx, newDatabase(t), auth.StoreConfig{})

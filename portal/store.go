@@ -45,6 +45,9 @@ func NewStore(ctx context.Context, db *dbutil.Database) (*Store, error) {
 	if db == nil {
 		return nil, errors.New("the portal store needs a database")
 	}
+	if err := schema.Connect(ctx, db); err != nil {
+		return nil, fmt.Errorf("connect to the database of the portal store: %w", err)
+	}
 	if err := checkForeignKeys(ctx, db); err != nil {
 		return nil, err
 	}

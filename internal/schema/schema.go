@@ -9,6 +9,8 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
+	"time"
 
 	"go.mau.fi/util/dbutil"
 )
@@ -29,11 +31,39 @@ func Upgrades(files embed.FS) dbutil.UpgradeTable {
 	})).Finish()
 }
 
+// Connect makes sure that the database can be reached. On SQLite it waits, for as
+// long as a busy timeout usually is, where a new connection is refused because of
+// another process's: connections that set the journal mode at the same moment are, at
+// once, whatever the busy timeout.
+func Connect(ctx context.Context, db *dbutil.Database) error {
+	const (
+		patience = 10 * time.Second
+		pause    = 10 * time.Millisecond
+	)
+	deadline := time.Now().Add(patience)
+	for {
+		err := db.RawDB.PingContext(ctx)
+		// Every driver has an error type of its own and this text, SQLite's.
+		locked := err != nil && db.Dialect == dbutil.SQLite && strings.Contains(err.Error(), "database is locked")
+		if !locked || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(pause):
+		}
+	}
+}
+
 // Upgrade makes or upgrades the tables of a store, whose name is for errors. It is
 // one transaction, since several processes may start at once; no upgrade can have a
 // transaction mode but the default, therefore. Tables made by newer code than this
 // are an error that wraps [dbutil.ErrUnsupportedDatabaseVersion].
 func Upgrade(ctx context.Context, db *dbutil.Database, store string) error {
+	if err := Connect(ctx, db); err != nil {
+		return fmt.Errorf("connect to the database of the %s: %w", store, err)
+	}
 	err := db.DoTxn(ctx, ReadCommitted(db), func(ctx context.Context) error {
 		if db.Dialect == dbutil.Postgres {
 			if _, err := db.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext($1))`, db.VersionTable); err != nil {
