@@ -4,5 +4,5 @@
 //
 // [Store] keeps them in SQLite or PostgreSQL; it can share a database with the
 // host's own tables, and several processes can share the database. A bridge that
-// makes portals by itself records them with [Store.Insert].
+// makes portals by itself records them with [Store.Connect].
 package portal

@@ -2,31 +2,36 @@ package portal
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 
 	"go.mau.fi/util/dbutil"
+	"maunium.net/go/mautrix/id"
 
 	"github.com/tgprovision/tgprovision/internal/schema"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
-// What [Store.Insert] returns for a portal that can't be.
-var (
-	// ErrRoomBridged: the room is bridged already, to this chat or to another.
-	ErrRoomBridged = errors.New("the room is bridged to a chat already")
-	// ErrChatBridged: the chat is bridged already, to another room.
-	ErrChatBridged = errors.New("the chat is bridged to another room already")
-)
-
-// Store is a [provisioning.PortalStore] on SQL: SQLite or PostgreSQL. It is safe
-// for concurrent use by several goroutines; several stores, in one process or in
-// many, can share a database. There is nothing to close but the database.
+// Store is a [provisioning.PortalStore] and [provisioning.TaskStore] on SQL: SQLite
+// or PostgreSQL. It is safe for concurrent use by several goroutines; several
+// stores, in one process or in many, can share a database. There is nothing to
+// close but the database.
+//
+// When the context of a call carries a transaction of the host's database (dbutil's
+// DoTxn), the call is part of that. [Store.Connect] and [Store.Disconnect] make
+// other processes' calls of them wait until it ends. One of their errors that the
+// interface names leaves such a transaction as it was; after any other error, it has to be
+// rolled back. On PostgreSQL, it should be at the level read committed, which is the default.
 type Store struct {
 	db *dbutil.Database
 }
 
-var _ provisioning.PortalStore = (*Store)(nil)
+var (
+	_ provisioning.PortalStore = (*Store)(nil)
+	_ provisioning.TaskStore   = (*Store)(nil)
+)
 
 // NewStore opens the store, and makes or upgrades its tables, in one transaction.
 // Their names begin with tgprovision_, the version table's too, so that they can
@@ -74,11 +79,42 @@ func checkForeignKeys(ctx context.Context, db *dbutil.Database) error {
 	return nil
 }
 
+// portalColumns are what scanPortal reads.
+const portalColumns = `p.room_id, p.chat_id, p.receiver, p.title, p.about, p.username, p.megagroup`
+
+func scanPortal(row dbutil.Scannable) (p provisioning.Portal, err error) {
+	err = row.Scan(&p.RoomID, &p.ChatID, &p.Receiver, &p.Title, &p.About, &p.Username, &p.Megagroup)
+	return p, err
+}
+
+// PortalByRoom implements [provisioning.PortalStore]. It is one read.
+func (s *Store) PortalByRoom(ctx context.Context, roomID id.RoomID) (provisioning.Portal, error) {
+	return s.portal(ctx, `SELECT `+portalColumns+` FROM tgprovision_portal p WHERE p.room_id=$1`, roomID)
+}
+
+// PortalByChat implements [provisioning.PortalStore]. It is one read.
+func (s *Store) PortalByChat(ctx context.Context, chatID provisioning.ChatID, receiver int64) (provisioning.Portal, error) {
+	return s.portal(ctx, `SELECT `+portalColumns+` FROM tgprovision_portal p WHERE p.chat_id=$1 AND p.receiver=$2`,
+		int64(chatID), receiver)
+}
+
+// portal reads one portal.
+func (s *Store) portal(ctx context.Context, query string, args ...any) (provisioning.Portal, error) {
+	p, err := scanPortal(s.db.QueryRow(ctx, query, args...))
+	switch {
+	case errors.Is(err, sql.ErrNoRows):
+		return provisioning.Portal{}, provisioning.ErrPortalNotFound
+	case err != nil:
+		return provisioning.Portal{}, fmt.Errorf("read a portal: %w", err)
+	}
+	return p, nil
+}
+
 // AccountPortals implements [provisioning.PortalStore]. It is one read, in the
 // order of the room IDs.
 func (s *Store) AccountPortals(ctx context.Context, telegramID int64) ([]provisioning.Portal, error) {
 	const query = `
-		SELECT p.room_id, p.chat_id, p.receiver, p.title
+		SELECT ` + portalColumns + `
 		FROM tgprovision_portal p JOIN tgprovision_portal_account a ON a.room_id=p.room_id
 		WHERE a.telegram_id=$1 ORDER BY p.room_id`
 	rows, err := s.db.Query(ctx, query, telegramID)
@@ -89,40 +125,28 @@ func (s *Store) AccountPortals(ctx context.Context, telegramID int64) ([]provisi
 	return portals, nil
 }
 
-func scanPortal(row dbutil.Scannable) (p provisioning.Portal, err error) {
-	err = row.Scan(&p.RoomID, &p.ChatID, &p.Receiver, &p.Title)
-	return p, err
-}
-
-// Insert records a new portal and the Telegram accounts that take part in it; the
-// receiver of a direct chat always does. It is one transaction, and the database's
-// constraints decide: of several racing calls for one room or one chat, also in
-// several processes, exactly one succeeds. The others change nothing and return
-// [ErrRoomBridged] or [ErrChatBridged], the former where both would be true.
+// Connect implements [provisioning.PortalStore]. It is one transaction, in turn with
+// all others that change portals, in all processes; that a room has one portal and
+// a chat one room are constraints of the database besides.
 //
-// When the context carries a transaction of the host's database (dbutil's DoTxn),
-// the call is part of that.
-func (s *Store) Insert(ctx context.Context, p provisioning.Portal, accounts ...int64) error {
-	if err := validate(p, accounts); err != nil {
-		return fmt.Errorf("record a portal: %w", err)
+// The texts of a chat lose what SQL can't hold: null characters, and bytes that are
+// not UTF-8.
+func (s *Store) Connect(ctx context.Context, n provisioning.NewPortal) error {
+	err := validate(n)
+	if err == nil {
+		err = s.inTurn(ctx, func(ctx context.Context) error { return s.connect(ctx, n) })
 	}
-	if p.Receiver != 0 {
-		accounts = append([]int64{p.Receiver}, accounts...)
-	}
-	err := s.db.DoTxn(ctx, schema.ReadCommitted(s.db), func(ctx context.Context) error {
-		return s.insert(ctx, p, accounts)
-	})
 	if err != nil {
 		return fmt.Errorf("record a portal: %w", err)
 	}
 	return nil
 }
 
-func validate(p provisioning.Portal, accounts []int64) error {
-	if p.RoomID == "" || p.ChatID == 0 || p.Receiver < 0 {
-		return fmt.Errorf("room %q, chat %d, receiver %d is not a portal", p.RoomID, p.ChatID, p.Receiver)
+func validate(n provisioning.NewPortal) error {
+	if n.RoomID == "" || n.ChatID == 0 || n.Receiver < 0 {
+		return fmt.Errorf("room %q, chat %d, receiver %d is not a portal", n.RoomID, n.ChatID, n.Receiver)
 	}
-	for _, telegramID := range accounts {
+	for _, telegramID := range n.Accounts {
 		if telegramID <= 0 {
 			return fmt.Errorf("%d is not the ID of a Telegram user", telegramID)
 		}
@@ -130,61 +154,102 @@ func validate(p provisioning.Portal, accounts []int64) error {
 	return nil
 }
 
-// insert is Insert inside its transaction.
-func (s *Store) insert(ctx context.Context, p provisioning.Portal, accounts []int64) error {
-	const query = `
-		INSERT INTO tgprovision_portal_account (room_id, telegram_id) VALUES ($1, $2)
-		ON CONFLICT DO NOTHING`
-	for {
-		inserted, err := s.insertPortal(ctx, p)
-		if err != nil {
+// connect is Connect inside its transaction.
+func (s *Store) connect(ctx context.Context, n provisioning.NewPortal) error {
+	if err := s.conflict(ctx, n); err != nil {
+		return err
+	}
+	if n.Replaces != "" {
+		if _, err := s.db.Exec(ctx, `DELETE FROM tgprovision_portal WHERE room_id=$1`, n.Replaces); err != nil {
 			return err
 		}
-		if inserted {
-			break
-		}
-		// Nothing is in the way any more when somebody has deleted it since.
-		if err = s.conflict(ctx, p); err != nil {
-			return err
-		}
+	}
+	const (
+		insert = `
+			INSERT INTO tgprovision_portal (room_id, chat_id, receiver, title, about, username, megagroup)
+			VALUES ($1, $2, $3, $4, $5, $6, $7)`
+		takesPart = `
+			INSERT INTO tgprovision_portal_account (room_id, telegram_id) VALUES ($1, $2)
+			ON CONFLICT DO NOTHING`
+	)
+	_, err := s.db.Exec(ctx, insert, n.RoomID, int64(n.ChatID), n.Receiver, text(n.Title), text(n.About), text(n.Username), n.Megagroup)
+	if err != nil {
+		return err
+	}
+	accounts := n.Accounts
+	if n.Receiver != 0 {
+		accounts = append([]int64{n.Receiver}, accounts...)
 	}
 	for _, telegramID := range accounts {
-		if _, err := s.db.Exec(ctx, query, p.RoomID, telegramID); err != nil {
+		if _, err = s.db.Exec(ctx, takesPart, n.RoomID, telegramID); err != nil {
 			return err
 		}
 	}
-	return nil
+	return s.insertTasks(ctx, n.Tasks)
 }
 
-// insertPortal returns false when a constraint refuses the portal. It comes first
-// in its transaction: on SQLite, one that starts by reading can't always go on to
-// write.
-func (s *Store) insertPortal(ctx context.Context, p provisioning.Portal) (inserted bool, err error) {
-	const query = `
-		INSERT INTO tgprovision_portal (room_id, chat_id, receiver, title) VALUES ($1, $2, $3, $4)
-		ON CONFLICT DO NOTHING`
-	result, err := s.db.Exec(ctx, query, p.RoomID, int64(p.ChatID), p.Receiver, p.Title)
-	if err != nil {
-		return false, err
-	}
-	rows, err := result.RowsAffected()
-	return rows == 1, err
-}
-
-// conflict says which constraint refuses a portal, nil if none does.
-func (s *Store) conflict(ctx context.Context, p provisioning.Portal) error {
+// conflict says why a portal can't be recorded, nil if it can.
+func (s *Store) conflict(ctx context.Context, n provisioning.NewPortal) error {
 	const query = `
 		SELECT EXISTS(SELECT 1 FROM tgprovision_portal WHERE room_id=$1),
-			EXISTS(SELECT 1 FROM tgprovision_portal WHERE chat_id=$2 AND receiver=$3)`
-	var room, chat bool
-	err := s.db.QueryRow(ctx, query, p.RoomID, int64(p.ChatID), p.Receiver).Scan(&room, &chat)
+			COALESCE((SELECT room_id FROM tgprovision_portal WHERE chat_id=$2 AND receiver=$3), '')`
+	var bridged bool
+	var current id.RoomID // of the chat
+	err := s.db.QueryRow(ctx, query, n.RoomID, int64(n.ChatID), n.Receiver).Scan(&bridged, &current)
 	switch {
 	case err != nil:
 		return err
-	case room:
-		return ErrRoomBridged
-	case chat:
-		return ErrChatBridged
+	case bridged:
+		return provisioning.ErrRoomBridged
+	case current == n.Replaces:
+		return nil
+	case current == "":
+		return provisioning.ErrPortalNotFound
+	}
+	return provisioning.ErrChatBridged
+}
+
+// Disconnect implements [provisioning.PortalStore]. It is one transaction, in turn
+// with those of Connect.
+func (s *Store) Disconnect(ctx context.Context, p provisioning.Portal, tasks ...provisioning.Task) error {
+	err := s.inTurn(ctx, func(ctx context.Context) error {
+		const query = `DELETE FROM tgprovision_portal WHERE room_id=$1 AND chat_id=$2 AND receiver=$3`
+		result, err := s.db.Exec(ctx, query, p.RoomID, int64(p.ChatID), p.Receiver)
+		if err != nil {
+			return err
+		}
+		if rows, err := result.RowsAffected(); err != nil {
+			return err
+		} else if rows == 0 {
+			return provisioning.ErrPortalNotFound
+		}
+		return s.insertTasks(ctx, tasks)
+	})
+	if err != nil {
+		return fmt.Errorf("remove a portal: %w", err)
 	}
 	return nil
+}
+
+// inTurn runs a transaction that changes portals: one at a time, in all processes,
+// with readers beside it. None of two can wait for the other, therefore.
+func (s *Store) inTurn(ctx context.Context, fn func(context.Context) error) error {
+	// SQLite has one writer at a time by itself, from the first statement on, which
+	// has to be a write: a transaction that starts by reading can't always go on to
+	// write.
+	turn := `UPDATE tgprovision_portal SET title=title WHERE room_id=''`
+	if s.db.Dialect == dbutil.Postgres {
+		turn = `LOCK TABLE tgprovision_portal IN SHARE ROW EXCLUSIVE MODE`
+	}
+	return s.db.DoTxn(ctx, schema.ReadCommitted(s.db), func(ctx context.Context) error {
+		if _, err := s.db.Exec(ctx, turn); err != nil {
+			return err
+		}
+		return fn(ctx)
+	})
+}
+
+// text returns what PostgreSQL can hold of a text from elsewhere.
+func text(s string) string {
+	return strings.ToValidUTF8(strings.ReplaceAll(s, "\x00", ""), "\uFFFD")
 }

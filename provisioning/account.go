@@ -35,4 +35,58 @@ type Contact struct {
 	// Phone is digits without +, empty where the person hides it.
 	Phone string
 	IsBot bool
+	// PhotoID is Telegram's ID of the person's current photo, 0 where there is none.
+	PhotoID int64
+}
+
+// ChatInfo is what a group or channel says of itself.
+type ChatInfo struct {
+	// ID is the chat's, of a group or channel.
+	ID    ChatID
+	Title string
+	// About is the description, often empty.
+	About string
+	// Username is the public name without the @, empty for private chats.
+	Username string
+	// Megagroup says that the chat is a supergroup.
+	Megagroup bool
+	// PhotoID is Telegram's ID of the chat's current photo, 0 where there is none.
+	PhotoID int64
+}
+
+// ChatType is a kind of chat that can be created.
+type ChatType int
+
+// The kinds of chats.
+const (
+	// BasicGroup is a small group, whose members all are told of each other.
+	BasicGroup ChatType = iota + 1
+	// Supergroup is a group of any size, technically a channel.
+	Supergroup
+	// Channel is a channel, in which only its administrators write.
+	Channel
+)
+
+// NewChat is a chat to be created.
+type NewChat struct {
+	// Type is which kind of chat it is to be.
+	Type ChatType
+	// Title is not empty.
+	Title string
+	// About is the description, possibly empty.
+	About string
+	// Members are the Telegram user IDs of a basic group's first members, the
+	// creator aside. Other chats have none at first.
+	Members []int64
+}
+
+// Identifier names somebody on Telegram. Exactly one field is set.
+type Identifier struct {
+	// Username is a public name without the @.
+	Username string
+	// Phone is a phone number that begins with +, in any usual spelling.
+	Phone string
+	// ID is Telegram's user ID of somebody whom the account knows: from its contacts,
+	// its chats, or earlier calls.
+	ID int64
 }

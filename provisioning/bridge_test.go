@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/gorilla/mux"
 	"github.com/rs/zerolog"
@@ -82,6 +83,7 @@ var (
 type bridge struct {
 	users       *provisioningtest.MemUserStore
 	portals     *provisioningtest.MemPortalStore
+	rooms       *provisioningtest.MemRooms
 	telegram    *provisioningtest.Telegram
 	provisioner *provisioning.Provisioner
 	handler     http.Handler
@@ -94,11 +96,12 @@ func newBridge(t testing.TB, change ...func(*bridge, *provisioning.Config)) *bri
 	b := &bridge{
 		users:    provisioningtest.NewMemUserStore(permissionOf),
 		portals:  provisioningtest.NewMemPortalStore(),
+		rooms:    provisioningtest.NewMemRooms(),
 		telegram: provisioningtest.NewTelegram(aliceAccount, guardedAccount, botAccount, hiddenAccount),
 		log:      &logBuffer{},
 	}
 	cfg := provisioning.Config{
-		Secret: secret, Users: b.users, Portals: b.portals, Telegram: b.telegram,
+		Secret: secret, Users: b.users, Portals: b.portals, Telegram: b.telegram, Rooms: b.rooms,
 		Log: zerolog.New(b.log).Level(zerolog.TraceLevel),
 	}
 	for _, f := range change {
@@ -108,10 +111,30 @@ func newBridge(t testing.TB, change ...func(*bridge, *provisioning.Config)) *bri
 	if b.provisioner, err = provisioning.New(cfg); err != nil {
 		t.Fatalf("New: %v", err)
 	}
+	t.Cleanup(func() { b.close(t) })
 	outer := mux.NewRouter().SkipClean(true).UseEncodedPath()
 	b.provisioner.Mount(outer.PathPrefix(prefix).Subrouter())
 	b.handler = outer
 	return b
+}
+
+// close ends the bridge, after the background work that could be done.
+func (b *bridge) close(t testing.TB) {
+	t.Helper()
+	const patience = 10 * time.Second
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := b.provisioner.Close(ctx); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+}
+
+// connect records a portal in which some accounts take part.
+func (b *bridge) connect(t testing.TB, portal provisioning.Portal, accounts ...int64) {
+	t.Helper()
+	if err := b.portals.Connect(t.Context(), provisioning.NewPortal{Portal: portal, Accounts: accounts}); err != nil {
+		t.Fatalf("Connect: %v", err)
+	}
 }
 
 // minimalClients makes the clients have no optional interface.
@@ -121,7 +144,7 @@ func minimalClients(b *bridge, cfg *provisioning.Config) { cfg.Telegram = b.tele
 func withRelayBot(account provisioningtest.TelegramAccount) func(*bridge, *provisioning.Config) {
 	return func(b *bridge, cfg *provisioning.Config) {
 		b.telegram.LogIn(relayBot, account.ID)
-		cfg.RelayBot = clientOf{b.telegram, relayBot}
+		cfg.RelayBot, _ = b.telegram.Client(context.Background(), relayBot)
 	}
 }
 
@@ -217,22 +240,6 @@ func (b *bridge) login(t testing.TB, userID id.UserID, steps ...[2]string) {
 		}
 	}
 }
-
-// clientOf is a user's client of a factory, as a TelegramClient.
-type clientOf struct {
-	factory provisioning.TelegramClientFactory
-	userID  id.UserID
-}
-
-func (c clientOf) Account(ctx context.Context) (provisioning.Account, error) {
-	client, err := c.factory.Client(ctx, c.userID)
-	if err != nil {
-		return provisioning.Account{}, err
-	}
-	return client.Account(ctx)
-}
-
-func (c clientOf) Logout(context.Context) error { panic("nobody logs the relay bot out") }
 
 // logBuffer keeps log lines.
 type logBuffer struct {

@@ -1,6 +1,7 @@
 package provisioning
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"reflect"
@@ -29,9 +30,22 @@ type Config struct {
 	// Portals knows the bridged rooms. Required.
 	Portals PortalStore
 
+	// Rooms acts on Matrix rooms. Nil, the default, is a bridge whose portals can be
+	// read but not changed: the operations that would answer 501.
+	Rooms Rooms
 	// RelayBot is the bridge's relay bot on Telegram: a client that logs itself in
 	// as the bot when needed. Nil, the default, is a bridge without a relay bot.
 	RelayBot TelegramClient
+	// Events is told of logins, logouts and changed portals, at least once each, and
+	// after they have been recorded: an event whose call returned an error, or whose
+	// process died, comes again, also after a restart. There are several calls at a
+	// time, in no order; what is true now, the stores know. A login or logout that has
+	// been undone in the meantime is left out. The context ends when Close has waited
+	// long enough. Nil is a host that needs no events.
+	Events func(ctx context.Context, event Event) error
+	// TaskFailed is told of background work that failed and will be tried again, for
+	// metrics and alarms. The log has the same. Nil is allowed.
+	TaskFailed func(TaskFailure)
 	// Timeout is how long one request may wait for Telegram, the homeserver and
 	// the database together. Zero is DefaultTimeout; it can't be negative.
 	Timeout time.Duration
@@ -64,6 +78,12 @@ func (c Config) validate() error {
 	}
 	if c.RelayBot != nil && missing(c.RelayBot) {
 		fault("Config.RelayBot holds a nil pointer: leave it out for a bridge without a relay bot")
+	}
+	if c.Rooms != nil && missing(c.Rooms) {
+		fault("Config.Rooms holds a nil pointer: leave it out for a bridge whose portals can't be changed")
+	}
+	if _, ok := c.Portals.(TaskStore); !ok && !missing(c.Portals) && (c.Rooms != nil || c.Events != nil) {
+		fault("Config.Portals does not implement TaskStore, which Config.Rooms and Config.Events need: use a store that does, for example the one of portal.NewStore")
 	}
 	if c.Timeout < 0 {
 		fault("Config.Timeout is %s: use a positive duration, or zero for %s", c.Timeout, DefaultTimeout)

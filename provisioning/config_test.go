@@ -27,6 +27,12 @@ func (factoryFunc) Client(context.Context, id.UserID) (provisioning.TelegramClie
 	return nil, provisioning.ErrNotImplemented
 }
 
+// relayClient is a Telegram client.
+type relayClient struct{ provisioning.TelegramClient }
+
+// readOnlyPortals is a portal store without the optional interface TaskStore.
+type readOnlyPortals struct{ provisioning.PortalStore }
+
 // structStore is a store whose kind can't be nil.
 type structStore struct{ provisioning.UserStore }
 
@@ -54,10 +60,15 @@ func TestConfigFaults(t *testing.T) {
 		{"function", func(c *provisioning.Config) { c.Telegram = factoryFunc(func() {}) }, nil},
 		{"no portals", func(c *provisioning.Config) { c.Portals = nil }, []string{"Portals"}},
 		{"typed nil portals", func(c *provisioning.Config) { c.Portals = (*provisioningtest.MemPortalStore)(nil) }, []string{"Portals"}},
-		{"typed nil relay bot", func(c *provisioning.Config) { c.RelayBot = (*clientOf)(nil) }, []string{"RelayBot"}},
+		{"typed nil relay bot", func(c *provisioning.Config) { c.RelayBot = (*relayClient)(nil) }, []string{"RelayBot"}},
+		{"typed nil rooms", func(c *provisioning.Config) { c.Rooms = (*provisioningtest.MemRooms)(nil) }, []string{"Rooms"}},
+		{"portals without tasks", func(c *provisioning.Config) { c.Portals = readOnlyPortals{c.Portals} }, nil},
+		{"portals without tasks for rooms", func(c *provisioning.Config) {
+			c.Portals, c.Rooms = readOnlyPortals{c.Portals}, provisioningtest.NewMemRooms()
+		}, []string{"Portals"}},
 		{"negative timeout", func(c *provisioning.Config) { c.Timeout = -time.Second }, []string{"Timeout"}},
 		{"everything", func(c *provisioning.Config) {
-			*c = provisioning.Config{Timeout: -1, RelayBot: (*clientOf)(nil)}
+			*c = provisioning.Config{Timeout: -1, RelayBot: (*relayClient)(nil)}
 		}, []string{"Secret", "Users", "Telegram", "Portals", "RelayBot", "Timeout"}},
 	}
 	for _, c := range cases {

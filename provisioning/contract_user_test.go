@@ -132,9 +132,9 @@ func listCases(method string) []wireCase {
 func chatsCases() []wireCase {
 	portals := func(t *testing.T, b *bridge) {
 		b.logIn(t, alice, botAccount)
-		b.portals.Add(botAccount.ID, provisioning.Portal{RoomID: "!a:example.com", ChatID: provisioning.ChannelChatID(5), Title: "Five"})
-		b.portals.Add(botAccount.ID, provisioning.Portal{RoomID: "!b:example.com", ChatID: 1002, Receiver: botAccount.ID})
-		b.portals.Add(aliceAccount.ID, provisioning.Portal{RoomID: "!c:example.com", ChatID: provisioning.ChannelChatID(6)})
+		b.connect(t, provisioning.Portal{RoomID: "!a:example.com", ChatID: provisioning.ChannelChatID(5), Title: "Five"}, botAccount.ID)
+		b.connect(t, provisioning.Portal{RoomID: "!b:example.com", ChatID: 1002, Receiver: botAccount.ID}, botAccount.ID)
+		b.connect(t, provisioning.Portal{RoomID: "!c:example.com", ChatID: provisioning.ChannelChatID(6)}, aliceAccount.ID)
 	}
 	return append(listCases("Chats"),
 		wireCase{

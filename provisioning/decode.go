@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -31,15 +32,20 @@ func bearerToken(h http.Header) string {
 	return token
 }
 
-// parseUserID decodes and checks a Matrix user ID from a path. The grammar is
-// that of historical user IDs, which may hold nearly anything.
-//
-// https://spec.matrix.org/v1.16/appendices/#user-identifiers
+// parseUserID decodes and checks a Matrix user ID from a path.
 func parseUserID(segment string) (id.UserID, error) {
 	raw, err := url.PathUnescape(segment)
 	if err != nil {
 		return "", errUserIDInvalid
 	}
+	return checkUserID(raw)
+}
+
+// checkUserID checks a Matrix user ID. The grammar is that of historical user IDs,
+// which may hold nearly anything.
+//
+// https://spec.matrix.org/v1.16/appendices/#user-identifiers
+func checkUserID(raw string) (id.UserID, error) {
 	if raw == "" {
 		return "", errUserIDEmpty
 	}
@@ -49,6 +55,52 @@ func parseUserID(segment string) (id.UserID, error) {
 		return "", errUserIDInvalid
 	}
 	return userID, nil
+}
+
+// parseRoomID decodes and checks a Matrix room ID from a path. Those of room
+// version 12 have no server part.
+//
+// https://spec.matrix.org/v1.16/appendices/#room-ids
+func parseRoomID(segment string) (id.RoomID, error) {
+	const maxLength = 255
+	raw, err := url.PathUnescape(segment)
+	switch {
+	case err != nil:
+		return "", errRoomIDInvalid
+	case raw == "":
+		return "", errRoomIDEmpty
+	case len(raw) < 2 || len(raw) > maxLength || raw[0] != '!' || !utf8.ValidString(raw) || strings.ContainsFunc(raw, unicode.IsControl):
+		return "", errRoomIDInvalid
+	}
+	return id.RoomID(raw), nil
+}
+
+// parseGroupID decodes and checks the ID of a group or channel from a path.
+func parseGroupID(segment string) (ChatID, error) {
+	raw, err := url.PathUnescape(segment)
+	digits, negative := strings.CutPrefix(raw, "-")
+	if err != nil || !negative || !isDigits(digits) {
+		return 0, errChatIDInvalid
+	}
+	n, err := strconv.ParseInt(raw, 10, 64)
+	if err != nil {
+		return 0, errChatIDInvalid
+	}
+	if _, _, ok := ChatID(n).Split(); !ok {
+		return 0, errChatIDInvalid
+	}
+	return ChatID(n), nil
+}
+
+// parseBool reads a query parameter that is yes or no. Absent and empty are no.
+func parseBool(query url.Values, name string) (bool, error) {
+	switch strings.ToLower(query.Get(name)) {
+	case "", "false", "f", "0", "no", "n":
+		return false, nil
+	case "true", "t", "1", "yes", "y":
+		return true, nil
+	}
+	return false, errValueUnknown
 }
 
 // object is a decoded JSON object.
@@ -82,6 +134,15 @@ func (o object) text(name string) (string, error) {
 		return "", errValueInvalid
 	}
 	return s, nil
+}
+
+// optionalText is text for a value that may be absent or null, which is "".
+func (o object) optionalText(name string) (string, error) {
+	s, err := o.text(name)
+	if errors.Is(err, errValueMissing) {
+		return "", nil
+	}
+	return s, err
 }
 
 // loginCode returns a login code of the object: a string, or an integer that is

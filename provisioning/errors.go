@@ -52,6 +52,30 @@ var (
 	// ErrBotTokenExpired: the bot token was replaced by a newer one.
 	ErrBotTokenExpired = errors.New("bot token expired")
 
+	// ErrPortalNotFound: the room, or the chat, is not bridged.
+	ErrPortalNotFound = errors.New("no such portal")
+	// ErrRoomBridged: the room is bridged already.
+	ErrRoomBridged = errors.New("the room is bridged to a chat already")
+	// ErrChatBridged: the chat is bridged to another room already.
+	ErrChatBridged = errors.New("the chat is bridged to another room already")
+	// ErrBotNotInRoom: the bridge bot has not joined the room.
+	ErrBotNotInRoom = errors.New("the bridge bot is not in the room")
+	// ErrNotInChat: the Telegram account is not in the chat.
+	ErrNotInChat = errors.New("not in the chat")
+	// ErrUserNotFound: nobody on Telegram has this name, number or ID, or the
+	// account can't see who.
+	ErrUserNotFound = errors.New("nobody on Telegram found")
+	// ErrNotUser: the name is a group's or a channel's.
+	ErrNotUser = errors.New("not a user of Telegram's")
+	// ErrTooFewMembers: a chat of this kind needs more members.
+	ErrTooFewMembers = errors.New("too few members for a chat")
+	// ErrNewChatInvalid: Telegram does not take the title or the description.
+	ErrNewChatInvalid = errors.New("title or description of a new chat invalid")
+	// ErrPhotoGone: the photo is not the chat's any more.
+	ErrPhotoGone = errors.New("no such photo")
+	// ErrHomeserver: the homeserver can't be reached, or refuses.
+	ErrHomeserver = errors.New("no good answer of the homeserver")
+
 	// ErrTelegramUnavailable: Telegram can't be reached.
 	ErrTelegramUnavailable = errors.New("no connection to Telegram")
 	// ErrNotImplemented: this host can't do the operation.

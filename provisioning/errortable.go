@@ -28,13 +28,22 @@ var (
 	errBodyTooLarge    = errors.New("body over the size limit")
 	errValueMissing    = errors.New("required value missing in the body")
 	errValueInvalid    = errors.New("value of a wrong type in the body")
+	errValueUnknown    = errors.New("value is none of those allowed")
 	errPasswordEmpty   = errors.New("password empty")
 	errUserIDEmpty     = errors.New("user ID empty")
 	errUserIDInvalid   = errors.New("not a Matrix user ID")
+	errRoomIDEmpty     = errors.New("room ID empty")
+	errRoomIDInvalid   = errors.New("not a Matrix room ID")
+	errChatIDInvalid   = errors.New("not the ID of a group or channel")
 	errNotWhitelisted  = errors.New("permission level too low")
 	errWrongVerb       = errors.New("wrong verb")
 	errUnknownTelegram = errors.New("unexpected answer of Telegram's")
 	errFloodWait       = errors.New("flood wait")
+	errBridgeExists    = errors.New("the room is bridged to this chat already")
+	errNoPower         = errors.New("may not bridge or unbridge the room")
+	errNoRealAccount   = errors.New("not logged in with a real account")
+	errTitleEmpty      = errors.New("no title for a new chat")
+	errRelayNotInChat  = errors.New("the relay bot is not in the chat")
 	errRelayBot        = errors.New("the relay bot's account")
 )
 
@@ -77,6 +86,9 @@ var outcomes = []outcome{
 	// The relay bot's other troubles are not the caller's: before everything else.
 	{errRelayBot, "", 500, "unknown_error", "", "The bridge's relay bot can't use Telegram. Its log has the details."},
 
+	// Whatever the reason that somebody may not bridge a room.
+	{errNoPower, "", 403, "not_enough_permissions", "", "You do not have the permissions to bridge or unbridge this room."},
+
 	// Every request
 	{errUnauthorized, "", 401, "shared_secret_invalid", "", "The shared secret is missing or wrong."},
 	{errUnknownRoute, "", 404, "unhandled_http_404", "", "There is nothing at this address of the provisioning API."},
@@ -85,6 +97,9 @@ var outcomes = []outcome{
 	{errUserIDInvalid, "", 400, "mxid_invalid", "", "That is not a valid Matrix user ID."},
 	{ErrUserRefused, "", 403, "mxid_not_whitelisted", "", "This Matrix user may not use the bridge."},
 	{errNotWhitelisted, "", 403, "mxid_not_whitelisted", "", "This Matrix user may not log in to Telegram through the bridge."},
+	{errRoomIDEmpty, "", 400, "mxid_empty", "", "The Matrix room ID is missing."},
+	{errRoomIDInvalid, "", 400, "mxid_invalid", "", "That is not a valid Matrix room ID."},
+	{errChatIDInvalid, "", 400, "tgid_invalid", "", "That is not the ID of a Telegram group or channel."},
 	{errBodyTooLarge, "", 413, "body_too_large", "", "The request body is too large."},
 	{errJSONInvalid, "", 400, "json_invalid", "", "The request body is not a JSON object."},
 	{errClosed, "", 500, "unknown_error", "", "The bridge is shutting down. Please try again in a moment."},
@@ -107,13 +122,32 @@ var outcomes = []outcome{
 	{errValueMissing, "post_bot_token", 400, "body_value_missing", "", "Please enter the bot's token."},
 	{ErrBotTokenInvalid, "", 401, "bot_token_invalid", stateToken, "Telegram knows no bot with this token."},
 	{ErrBotTokenExpired, "", 401, "bot_token_expired", stateToken, "This bot token has expired. Please get the current one from BotFather."},
+	{errValueMissing, "create_portal", 400, "body_value_missing", "", "Please say which type of chat to create, a chat, a supergroup or a channel."},
 	{errValueInvalid, "", 400, "body_value_invalid", "", "A value in the request has the wrong type."},
+	{errValueUnknown, "", 400, "body_value_invalid", "", "A value in the request is none of those allowed."},
+
+	// Bridging
+	{errBridgeExists, "", 200, "bridge_exists", "", "The room is bridged to this Telegram chat already."},
+	{ErrPortalNotFound, "", 404, "portal_not_found", "", "This is not bridged."},
+	{ErrRoomBridged, "", 409, "room_already_bridged", "", "The room is bridged to another Telegram chat already."},
+	{ErrChatBridged, "", 409, "chat_already_bridged", "", "The Telegram chat is bridged to another Matrix room already."},
+	{ErrBotNotInRoom, "", 403, "bot_not_in_room", "", "The bridge bot is not in the room. Please invite it first."},
+	{errRelayNotInChat, "", 403, "bot_not_in_chat", "", "The bridge's relay bot is not in the Telegram chat. Please add it first."},
+	{ErrNotInChat, "", 403, "user_not_in_chat", "", "Your Telegram account is not in that chat."},
+	{ErrNotLoggedIn, "connect_portal", 403, "not_logged_in", "", "You are not logged in to Telegram, and the bridge has no relay bot."},
+	{errNoRealAccount, "", 403, "not_logged_in_real_account", "", "You are not logged in to Telegram with a real account, which creating a chat takes."},
+	{errTitleEmpty, "", 400, "body_value_invalid", "", "The chat needs a title. Please give one, or give the room a name."},
+	{ErrNewChatInvalid, "", 400, "body_value_invalid", "", "Telegram does not accept the title or the description of the chat."},
+	{ErrTooFewMembers, "", 500, "unknown_error", "", "There are not enough Telegram users in the room for such a chat. Please invite more of them, or create a supergroup."},
+	{ErrUserNotFound, "", 404, "M_NOT_FOUND", "", "Nobody on Telegram was found by that name, number or ID."},
+	{ErrNotUser, "", 400, "FI.MAU.TELEGRAM_ID_NOT_USER", "", "That is a group or channel on Telegram, not a person."},
+	{ErrHomeserver, "", 500, "unknown_error", "", "The Matrix homeserver can't be reached, or refuses. The bridge's log has the details."},
 
 	// Anything on Telegram
 	{ErrNotLoggedIn, "", 403, "not_logged_in", "", "You are not logged in to Telegram."},
 	{ErrNotImplemented, "", 501, "not_implemented", "", "This bridge does not support that."},
 	{ErrTelegramUnavailable, "", 500, "unknown_error", "", "Telegram can't be reached. Please try again later."},
-	{context.DeadlineExceeded, "", 500, "unknown_error", "", "Telegram did not answer in time. Please try again later."},
+	{context.DeadlineExceeded, "", 500, "unknown_error", "", "Telegram or the Matrix homeserver did not answer in time. Please try again later."},
 	{context.Canceled, "", 500, "unknown_error", "", "The request was cancelled."},
 	{errUnknownTelegram, "", 500, "unknown_error", "", "Telegram refused the request for an unexpected reason."},
 }

@@ -34,6 +34,17 @@ var hostErrors = map[string]error{
 	"ErrSessionRevoked":                provisioning.ErrSessionRevoked,
 	"ErrBotTokenInvalid":               provisioning.ErrBotTokenInvalid,
 	"ErrBotTokenExpired":               provisioning.ErrBotTokenExpired,
+	"ErrPortalNotFound":                provisioning.ErrPortalNotFound,
+	"ErrRoomBridged":                   provisioning.ErrRoomBridged,
+	"ErrChatBridged":                   provisioning.ErrChatBridged,
+	"ErrBotNotInRoom":                  provisioning.ErrBotNotInRoom,
+	"ErrNotInChat":                     provisioning.ErrNotInChat,
+	"ErrUserNotFound":                  provisioning.ErrUserNotFound,
+	"ErrNotUser":                       provisioning.ErrNotUser,
+	"ErrTooFewMembers":                 provisioning.ErrTooFewMembers,
+	"ErrNewChatInvalid":                provisioning.ErrNewChatInvalid,
+	"ErrPhotoGone":                     provisioning.ErrPhotoGone,
+	"ErrHomeserver":                    provisioning.ErrHomeserver,
 	"ErrTelegramUnavailable":           provisioning.ErrTelegramUnavailable,
 	"ErrNotImplemented":                provisioning.ErrNotImplemented,
 }
@@ -41,6 +52,7 @@ var hostErrors = map[string]error{
 // handledElsewhere are the errors that need no row, and where they go.
 var handledElsewhere = map[string]string{
 	"ErrAccountLinked":  "claim ends the session, and so answers as for somebody who is logged out",
+	"ErrPhotoGone":      "photos are fetched in the background, and left out where there are none",
 	"ErrPasswordNeeded": "postLoginCode answers it with 202 and the state password",
 }
 
@@ -99,6 +111,9 @@ func TestEveryErrorHasARow(t *testing.T) {
 	}
 }
 
+// foreignErrcodes are those that are not made as the document's are.
+var foreignErrcodes = map[string]bool{"M_NOT_FOUND": true, "FI.MAU.TELEGRAM_ID_NOT_USER": true}
+
 func TestErrorTableIsInOrder(t *testing.T) {
 	errcode := regexp.MustCompile(`^[a-z][a-z0-9]*(_[a-z0-9]+)*$`)
 	sentence := regexp.MustCompile(`^[A-Z][^:%{}<>]*[.]$`)
@@ -109,10 +124,11 @@ func TestErrorTableIsInOrder(t *testing.T) {
 	}
 	for _, row := range provisioning.Outcomes() {
 		name := fmt.Sprintf("%d %s (%v)", row.Status, row.Errcode, row.Err)
-		if !errcode.MatchString(row.Errcode) {
+		if !errcode.MatchString(row.Errcode) && !foreignErrcodes[row.Errcode] {
 			t.Errorf("%s: not a lower-case errcode", name)
 		}
-		if row.Status < 400 || row.Status > 599 {
+		// Clients take the Python bridge's bridge_exists for a success.
+		if (row.Status < 400 || row.Status > 599) && row.Errcode != "bridge_exists" {
 			t.Errorf("%s: not the status of an error", name)
 		}
 		if !slices.Contains(states, row.State) {

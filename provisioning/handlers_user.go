@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
 )
 
@@ -76,12 +77,12 @@ func (p *Provisioner) getChats(ctx context.Context, c *call) (reply, error) {
 }
 
 type contactBody struct {
-	ID        int64  `json:"id"`
-	Name      string `json:"name"`
-	Username  string `json:"username"`
-	Phone     string `json:"phone"`
-	IsBot     bool   `json:"is_bot"`
-	AvatarURL string `json:"avatar_url"`
+	ID        int64               `json:"id"`
+	Name      string              `json:"name"`
+	Username  string              `json:"username"`
+	Phone     string              `json:"phone"`
+	IsBot     bool                `json:"is_bot"`
+	AvatarURL id.ContentURIString `json:"avatar_url"`
 }
 
 func (p *Provisioner) getContacts(ctx context.Context, c *call) (reply, error) {
@@ -101,12 +102,35 @@ func (p *Provisioner) getContacts(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, fmt.Errorf("list contacts: %w", err)
 	}
-	for _, contact := range listed {
-		body := contactBody{ID: contact.ID, Name: contact.Name, Username: contact.Username, IsBot: contact.IsBot}
-		if contact.Phone != "" {
-			body.Phone = "+" + contact.Phone
-		}
-		contacts[strconv.FormatInt(contact.ID, 10)] = body
+	for _, body := range p.contactBodies(ctx, c, listed) {
+		contacts[strconv.FormatInt(body.ID, 10)] = body
 	}
 	return reply{http.StatusOK, contacts}, nil
+}
+
+// contactBodies returns what the API says of some contacts of the call's user. It
+// knows the avatars that were fetched before, and has the others fetched.
+func (p *Provisioner) contactBodies(ctx context.Context, c *call, contacts []Contact) []contactBody {
+	var avatars map[int64]id.ContentURIString
+	if ghosts, ok := p.rooms.(GhostAvatars); ok {
+		var outdated []Contact
+		var err error
+		if avatars, outdated, err = ghosts.Avatars(ctx, contacts); err != nil {
+			zerolog.Ctx(ctx).Warn().Err(err).Msg("Contacts are listed without avatars")
+		}
+		if photos, ok := c.client.(PhotoGetter); ok {
+			p.avatars.fetch(c.userID, ghosts, photos, outdated)
+		}
+	}
+	bodies := make([]contactBody, len(contacts))
+	for i, contact := range contacts {
+		bodies[i] = contactBody{
+			ID: contact.ID, Name: contact.Name, Username: contact.Username, IsBot: contact.IsBot,
+			AvatarURL: avatars[contact.ID],
+		}
+		if contact.Phone != "" {
+			bodies[i].Phone = "+" + contact.Phone
+		}
+	}
+	return bodies
 }

@@ -50,7 +50,12 @@ var errUnrecorded = fmt.Errorf("%w: there is a session, of an account that is li
 func (p *Provisioner) claim(ctx context.Context, c *call, account Account) error {
 	ctx, cancel := recording(ctx)
 	defer cancel()
-	err := p.users.ClaimAccount(ctx, c.userID, account.ID)
+	recorded, err := p.announce(ctx, EventLogin, c.userID, account.ID)
+	if err != nil {
+		return err
+	}
+	defer recorded()
+	err = p.users.ClaimAccount(ctx, c.userID, account.ID)
 	switch {
 	case err == nil:
 		c.user.TelegramID = account.ID
@@ -70,6 +75,11 @@ func (p *Provisioner) claim(ctx context.Context, c *call, account Account) error
 func (p *Provisioner) link(ctx context.Context, c *call, account Account) error {
 	ctx, cancel := recording(ctx)
 	defer cancel()
+	recorded, err := p.announce(ctx, EventLogin, c.userID, account.ID)
+	if err != nil {
+		return err
+	}
+	defer recorded()
 	displaced, err := p.users.LinkAccount(ctx, c.userID, account.ID)
 	if err != nil {
 		return fmt.Errorf("link the account: %w", err)
@@ -97,10 +107,7 @@ func (p *Provisioner) endDisplaced(ctx context.Context, userID id.UserID, telegr
 	}
 	ctx, cancel := recording(ctx)
 	defer cancel()
-	if err := p.users.UnlinkAccount(ctx, userID, telegramID); err != nil {
-		return fmt.Errorf("unlink a displaced user: %w", err)
-	}
-	return nil
+	return p.forget(ctx, userID, telegramID)
 }
 
 // unlink forgets the link of a user who is not logged in, if there is one.
@@ -110,10 +117,23 @@ func (p *Provisioner) unlink(ctx context.Context, c *call) error {
 	}
 	ctx, cancel := recording(ctx)
 	defer cancel()
-	if err := p.users.UnlinkAccount(ctx, c.userID, c.user.TelegramID); err != nil {
-		return fmt.Errorf("unlink the account: %w", err)
+	if err := p.forget(ctx, c.userID, c.user.TelegramID); err != nil {
+		return err
 	}
 	c.user.TelegramID = 0
+	return nil
+}
+
+// forget unlinks a user and tells the host.
+func (p *Provisioner) forget(ctx context.Context, userID id.UserID, telegramID int64) error {
+	recorded, err := p.announce(ctx, EventLogout, userID, telegramID)
+	if err != nil {
+		return err
+	}
+	defer recorded()
+	if err := p.users.UnlinkAccount(ctx, userID, telegramID); err != nil {
+		return fmt.Errorf("unlink the account: %w", err)
+	}
 	return nil
 }
 

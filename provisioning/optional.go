@@ -70,3 +70,57 @@ type ContactLister interface {
 	// TL: contacts.getContacts.
 	Contacts(ctx context.Context) ([]Contact, error)
 }
+
+// ChatGetter looks at single chats. It unlocks connect_portal.
+type ChatGetter interface {
+	// GetChat returns a group or a channel that the account is in. Errors:
+	// [ErrNotInChat], also for a chat that does not exist, one that the account was
+	// banned from, and a basic group that has become a supergroup.
+	//
+	// TL: messages.getFullChat, channels.getFullChannel.
+	GetChat(ctx context.Context, chatID ChatID) (ChatInfo, error)
+}
+
+// ChatCreator makes chats. It unlocks create_portal. The core does not ask it of
+// bot accounts, which can't.
+type ChatCreator interface {
+	// CreateChat makes a chat, of which the account is the owner. Of a basic group's
+	// members those that the account can't invite are left out. Errors:
+	// [ErrTooFewMembers], [ErrNewChatInvalid].
+	//
+	// TL: messages.createChat, messages.editChatAbout, channels.createChannel.
+	CreateChat(ctx context.Context, chat NewChat) (ChatInfo, error)
+
+	// InviteToChat adds members to a chat, except those that are in it already. It
+	// returns those that could not be added, because the account does not know them or
+	// they don't let it; they are no error. Errors: [ErrNotInChat].
+	//
+	// TL: messages.addChatUser, channels.inviteToChannel, channels.editAdmin.
+	InviteToChat(ctx context.Context, chatID ChatID, telegramIDs []int64) (missing []int64, err error)
+
+	// DeleteChat deletes a chat that the account owns, for everybody. Errors:
+	// [ErrNotInChat].
+	//
+	// TL: messages.deleteChat, channels.deleteChannel.
+	DeleteChat(ctx context.Context, chatID ChatID) error
+}
+
+// UserResolver finds people on Telegram. It unlocks start_dm.
+type UserResolver interface {
+	// ResolveUser finds a user or bot. Errors: [ErrUserNotFound]; [ErrNotUser] for
+	// the username of a group or channel.
+	//
+	// TL: contacts.resolveUsername, contacts.resolvePhone, users.getUsers.
+	ResolveUser(ctx context.Context, identifier Identifier) (Contact, error)
+}
+
+// PhotoGetter downloads the photos of chats and people. Without it rooms and ghosts
+// get no avatars.
+type PhotoGetter interface {
+	// GetPhoto returns the photo of a chat that the account is in, or of a user it
+	// knows, that has the given ID. Errors: [ErrPhotoGone] when the chat has another
+	// photo by now, or none.
+	//
+	// TL: upload.getFile.
+	GetPhoto(ctx context.Context, chatID ChatID, photoID int64) (Photo, error)
+}

@@ -22,7 +22,7 @@ type call struct {
 	vars  map[string]string
 	allow string // the verbs of the path, for a wrong verb
 
-	// Filled in for operations about a user.
+	// Filled in for operations about a user, and by those that somebody asks for.
 	userID id.UserID
 	user   User
 	client TelegramClient
@@ -94,6 +94,11 @@ func (p *Provisioner) identify(ctx context.Context, c *call) (err error) {
 	if c.user.Permission < c.rt.need {
 		return errNotWhitelisted
 	}
+	return p.getClient(ctx, c)
+}
+
+// getClient fills in the Telegram client of the call's user.
+func (p *Provisioner) getClient(ctx context.Context, c *call) (err error) {
 	if c.client, err = p.telegram.Client(ctx, c.userID); err != nil {
 		return fmt.Errorf("get the user's Telegram client: %w", err)
 	}

@@ -5,13 +5,34 @@ import "maunium.net/go/mautrix/id"
 // Portal is a Matrix room that is bridged to a Telegram chat.
 type Portal struct {
 	// RoomID is the Matrix room.
-	RoomID id.RoomID
+	RoomID id.RoomID `json:"room_id"`
 	// ChatID is the Telegram chat.
-	ChatID ChatID
+	ChatID ChatID `json:"chat_id"`
 	// Receiver is, for a direct chat, the Telegram user ID of the account whose
 	// chat it is, since two accounts may talk to the same person. It is 0 for
 	// groups and channels, which are the same chat for everybody.
-	Receiver int64
+	Receiver int64 `json:"receiver,omitempty"`
 	// Title is the chat's name on Telegram.
-	Title string
+	Title string `json:"title"`
+	// About is the chat's description, often empty.
+	About string `json:"about,omitempty"`
+	// Username is the public name of the chat without the @, empty where it has
+	// none.
+	Username string `json:"username,omitempty"`
+	// Megagroup says that the chat is a supergroup.
+	Megagroup bool `json:"megagroup,omitempty"`
+}
+
+// NewPortal is what [PortalStore.Connect] records.
+type NewPortal struct {
+	// Portal is the portal itself.
+	Portal
+	// Accounts are the Telegram user IDs of the accounts that take part. The
+	// receiver of a direct chat always does, listed or not.
+	Accounts []int64
+	// Replaces is the room that the chat is taken from, "" where the chat has to be
+	// free.
+	Replaces id.RoomID
+	// Tasks is the work that follows, for the [TaskStore].
+	Tasks []Task
 }

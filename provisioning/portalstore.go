@@ -1,16 +1,92 @@
 package provisioning
 
-import "context"
+import (
+	"context"
+	"time"
+
+	"maunium.net/go/mautrix/id"
+)
 
 // PortalStore knows the portals of the bridge. A host that keeps its portals
 // elsewhere implements it over its own tables; package portal has one on SQL.
+// Without the optional interface [TaskStore], a store is only read.
 //
 // Methods are called concurrently, by several goroutines and, where processes
 // share a database, by several processes. They honour the context.
 type PortalStore interface {
+	// PortalByRoom returns the portal of a Matrix room. Errors:
+	// [ErrPortalNotFound].
+	PortalByRoom(ctx context.Context, roomID id.RoomID) (Portal, error)
+
+	// PortalByChat returns the portal of a Telegram chat. The receiver is the
+	// Telegram user ID of the account for a direct chat, and 0 for any other.
+	// Errors: [ErrPortalNotFound].
+	PortalByChat(ctx context.Context, chatID ChatID, receiver int64) (Portal, error)
+
 	// AccountPortals returns the portals that the Telegram account of the given
 	// user ID takes part in, in any order. It is asked for bot accounts, which
 	// have no chat list of their own on Telegram. No portals, also for an unknown
 	// account, is an empty list and no error.
 	AccountPortals(ctx context.Context, telegramID int64) ([]Portal, error)
+
+	// Connect records a new portal, the accounts that take part in it and the
+	// tasks that follow, in one transaction, after whose end every method sees
+	// them. A room has at most one portal, and a chat (of one receiver) at most one
+	// room: of several racing calls, also in several processes, exactly one succeeds.
+	//
+	// Where Replaces is set, the chat's portal in that room is removed in the same
+	// transaction.
+	//
+	// An error means that nothing has changed:
+	//   - [ErrRoomBridged]: the room has a portal, of this chat or of another. It
+	//     comes before the following ones;
+	//   - [ErrChatBridged]: the chat has a portal in another room than Replaces;
+	//   - [ErrPortalNotFound]: Replaces is set, and the chat has no portal.
+	Connect(ctx context.Context, portal NewPortal) error
+
+	// Disconnect removes the portal of a room and a chat (of one receiver), and
+	// records the tasks that follow, in one transaction, after whose end no method
+	// knows the portal. The portal's other fields are not looked at. When the room
+	// is not bridged to that chat any more nothing changes, and the error is
+	// [ErrPortalNotFound]: of several racing calls, exactly one succeeds.
+	Disconnect(ctx context.Context, portal Portal, tasks ...Task) error
+}
+
+// Task is work that the core has promised and recorded, such as emptying a room.
+// For a store it is opaque.
+type Task struct {
+	// ID is unique, and made by the core.
+	ID string
+	// Kind says what there is to do.
+	Kind string
+	// Data says with what. It is text, in a form of the core's own, and holds no secrets.
+	Data string
+	// Attempts counts how often the task was taken.
+	Attempts int
+	// Due is when the task is to be taken, with a precision of milliseconds.
+	Due time.Time
+}
+
+// TaskStore keeps the tasks of the core until they are done, so that they survive
+// a crash. It is an optional interface of a [PortalStore], and unlocks the
+// operations that change portals: what Connect and Disconnect record is found here.
+//
+// A task is done at least once: one that is taken and neither finished nor
+// postponed, because its process died, falls due again.
+type TaskStore interface {
+	// AddTasks records tasks, in one transaction.
+	AddTasks(ctx context.Context, tasks ...Task) error
+
+	// TakeTasks takes at most limit of the tasks that are due at the given time,
+	// those that have been due for longest first: it moves their Due to until, and
+	// adds one to their Attempts. It returns them as they are after that. Of two
+	// racing calls, no task goes to both.
+	TakeTasks(ctx context.Context, now, until time.Time, limit int) ([]Task, error)
+
+	// PostponeTask moves a task's Due. An unknown task is no error: somebody else
+	// has finished it.
+	PostponeTask(ctx context.Context, taskID string, due time.Time) error
+
+	// FinishTask forgets a task. An unknown one is no error.
+	FinishTask(ctx context.Context, taskID string) error
 }

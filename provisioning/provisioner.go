@@ -4,11 +4,13 @@ import (
 	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"errors"
 	"sync"
 	"time"
 
 	"github.com/gorilla/mux"
 	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix/id"
 )
 
 // Provisioner serves the provisioning API. It is made by [New] and safe for
@@ -19,14 +21,21 @@ type Provisioner struct {
 	telegram TelegramClientFactory
 	portals  PortalStore
 	relayBot TelegramClient
+	rooms    Rooms
+	events   func(context.Context, Event) error
 	timeout  time.Duration
 	log      zerolog.Logger
 
 	requests requestGroup
+	creating keyedMutex[id.RoomID]
+	starting keyedMutex[directChat]
+	tasks    *taskRunner // nil where nothing needs one
+	avatars  avatarFetcher
 }
 
 // New returns a Provisioner, or an error that names every fault of the
-// configuration.
+// configuration. With Rooms or Events configured it begins at once to finish what
+// an earlier process left undone, and goes on until Close.
 func New(cfg Config) (*Provisioner, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
@@ -35,15 +44,22 @@ func New(cfg Config) (*Provisioner, error) {
 	if timeout == 0 {
 		timeout = DefaultTimeout
 	}
-	return &Provisioner{
+	p := &Provisioner{
 		secret:   sha256.Sum256([]byte(cfg.Secret)),
 		users:    cfg.Users,
 		telegram: cfg.Telegram,
 		portals:  cfg.Portals,
 		relayBot: cfg.RelayBot,
+		rooms:    cfg.Rooms,
+		events:   cfg.Events,
 		timeout:  timeout,
 		log:      cfg.Log,
-	}, nil
+	}
+	p.avatars.init(p.log)
+	if cfg.Rooms != nil || cfg.Events != nil {
+		p.tasks = newTaskRunner(cfg.Portals.(TaskStore), p.runTask, cfg.TaskFailed, cfg.Log)
+	}
+	return p, nil
 }
 
 // Mount adds the API to a router, below the router's own path: everything under
@@ -68,11 +84,19 @@ func (p *Provisioner) Mount(r *mux.Router) {
 }
 
 // Close waits until every request that is being answered has been, work that
-// goes on after its client hung up included, and makes later ones fail. It
-// returns the context's error if that comes first. The host closes its own parts
-// (stores, Telegram clients) afterwards.
+// goes on after its client hung up included, and makes later ones fail. Then it
+// waits for the background work that can be done now; what has failed and is to be
+// tried again later stays recorded. It returns the context's error if that comes
+// first, and has then told everything to stop: what was under way is done again by
+// the next process. The host closes its own parts (stores, Telegram clients)
+// afterwards.
 func (p *Provisioner) Close(ctx context.Context) error {
-	return p.requests.close(ctx)
+	err := p.requests.close(ctx)
+	p.avatars.close()
+	if p.tasks != nil {
+		err = errors.Join(err, p.tasks.close(ctx))
+	}
+	return errors.Join(err, p.avatars.wait(ctx))
 }
 
 // validSecret compares in time that depends on neither argument.

@@ -166,6 +166,9 @@ func TestUserIDForms(t *testing.T) {
 // An admin panel adds its own user to the query of requests about others.
 func TestPathUserWins(t *testing.T) {
 	for _, op := range operations() {
+		if !strings.Contains(op.path, "{user_id}") {
+			continue
+		}
 		for _, query := range []string{
 			"?user_id=@bob:example.com", "?user_id=%40bob%3Aexample.com&room_id=!r:example.com", "?user_id=", "?user_id=garbage",
 			"?user_id=@none:example.com", "?user_id=@a:b&user_id=@c:d", "?user_id=%ff", "?room_id=nonsense&unknown=1", "?user_id=%zz", "?;",

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 
 	"github.com/gorilla/mux"
@@ -16,8 +17,9 @@ type route struct {
 	// postLoginCode.
 	op     string
 	method string
-	// path is below /v1, a gorilla/mux template. {user_id} is the user that the
-	// operation is about: the pipeline then fills in the call's user and client.
+	// path is below /v1, a gorilla/mux template whose variables take one segment,
+	// also an empty one, to be told so. {user_id} is the user that the operation is
+	// about: the pipeline then fills in the call's user and client.
 	path string
 	// need is the level which the user in the path must have.
 	need Permission
@@ -29,10 +31,8 @@ type route struct {
 	handle   func(*Provisioner, context.Context, *call) (reply, error)
 }
 
-// routes lists the operations, by the tags of the OpenAPI document. Those of the
-// tag Bridging (get_portal, connect_portal, create_portal, disconnect_portal,
-// start_dm) have their place after User info; until they are here, their paths
-// are unknown routes.
+// routes lists the operations, by the tags of the OpenAPI document. Of two paths
+// that match a request, the first one counts.
 var routes = []route{
 	// Misc
 	{op: "get_bridge", method: http.MethodGet, path: "/bridge", handle: (*Provisioner).getBridge},
@@ -42,6 +42,14 @@ var routes = []route{
 	{op: "get_chats", method: http.MethodGet, path: "/user/{user_id}/chats", need: PermissionFull, handle: (*Provisioner).getChats},
 	{op: "get_contacts", method: http.MethodGet, path: "/user/{user_id}/contacts", need: PermissionFull, handle: (*Provisioner).getContacts},
 
+	// Bridging
+	{op: "get_portal_by_tgid", method: http.MethodGet, path: "/portal/{chat_id:" + chatIDSegment + "}", handle: (*Provisioner).getPortalByTgid},
+	{op: "get_portal", method: http.MethodGet, path: "/portal/{room_id}", handle: (*Provisioner).getPortal},
+	{op: "connect_portal", method: http.MethodPost, path: "/portal/{room_id}/connect/{chat_id}", detached: true, handle: (*Provisioner).connectPortal},
+	{op: "create_portal", method: http.MethodPost, path: "/portal/{room_id}/create", detached: true, handle: (*Provisioner).createPortal},
+	{op: "disconnect_portal", method: http.MethodPost, path: "/portal/{room_id}/disconnect", detached: true, handle: (*Provisioner).disconnectPortal},
+	{op: "start_dm", method: http.MethodPost, path: "/user/{user_id}/pm/{identifier}", need: PermissionFull, detached: true, handle: (*Provisioner).startDM},
+
 	// Authentication
 	{op: "post_bot_token", method: http.MethodPost, path: "/user/{user_id}/login/bot_token", need: PermissionFull, state: stateToken, detached: true, handle: (*Provisioner).postBotToken},
 	{op: "post_login_phone", method: http.MethodPost, path: "/user/{user_id}/login/request_code", need: PermissionFull, state: stateRequest, detached: true, handle: (*Provisioner).postLoginPhone},
@@ -49,6 +57,13 @@ var routes = []route{
 	{op: "post_login_password", method: http.MethodPost, path: "/user/{user_id}/login/send_password", need: PermissionFull, state: statePassword, detached: true, handle: (*Provisioner).postLoginPassword},
 	{op: "logout", method: http.MethodPost, path: "/user/{user_id}/logout", detached: true, handle: (*Provisioner).logout},
 }
+
+// chatIDSegment matches a segment that begins with a minus or a digit, raw or
+// percent-encoded: a chat ID, and no room ID.
+const chatIDSegment = "(?:[-0-9]|%2[Dd]|%3[0-9])[^/]*"
+
+// variable matches a variable of a path that says nothing of what it takes.
+var variable = regexp.MustCompile(`\{([a-z_]+)\}`)
 
 // The operations of requests that match no route, in log lines.
 var (
@@ -68,9 +83,8 @@ func (p *Provisioner) routeTable(prefix string) func(*http.Request) (route, *cal
 	router := mux.NewRouter().SkipClean(true).UseEncodedPath()
 	verbs := map[string]map[string]route{}
 	for _, rt := range routes {
-		// The variable takes an empty segment too, to be told so; one trailing
-		// slash is tolerated.
-		template := strings.TrimSuffix(prefix, "/") + strings.ReplaceAll(rt.path, "{user_id}", "{user_id:[^/]*}") + "{slash:/?}"
+		// One trailing slash is tolerated.
+		template := strings.TrimSuffix(prefix, "/") + variable.ReplaceAllString(rt.path, "{$1:[^/]*}") + "{slash:/?}"
 		if verbs[template] == nil {
 			verbs[template] = map[string]route{}
 			// Only Match is called on the router: the name carries the template.

@@ -78,8 +78,8 @@ func (d *demo) bridgeBot(ctx context.Context, portals *portal.Store) error {
 	p := provisioning.Portal{
 		RoomID: "!demo:localhost", ChatID: provisioning.ChannelChatID(2003), Title: "Analytical Engine",
 	}
-	err := portals.Insert(ctx, p, demoBotID)
-	if errors.Is(err, portal.ErrRoomBridged) {
+	err := portals.Connect(ctx, provisioning.NewPortal{Portal: p, Accounts: []int64{demoBotID}})
+	if errors.Is(err, provisioning.ErrRoomBridged) {
 		return nil // at an earlier start
 	}
 	return err

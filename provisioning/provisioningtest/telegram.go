@@ -44,6 +44,8 @@ type Telegram struct {
 
 	mu       sync.Mutex
 	accounts []TelegramAccount
+	groups   map[provisioning.ChatID]*TelegramGroup
+	created  int64 // the last ID of a group that was created
 	sessions map[id.UserID]*session
 	started  map[id.UserID]bool
 }
@@ -61,6 +63,7 @@ type session struct {
 func NewTelegram(accounts ...TelegramAccount) *Telegram {
 	return &Telegram{
 		accounts: slices.Clone(accounts),
+		groups:   map[provisioning.ChatID]*TelegramGroup{},
 		sessions: map[id.UserID]*session{},
 		started:  map[id.UserID]bool{},
 	}

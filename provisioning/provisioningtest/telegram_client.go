@@ -22,6 +22,10 @@ var (
 	_ provisioning.BotLogin       = (*client)(nil)
 	_ provisioning.ChatLister     = (*client)(nil)
 	_ provisioning.ContactLister  = (*client)(nil)
+	_ provisioning.ChatGetter     = (*client)(nil)
+	_ provisioning.ChatCreator    = (*client)(nil)
+	_ provisioning.UserResolver   = (*client)(nil)
+	_ provisioning.PhotoGetter    = (*client)(nil)
 )
 
 // Account implements provisioning.TelegramClient.

@@ -1,0 +1,111 @@
+package portal
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.mau.fi/util/dbutil"
+
+	"github.com/tgprovision/tgprovision/internal/schema"
+	"github.com/tgprovision/tgprovision/provisioning"
+)
+
+// AddTasks implements [provisioning.TaskStore]. A task whose ID is recorded already
+// is an error.
+func (s *Store) AddTasks(ctx context.Context, tasks ...provisioning.Task) error {
+	err := s.txn(ctx, func(ctx context.Context) error { return s.insertTasks(ctx, tasks) })
+	if err != nil {
+		return fmt.Errorf("record tasks: %w", err)
+	}
+	return nil
+}
+
+// insertTasks is part of a transaction.
+func (s *Store) insertTasks(ctx context.Context, tasks []provisioning.Task) error {
+	const query = `INSERT INTO tgprovision_portal_task (id, kind, data, attempts, due) VALUES ($1, $2, $3, $4, $5)`
+	for _, t := range tasks {
+		if _, err := s.db.Exec(ctx, query, t.ID, t.Kind, t.Data, t.Attempts, t.Due.UnixMilli()); err != nil {
+			return fmt.Errorf("insert a task: %w", err)
+		}
+	}
+	return nil
+}
+
+// takenTask is a task that was due since another time, in milliseconds.
+type takenTask struct {
+	provisioning.Task
+	wasDue int64
+}
+
+// TakeTasks implements [provisioning.TaskStore]. It is one statement; tasks that are
+// just being taken, or changed, by somebody else are left out.
+func (s *Store) TakeTasks(ctx context.Context, now, until time.Time, limit int) ([]provisioning.Task, error) {
+	if limit <= 0 {
+		return nil, ctx.Err()
+	}
+	const (
+		due       = `SELECT id FROM tgprovision_portal_task WHERE due<=$1 ORDER BY due, id LIMIT $3`
+		take      = `UPDATE tgprovision_portal_task AS task SET was_due=due, due=$2, attempts=attempts+1`
+		returning = ` RETURNING task.id, task.kind, task.data, task.attempts, task.due, task.was_due`
+	)
+	query := take + ` WHERE id IN (` + due + `)` + returning
+	if s.db.Dialect == dbutil.Postgres {
+		// As a subquery, it could be run more than once, and take more than the limit.
+		query = `WITH due AS MATERIALIZED (` + due + ` FOR UPDATE SKIP LOCKED) ` +
+			take + ` FROM due WHERE task.id=due.id` + returning
+	}
+	var taken []takenTask
+	err := s.txn(ctx, func(ctx context.Context) error {
+		rows, err := s.db.Query(ctx, query, now.UnixMilli(), until.UnixMilli(), limit)
+		taken, err = dbutil.NewRowIterWithError(rows, scanTask, err).AsList()
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("take tasks: %w", err)
+	}
+	slices.SortFunc(taken, func(a, b takenTask) int {
+		return cmp.Or(cmp.Compare(a.wasDue, b.wasDue), cmp.Compare(a.ID, b.ID))
+	})
+	tasks := make([]provisioning.Task, len(taken))
+	for i, t := range taken {
+		tasks[i] = t.Task
+	}
+	return tasks, nil
+}
+
+func scanTask(row dbutil.Scannable) (t takenTask, err error) {
+	var due int64
+	err = row.Scan(&t.ID, &t.Kind, &t.Data, &t.Attempts, &due, &t.wasDue)
+	t.Due = time.UnixMilli(due)
+	return t, err
+}
+
+// PostponeTask implements [provisioning.TaskStore].
+func (s *Store) PostponeTask(ctx context.Context, taskID string, due time.Time) error {
+	return s.change(ctx, "postpone a task", `UPDATE tgprovision_portal_task SET due=$2 WHERE id=$1`, taskID, due.UnixMilli())
+}
+
+// FinishTask implements [provisioning.TaskStore].
+func (s *Store) FinishTask(ctx context.Context, taskID string) error {
+	return s.change(ctx, "finish a task", `DELETE FROM tgprovision_portal_task WHERE id=$1`, taskID)
+}
+
+// change runs one statement, which is called what for errors.
+func (s *Store) change(ctx context.Context, what, query string, args ...any) error {
+	err := s.txn(ctx, func(ctx context.Context) error {
+		_, err := s.db.Exec(ctx, query, args...)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
+// txn runs a transaction that begins with a write.
+func (s *Store) txn(ctx context.Context, fn func(context.Context) error) error {
+	return s.db.DoTxn(ctx, schema.ReadCommitted(s.db), fn)
+}

@@ -1,0 +1,93 @@
+package provisioning
+
+import (
+	"context"
+	"errors"
+	"sync"
+
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix/id"
+)
+
+const (
+	// avatarWorkers is how many users' avatars are fetched at a time, one after the
+	// other for each user.
+	avatarWorkers = 3
+	// maxAvatarQueue is how many users' avatars wait to be fetched. Past it, a request
+	// fetches none; a later one will.
+	maxAvatarQueue = 100
+)
+
+// avatarFetcher gives ghosts their avatars in the background. Nothing is promised:
+// what is not fetched when the process ends, the next list of contacts asks for.
+type avatarFetcher struct {
+	ctx    context.Context
+	cancel context.CancelFunc
+	slots  chan struct{}
+	active requestGroup
+
+	mu    sync.Mutex
+	users map[id.UserID]bool // whose avatars are being fetched, or wait to be
+}
+
+func (f *avatarFetcher) init(log zerolog.Logger) {
+	f.ctx, f.cancel = context.WithCancel(log.WithContext(context.Background()))
+	f.slots = make(chan struct{}, avatarWorkers)
+	f.users = map[id.UserID]bool{}
+}
+
+// fetch updates the ghosts of some contacts of a user.
+func (f *avatarFetcher) fetch(userID id.UserID, ghosts GhostAvatars, photos PhotoGetter, contacts []Contact) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(contacts) == 0 || f.users[userID] || len(f.users) >= maxAvatarQueue || !f.active.enter() {
+		return
+	}
+	f.users[userID] = true
+	go func() {
+		defer f.active.leave()
+		defer func() {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			delete(f.users, userID)
+		}()
+		select {
+		case f.slots <- struct{}{}:
+			defer func() { <-f.slots }()
+		case <-f.ctx.Done():
+			return
+		}
+		log := zerolog.Ctx(f.ctx)
+		for _, contact := range contacts {
+			err := ghosts.UpdateGhost(f.ctx, contact, photoOf(photos, UserChatID(contact.ID), contact.PhotoID))
+			if f.ctx.Err() != nil {
+				return
+			}
+			if err != nil {
+				log.Warn().Err(err).Stringer("user_id", userID).Int64("telegram_id", contact.ID).Msg("Could not give a ghost its avatar")
+			}
+			if stopsFetching(err) {
+				return
+			}
+		}
+	}()
+}
+
+// stopsFetching says whether an error will be that of the next contact too.
+func stopsFetching(err error) bool {
+	return errors.Is(err, ErrNotLoggedIn) || errors.Is(err, errFloodWait) ||
+		errors.Is(err, ErrTelegramUnavailable) || errors.Is(err, ErrHomeserver)
+}
+
+// close stops what is being fetched, wait waits until it has.
+func (f *avatarFetcher) close()                         { f.cancel() }
+func (f *avatarFetcher) wait(ctx context.Context) error { return f.active.close(ctx) }
+
+// photoOf returns what downloads a photo, nil where there is none or nothing to
+// download it with.
+func photoOf(photos PhotoGetter, chatID ChatID, photoID int64) PhotoFunc {
+	if photos == nil || photoID == 0 {
+		return nil
+	}
+	return func(ctx context.Context) (Photo, error) { return photos.GetPhoto(ctx, chatID, photoID) }
+}
