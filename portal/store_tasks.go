@@ -47,15 +47,15 @@ func (s *Store) TakeTasks(ctx context.Context, now, until time.Time, limit int) 
 		return nil, ctx.Err()
 	}
 	const (
-		due       = `SELECT id FROM tgprovision_portal_task WHERE due<=$1 ORDER BY due, id LIMIT $3`
-		take      = `UPDATE tgprovision_portal_task AS task SET was_due=due, due=$2, attempts=attempts+1`
-		returning = ` RETURNING task.id, task.kind, task.data, task.attempts, task.due, task.was_due`
+		chosen    = `SELECT id AS chosen_id FROM tgprovision_portal_task WHERE due<=$1 ORDER BY due, id LIMIT $3`
+		take      = `UPDATE tgprovision_portal_task SET was_due=due, due=$2, attempts=attempts+1`
+		returning = ` RETURNING id, kind, data, attempts, due, was_due`
 	)
-	query := take + ` WHERE id IN (` + due + `)` + returning
+	query := take + ` WHERE id IN (` + chosen + `)` + returning
 	if s.db.Dialect == dbutil.Postgres {
 		// As a subquery, it could be run more than once, and take more than the limit.
-		query = `WITH due AS MATERIALIZED (` + due + ` FOR UPDATE SKIP LOCKED) ` +
-			take + ` FROM due WHERE task.id=due.id` + returning
+		query = `WITH chosen AS MATERIALIZED (` + chosen + ` FOR UPDATE SKIP LOCKED) ` +
+			take + ` FROM chosen WHERE id=chosen_id` + returning
 	}
 	var taken []takenTask
 	err := s.txn(ctx, func(ctx context.Context) error {

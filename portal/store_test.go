@@ -5,11 +5,12 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"math"
 	"net/url"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -19,6 +20,7 @@ import (
 
 	"github.com/tgprovision/tgprovision/portal"
 	"github.com/tgprovision/tgprovision/provisioning"
+	"github.com/tgprovision/tgprovision/provisioning/provisioningtest"
 )
 
 // options are what the comment of NewStore says.
@@ -67,154 +69,189 @@ func portals(t *testing.T, s *portal.Store, telegramID int64) []provisioning.Por
 	return list
 }
 
-func TestAccountPortals(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "bridge.db")
-	one, two := newStore(t, openDatabase(t, path, options)), newStore(t, openDatabase(t, path, options))
-	var (
-		group   = provisioning.Portal{RoomID: "!group:example.com", ChatID: provisioning.BasicGroupChatID(1001), Title: "Cats & \u4e2d'; --"}
-		channel = provisioning.Portal{RoomID: "!channel", ChatID: provisioning.ChannelChatID(997_852_516_352)} // v12 room, no title
-		direct  = provisioning.Portal{RoomID: "!direct:example.com", ChatID: provisioning.UserChatID(7), Receiver: 1, Title: "Seven"}
-		same    = provisioning.Portal{RoomID: "!same:example.com", ChatID: provisioning.UserChatID(7), Receiver: 2, Title: "Seven"}
-	)
-	assert.Empty(t, portals(t, one, 1))
-	require.NoError(t, one.Insert(t.Context(), group, 1, 2, 2, math.MaxInt64))
-	require.NoError(t, two.Insert(t.Context(), channel))
-	require.NoError(t, one.Insert(t.Context(), direct))
-	require.NoError(t, two.Insert(t.Context(), same, 2))
-	for telegramID, want := range map[int64][]provisioning.Portal{
-		1:             {direct, group},
-		2:             {group, same},
-		3:             nil,
-		7:             nil,
-		0:             nil,
-		math.MaxInt64: {group},
-	} {
-		assert.Equal(t, want, portals(t, one, telegramID), "%d", telegramID)
-		assert.Equal(t, want, portals(t, two, telegramID), "%d", telegramID)
+// sharedFile is a backend for the suites: each handle has a pool of its own on one
+// SQLite file.
+func sharedFile(options string) func(*testing.T) func(*testing.T) *portal.Store {
+	return func(t *testing.T) func(*testing.T) *portal.Store {
+		path := filepath.Join(t.TempDir(), "bridge.db")
+		return func(t *testing.T) *portal.Store { return newStore(t, openDatabase(t, path, options)) }
 	}
 }
 
-func TestInsertConflicts(t *testing.T) {
-	db := newDatabase(t)
-	s := newStore(t, db)
-	old := provisioning.Portal{RoomID: "!old:example.com", ChatID: -1001, Title: "Old"}
-	direct := provisioning.Portal{RoomID: "!direct:example.com", ChatID: 7, Receiver: 1}
-	require.NoError(t, s.Insert(t.Context(), old, 1))
-	require.NoError(t, s.Insert(t.Context(), direct))
-	for _, test := range []struct {
-		name   string
-		portal provisioning.Portal
-		want   error
-	}{
-		{"the same", old, portal.ErrRoomBridged},
-		{"room to another chat", provisioning.Portal{RoomID: old.RoomID, ChatID: -1002}, portal.ErrRoomBridged},
-		{"chat to another room", provisioning.Portal{RoomID: "!new:example.com", ChatID: old.ChatID}, portal.ErrChatBridged},
-		{"direct chat to another room", provisioning.Portal{RoomID: "!new:example.com", ChatID: 7, Receiver: 1}, portal.ErrChatBridged},
-		{"both", provisioning.Portal{RoomID: old.RoomID, ChatID: 7, Receiver: 1}, portal.ErrRoomBridged},
-	} {
-		err := s.Insert(t.Context(), test.portal, 9)
-		assert.ErrorIs(t, err, test.want, test.name)
-	}
-	assert.Empty(t, portals(t, s, 9))
-	assert.Equal(t, []provisioning.Portal{direct, old}, portals(t, s, 1))
-	assert.Equal(t, 2, rows(t, db, "tgprovision_portal"))
-}
-
-func TestInsertRefusesWhatIsNoPortal(t *testing.T) {
-	db := newDatabase(t)
-	s := newStore(t, db)
-	for _, p := range []provisioning.Portal{{}, {ChatID: -1}, {RoomID: "!room"}, {RoomID: "!room", ChatID: 7, Receiver: -1}} {
-		assert.ErrorContains(t, s.Insert(t.Context(), p), "is not a portal", "%+v", p)
-	}
-	for _, telegramID := range []int64{0, -1} {
-		err := s.Insert(t.Context(), provisioning.Portal{RoomID: "!room", ChatID: -1}, 1, telegramID)
-		assert.ErrorContains(t, err, fmt.Sprint(telegramID))
-	}
-	assert.Zero(t, rows(t, db, "tgprovision_portal"))
-}
-
-// Of racing inserts, through two pools, exactly one wins.
-func TestInsertRaces(t *testing.T) {
+func TestSuites(t *testing.T) {
 	for name, options := range map[string]string{
 		"as documented": options,
 		"deferred":      "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)",
 	} {
-		for _, race := range []struct {
-			name string
-			lost error
-			make func(i int) provisioning.Portal
-		}{
-			{"room", portal.ErrRoomBridged, func(i int) provisioning.Portal {
-				return provisioning.Portal{RoomID: "!room:example.com", ChatID: provisioning.BasicGroupChatID(int64(i + 1))}
-			}},
-			{"chat", portal.ErrChatBridged, func(i int) provisioning.Portal {
-				return provisioning.Portal{RoomID: id.RoomID(fmt.Sprintf("!room%d:example.com", i)), ChatID: -1}
-			}},
-		} {
-			t.Run(name+"/"+race.name, func(t *testing.T) {
-				path := filepath.Join(t.TempDir(), "bridge.db")
-				handles := [2]*portal.Store{newStore(t, openDatabase(t, path, options)), newStore(t, openDatabase(t, path, options))}
-				raceInserts(t, handles, race.make, race.lost)
+		backend := sharedFile(options)
+		t.Run(name+"/portals", func(t *testing.T) {
+			provisioningtest.TestPortalStore(t, func(t *testing.T) func(*testing.T) provisioning.PortalStore {
+				open := backend(t)
+				return func(t *testing.T) provisioning.PortalStore { return open(t) }
 			})
-		}
-	}
-}
-
-func raceInserts(t *testing.T, handles [2]*portal.Store, makePortal func(int) provisioning.Portal, lost error) {
-	t.Helper()
-	errs := make([]error, 50)
-	start := make(chan struct{})
-	var wg sync.WaitGroup
-	for i := range errs {
-		wg.Go(func() {
-			<-start
-			errs[i] = handles[i%2].Insert(t.Context(), makePortal(i), 1)
+		})
+		t.Run(name+"/tasks", func(t *testing.T) {
+			provisioningtest.TestTaskStore(t, func(t *testing.T) func(*testing.T) provisioningtest.TaskPortalStore {
+				open := backend(t)
+				return func(t *testing.T) provisioningtest.TaskPortalStore { return open(t) }
+			})
 		})
 	}
-	close(start)
-	wg.Wait()
-	won := -1
-	for i, err := range errs {
-		if err == nil {
-			assert.Equal(t, -1, won, "two inserts won")
-			won = i
-		} else if !errors.Is(err, lost) {
-			t.Errorf("a lost race returned %v, want %v", err, lost)
-		}
-	}
-	require.NotEqual(t, -1, won, "no insert won")
-	assert.Equal(t, []provisioning.Portal{makePortal(won)}, portals(t, handles[0], 1))
 }
 
-// An insert that fails half-way leaves no portal.
-func TestInsertIsAtomic(t *testing.T) {
+// connect connects a group to a room.
+func connect(t *testing.T, s *portal.Store, p provisioning.Portal, accounts ...int64) {
+	t.Helper()
+	require.NoError(t, s.Connect(t.Context(), provisioning.NewPortal{Portal: p, Accounts: accounts}))
+}
+
+func TestAccountPortalsAreSorted(t *testing.T) {
+	s := newStore(t, newDatabase(t))
+	var want []provisioning.Portal
+	for i := range 9 {
+		want = append(want, provisioning.Portal{RoomID: id.RoomID(fmt.Sprintf("!room%d", i)), ChatID: provisioning.BasicGroupChatID(int64(i + 1))})
+	}
+	for _, i := range []int{3, 8, 0, 7, 1, 6, 2, 5, 4} {
+		connect(t, s, want[i], 1)
+	}
+	assert.Equal(t, want, portals(t, s, 1))
+}
+
+func TestConnectRefusesWhatIsNoPortal(t *testing.T) {
 	db := newDatabase(t)
 	s := newStore(t, db)
-	exec(t, db, `CREATE TRIGGER fault BEFORE INSERT ON tgprovision_portal_account BEGIN SELECT RAISE(ABORT, 'disk on fire'); END`)
-	err := s.Insert(t.Context(), provisioning.Portal{RoomID: "!room", ChatID: -1}, 1)
-	require.ErrorContains(t, err, "disk on fire")
+	for _, p := range []provisioning.Portal{{}, {ChatID: -1}, {RoomID: "!room"}, {RoomID: "!room", ChatID: 7, Receiver: -1}} {
+		err := s.Connect(t.Context(), provisioning.NewPortal{Portal: p, Tasks: []provisioning.Task{{ID: "task"}}})
+		assert.ErrorContains(t, err, "is not a portal", "%+v", p)
+	}
+	for _, telegramID := range []int64{0, -1} {
+		p := provisioning.Portal{RoomID: "!room", ChatID: -1}
+		err := s.Connect(t.Context(), provisioning.NewPortal{Portal: p, Accounts: []int64{1, telegramID}})
+		assert.ErrorContains(t, err, fmt.Sprint(telegramID))
+	}
 	assert.Zero(t, rows(t, db, "tgprovision_portal"))
+	assert.Zero(t, rows(t, db, "tgprovision_portal_task"))
+}
+
+// What no database can hold of a chat's name must not keep it from being bridged.
+func TestConnectTakesAnyText(t *testing.T) {
+	s := newStore(t, newDatabase(t))
+	p := provisioning.Portal{RoomID: "!room", ChatID: -1, Title: "a\x00b\xff\xfec", About: "\x00", Username: "\xc3"}
+	connect(t, s, p)
+	got, err := s.PortalByRoom(t.Context(), p.RoomID)
+	require.NoError(t, err)
+	p.Title, p.About, p.Username = "ab\uFFFDc", "", "\uFFFD"
+	assert.Equal(t, p, got)
+}
+
+// A change that fails half-way changes nothing.
+func TestChangesAreAtomic(t *testing.T) {
+	task := provisioning.Task{ID: "task", Kind: "test"}
+	old := provisioning.Portal{RoomID: "!old", ChatID: -1}
+	move := func(t *testing.T, s *portal.Store) error {
+		p := provisioning.Portal{RoomID: "!new", ChatID: -1}
+		return s.Connect(t.Context(), provisioning.NewPortal{Portal: p, Replaces: old.RoomID, Accounts: []int64{1, 2}, Tasks: []provisioning.Task{task}})
+	}
+	disconnect := func(t *testing.T, s *portal.Store) error { return s.Disconnect(t.Context(), old, task) }
+	for _, test := range []struct {
+		fault  string
+		change func(*testing.T, *portal.Store) error
+	}{
+		{"DELETE ON tgprovision_portal", move},
+		{"INSERT ON tgprovision_portal", move},
+		{"INSERT ON tgprovision_portal_account", move},
+		{"INSERT ON tgprovision_portal_task", move},
+		{"DELETE ON tgprovision_portal", disconnect},
+		{"INSERT ON tgprovision_portal_task", disconnect},
+	} {
+		db := newDatabase(t)
+		s := newStore(t, db)
+		connect(t, s, old, 1)
+		exec(t, db, `CREATE TRIGGER fault BEFORE `+test.fault+` BEGIN SELECT RAISE(ABORT, 'disk on fire'); END`)
+		require.ErrorContains(t, test.change(t, s), "disk on fire", test.fault)
+		assert.Equal(t, []provisioning.Portal{old}, portals(t, s, 1), test.fault)
+		assert.Equal(t, 1, rows(t, db, "tgprovision_portal"), test.fault)
+		assert.Equal(t, 1, rows(t, db, "tgprovision_portal_account"), test.fault)
+		assert.Zero(t, rows(t, db, "tgprovision_portal_task"), test.fault)
+	}
+}
+
+// Calls are part of a transaction of the host's, whether it ends well or not.
+func TestHostTransaction(t *testing.T) {
+	db := newDatabase(t)
+	s := newStore(t, db)
+	old := provisioning.Portal{RoomID: "!old", ChatID: -1}
+	first := provisioning.Portal{RoomID: "!first", ChatID: -2, Title: "First"}
+	connect(t, s, old, 1)
+	exec(t, db, `CREATE TABLE host (n INTEGER)`)
+	change := func(ctx context.Context) error {
+		if _, err := db.Exec(ctx, `INSERT INTO host VALUES (1)`); err != nil {
+			return err
+		}
+		if err := s.Connect(ctx, provisioning.NewPortal{Portal: first, Accounts: []int64{1}}); err != nil {
+			return err
+		}
+		// The errors that a host expects leave the transaction as it was.
+		again := provisioning.NewPortal{Portal: first}
+		assert.ErrorIs(t, s.Connect(ctx, again), provisioning.ErrRoomBridged)
+		again.RoomID = "!second"
+		assert.ErrorIs(t, s.Connect(ctx, again), provisioning.ErrChatBridged)
+		assert.ErrorIs(t, s.Disconnect(ctx, again.Portal), provisioning.ErrPortalNotFound)
+		if err := s.Disconnect(ctx, old, provisioning.Task{ID: "a"}); err != nil {
+			return err
+		}
+		if err := s.AddTasks(ctx, provisioning.Task{ID: "b"}, provisioning.Task{ID: "c"}); err != nil {
+			return err
+		}
+		if err := s.FinishTask(ctx, "b"); err != nil {
+			return err
+		}
+		tasks, err := s.TakeTasks(ctx, time.UnixMilli(0), time.UnixMilli(1), 10)
+		assert.Len(t, tasks, 2)
+		return err
+	}
+	failed := errors.New("the host thinks better of it")
+	err := db.DoTxn(t.Context(), nil, func(ctx context.Context) error {
+		require.NoError(t, change(ctx))
+		p, err := s.PortalByRoom(ctx, first.RoomID)
+		assert.NoError(t, err)
+		assert.Equal(t, first, p)
+		return failed
+	})
+	require.ErrorIs(t, err, failed)
+	assert.Equal(t, []provisioning.Portal{old}, portals(t, s, 1))
+	assert.Zero(t, rows(t, db, "tgprovision_portal_task"))
+	require.NoError(t, db.DoTxn(t.Context(), nil, change))
+	assert.Equal(t, []provisioning.Portal{first}, portals(t, s, 1))
+	assert.Equal(t, 2, rows(t, db, "tgprovision_portal_task"))
+	assert.Equal(t, 1, rows(t, db, "host"))
 }
 
 // A portal that goes takes its accounts along.
 func TestCascade(t *testing.T) {
 	db := newDatabase(t)
-	require.NoError(t, newStore(t, db).Insert(t.Context(), provisioning.Portal{RoomID: "!room", ChatID: -1}, 1, 2))
+	connect(t, newStore(t, db), provisioning.Portal{RoomID: "!room", ChatID: -1}, 1, 2)
 	assert.Equal(t, 2, rows(t, db, "tgprovision_portal_account"))
 	exec(t, db, `DELETE FROM tgprovision_portal`)
 	assert.Zero(t, rows(t, db, "tgprovision_portal_account"))
 }
 
-func TestCancelledContext(t *testing.T) {
+// The constraints hold whoever writes.
+func TestConstraints(t *testing.T) {
 	db := newDatabase(t)
-	s := newStore(t, db)
+	connect(t, newStore(t, db), provisioning.Portal{RoomID: "!room", ChatID: -1})
+	const insert = `INSERT INTO tgprovision_portal (room_id, chat_id, receiver) VALUES ($1, $2, $3)`
+	_, err := db.Exec(t.Context(), insert, "!room", -2, 0)
+	assert.ErrorContains(t, err, "UNIQUE")
+	_, err = db.Exec(t.Context(), insert, "!other", -1, 0)
+	assert.ErrorContains(t, err, "UNIQUE")
+	exec(t, db, insert, "!other", -1, 7)
+}
+
+func TestCancelledContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := s.AccountPortals(ctx, 1)
-	assert.ErrorIs(t, err, context.Canceled)
-	assert.ErrorIs(t, s.Insert(ctx, provisioning.Portal{RoomID: "!room", ChatID: -1}), context.Canceled)
-	assert.Zero(t, rows(t, db, "tgprovision_portal"))
-	_, err = portal.NewStore(ctx, db)
+	_, err := portal.NewStore(ctx, newDatabase(t))
 	assert.ErrorIs(t, err, context.Canceled)
 }
 
@@ -233,7 +270,7 @@ func TestOpenTwice(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "bridge.db")
 	first := openDatabase(t, path, options)
 	p := provisioning.Portal{RoomID: "!room", ChatID: -1}
-	require.NoError(t, newStore(t, first).Insert(t.Context(), p, 1))
+	connect(t, newStore(t, first), p, 1)
 	newStore(t, first)
 	second := openDatabase(t, path, options)
 	assert.Equal(t, []provisioning.Portal{p}, portals(t, newStore(t, second), 1))
@@ -253,6 +290,38 @@ func TestOpenAtOnce(t *testing.T) {
 	for _, err := range errs {
 		assert.NoError(t, err)
 	}
+}
+
+// Tables of version 1 are upgraded, with what is in them.
+func TestUpgradeFrom1(t *testing.T) {
+	db := newDatabase(t)
+	made, err := os.ReadFile("upgrades/01-portals.sql")
+	require.NoError(t, err)
+	exec(t, db, string(made))
+	exec(t, db, `CREATE TABLE tgprovision_portal_version (version INTEGER, compat INTEGER)`)
+	exec(t, db, `INSERT INTO tgprovision_portal_version VALUES (1, 1)`)
+	exec(t, db, `INSERT INTO tgprovision_portal VALUES ('!group:example.com', -1001, 0, 'Cats'), ('!direct:example.com', 7, 1, '')`)
+	exec(t, db, `INSERT INTO tgprovision_portal_account VALUES ('!group:example.com', 1), ('!group:example.com', 2), ('!direct:example.com', 1)`)
+
+	s := newStore(t, db)
+	group := provisioning.Portal{RoomID: "!group:example.com", ChatID: -1001, Title: "Cats"}
+	direct := provisioning.Portal{RoomID: "!direct:example.com", ChatID: 7, Receiver: 1}
+	assert.Equal(t, []provisioning.Portal{direct, group}, portals(t, s, 1))
+	assert.Equal(t, []provisioning.Portal{group}, portals(t, s, 2))
+	p, err := s.PortalByRoom(t.Context(), group.RoomID)
+	require.NoError(t, err)
+	assert.Equal(t, group, p)
+	p, err = s.PortalByChat(t.Context(), direct.ChatID, direct.Receiver)
+	require.NoError(t, err)
+	assert.Equal(t, direct, p)
+
+	next := group
+	next.RoomID, next.About, next.Username, next.Megagroup = "!next:example.com", "About", "cats", true
+	require.NoError(t, s.Connect(t.Context(), provisioning.NewPortal{Portal: next, Accounts: []int64{2}, Replaces: group.RoomID}))
+	require.NoError(t, s.Disconnect(t.Context(), direct, provisioning.Task{ID: "task"}))
+	assert.Equal(t, []provisioning.Portal{next}, portals(t, newStore(t, db), 2))
+	assert.Empty(t, portals(t, s, 1))
+	assert.Equal(t, 1, rows(t, db, "tgprovision_portal_task"))
 }
 
 func TestNewerSchemaIsRefused(t *testing.T) {

@@ -10,8 +10,12 @@ import (
 	"text/template"
 
 	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix"
+	"maunium.net/go/mautrix/appservice"
+	"maunium.net/go/mautrix/id"
 
 	"github.com/tgprovision/tgprovision/portal"
+	"github.com/tgprovision/tgprovision/portal/matrixtest"
 	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/telegram"
 	"github.com/tgprovision/tgprovision/telegram/telegramtest"
@@ -52,6 +56,46 @@ var demoAccounts = []telegramtest.Account{
 // demo is the embedded Telegram server.
 type demo struct{ server *telegramtest.Server }
 
+// demoDomain is the server name of the embedded homeserver.
+const demoDomain = "localhost"
+
+// demoHomeserver is the embedded homeserver, with somebody and their room on it, to which
+// the bridge bot is invited. It forgets everything when it ends.
+type demoHomeserver struct {
+	server *matrixtest.Server
+	room   id.RoomID
+}
+
+// startDemoHomeserver starts the homeserver of an appservice.
+func startDemoHomeserver(registration *appservice.Registration, log zerolog.Logger) (*demoHomeserver, error) {
+	server, err := matrixtest.Start(matrixtest.Options{
+		ServerName: demoDomain, Registrations: []*appservice.Registration{registration}, Log: log,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("start the embedded homeserver: %w", err)
+	}
+	return &demoHomeserver{server: server}, nil
+}
+
+// furnish makes @you and their room. The bridge has to be there already, to accept the
+// invitation.
+func (d *demoHomeserver) furnish(ctx context.Context) error {
+	you, err := d.server.AddUser("you")
+	if err != nil {
+		return err
+	}
+	created, err := you.CreateRoom(ctx, &mautrix.ReqCreateRoom{
+		Preset: "private_chat", Name: "Demo room", Invite: []id.UserID{id.NewUserID(botLocalpart, demoDomain)},
+	})
+	if err != nil {
+		return fmt.Errorf("make the demo room: %w", err)
+	}
+	d.room = created.RoomID
+	return nil
+}
+
+func (d *demoHomeserver) close() error { return d.server.Close() }
+
 // startDemo starts the server. What it has to remember, so that sessions survive a
 // restart, lies beside a SQLite database.
 func startDemo(database string, log zerolog.Logger) (*demo, error) {
@@ -76,13 +120,40 @@ func (d *demo) datacenter() *telegram.Datacenter {
 // bots have no list of chats on Telegram, so that theirs is that of their portals.
 func (d *demo) bridgeBot(ctx context.Context, portals *portal.Store) error {
 	p := provisioning.Portal{
-		RoomID: "!demo:localhost", ChatID: provisioning.ChannelChatID(2003), Title: "Analytical Engine",
+		RoomID: "!demo:localhost", ChatID: provisioning.ChannelChatID(2001), Title: "Compilers", Megagroup: true,
 	}
 	err := portals.Connect(ctx, provisioning.NewPortal{Portal: p, Accounts: []int64{demoBotID}})
 	if errors.Is(err, provisioning.ErrRoomBridged) {
-		return nil // at an earlier start
+		return nil // at an earlier start, on another homeserver
 	}
 	return err
+}
+
+// forgetRooms ends the portals of earlier starts: the embedded homeserver has forgotten
+// their rooms.
+func (d *demo) forgetRooms(ctx context.Context, portals *portal.Store) error {
+	for _, account := range demoAccounts {
+		for _, dialog := range account.Dialogs {
+			if dialog.Kind == telegramtest.KindUser {
+				continue
+			}
+			p, err := portals.PortalByChat(ctx, chatIDOf(dialog), 0)
+			if err == nil {
+				err = portals.Disconnect(ctx, p)
+			}
+			if err != nil && !errors.Is(err, provisioning.ErrPortalNotFound) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func chatIDOf(dialog telegramtest.Dialog) provisioning.ChatID {
+	if dialog.Kind == telegramtest.KindBasicGroup {
+		return provisioning.BasicGroupChatID(dialog.ID)
+	}
+	return provisioning.ChannelChatID(dialog.ID)
 }
 
 func (d *demo) close() error { return d.server.Close() }
@@ -102,13 +173,18 @@ The embedded Telegram server is at {{.Telegram}} and knows:
 {{- end}}
 {{- end}}
 
-Log Ada in and list her chats, by pasting:
+Log Ada in, list her chats{{if .Room}}, and connect one of them to a room{{end}}, by pasting:
 
   curl -s -H 'Authorization: Bearer {{.Secret}}' -d '{"phone": "+{{.Ada.Phone}}"}' '{{.API}}/v1/user/@you:localhost/login/request_code'
   curl -s -H 'Authorization: Bearer {{.Secret}}' -d '{"code": "{{.Ada.Code}}"}' '{{.API}}/v1/user/@you:localhost/login/send_code'
   curl -s -H 'Authorization: Bearer {{.Secret}}' '{{.API}}/v1/user/@you:localhost'
   curl -s -H 'Authorization: Bearer {{.Secret}}' '{{.API}}/v1/user/@you:localhost/chats'
   curl -s -H 'Authorization: Bearer {{.Secret}}' '{{.API}}/v1/user/@you:localhost/contacts'
+{{- if .Room}}
+  curl -s -H 'Authorization: Bearer {{.Secret}}' -X POST '{{.API}}/v1/portal/{{.Room}}/connect/-1000000002003?user_id=@you:localhost'
+  curl -s -H 'Authorization: Bearer {{.Secret}}' '{{.API}}/v1/portal/-1000000002003?user_id=@you:localhost'
+  curl -s -H 'Authorization: Bearer {{.Secret}}' -X POST '{{.API}}/v1/portal/{{.Room}}/disconnect?user_id=@you:localhost&sync=true'
+{{- end}}
   curl -s -H 'Authorization: Bearer {{.Secret}}' -X POST '{{.API}}/v1/user/@you:localhost/logout'
 {{- end}}
 
@@ -116,7 +192,7 @@ Ctrl-C stops it.
 `))
 
 // printWelcome prints where the API listens and what to do with it.
-func printWelcome(out io.Writer, s settings, addr net.Addr, d *demo) error {
+func printWelcome(out io.Writer, s settings, addr net.Addr, d *demo, hs *demoHomeserver) error {
 	data := map[string]any{
 		"API": "http://" + addr.String() + "/_matrix/provision", "Secret": s.host.secret, "Database": s.host.database,
 	}
@@ -125,6 +201,9 @@ func printWelcome(out io.Writer, s settings, addr net.Addr, d *demo) error {
 	}
 	if d != nil {
 		data["Telegram"], data["Accounts"], data["Ada"] = d.server.Addr(), demoAccounts, demoAccounts[0]
+	}
+	if hs != nil {
+		data["Room"] = hs.room
 	}
 	if err := welcome.Execute(out, data); err != nil {
 		return fmt.Errorf("print the welcome: %w", err)

@@ -22,11 +22,16 @@ import (
 )
 
 func embed(ctx context.Context, db *dbutil.Database, as *appservice.AppService, cfg telegram.Config, secret string) (stop func(context.Context) error, err error) {
-	users, err := auth.NewStore(ctx, db, auth.StoreConfig{Permissions: auth.Permissions{"example.com": provisioning.PermissionFull}})
+	portals, err := portal.NewStore(ctx, db)
 	if err != nil {
 		return nil, err
 	}
-	portals, err := portal.NewStore(ctx, db)
+	rooms, err := portal.NewRooms(ctx, portal.RoomsConfig{AppService: as, DB: db})
+	if err != nil {
+		return nil, err
+	}
+	permissions := auth.Permissions{"example.com": provisioning.PermissionFull}
+	users, err := auth.NewStore(ctx, db, auth.StoreConfig{Permissions: permissions, IsBridgeUser: rooms.IsBridgeUser})
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +40,7 @@ func embed(ctx context.Context, db *dbutil.Database, as *appservice.AppService, 
 	if err != nil {
 		return nil, err
 	}
-	p, err := provisioning.New(provisioning.Config{Secret: secret, Users: users, Portals: portals, Telegram: clients})
+	p, err := provisioning.New(provisioning.Config{Secret: secret, Users: users, Portals: portals, Rooms: rooms, Telegram: clients})
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +66,10 @@ func TestReadmeQuotesEmbed(t *testing.T) {
 func TestEmbed(t *testing.T) {
 	db, err := openDatabase(filepath.Join(t.TempDir(), "bridge.db"))
 	require.NoError(t, err)
-	as := appservice.Create()
+	as, err := appservice.CreateFull(appservice.CreateOpts{
+		Registration: newRegistration("127.0.0.1:29317"), HomeserverDomain: "example.com", HomeserverURL: "http://127.0.0.1:8008",
+	})
+	require.NoError(t, err)
 	stop, err := embed(t.Context(), db, as, telegram.Config{APIID: 1, APIHash: "hash"}, "a-long-random-secret")
 	require.NoError(t, err)
 	for path, want := range map[string]int{

@@ -7,11 +7,13 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix/appservice"
 
 	"github.com/tgprovision/tgprovision/auth"
 	"github.com/tgprovision/tgprovision/provisioning"
@@ -22,7 +24,8 @@ import (
 type settings struct {
 	listen    string
 	host      hostConfig
-	demo      bool // start the embedded Telegram server
+	demo      bool   // start the embedded Telegram server
+	generate  string // write a registration to this file, and do nothing else
 	logLevel  zerolog.Level
 	logFormat string
 }
@@ -44,6 +47,9 @@ func parseFlags(args []string, getenv func(string) string, stdout io.Writer) (se
 		apiHash       = flags.String("api-hash", "", "Telegram API `hash`")
 		datacenter    = flags.String("telegram-dc", "", "`host:port` of a custom Telegram datacenter (ID 2); with -telegram-key")
 		key           = flags.String("telegram-key", "", "PEM `file` with the datacenter's RSA public key")
+		homeserverURL = flags.String("homeserver", "", "`URL` of a Matrix homeserver (default: an embedded one); with -registration")
+		registration  = flags.String("registration", "", "appservice registration `file`, which the homeserver has read too")
+		generate      = flags.String("generate-registration", "", "write an appservice registration for -listen to a new `file`, and end")
 		relayBotToken = flags.String("relay-bot-token", "", "`token` of the relay bot")
 		logLevel      = flags.String("log-level", "info", "trace, debug, info, warn, error or disabled")
 		logFormat     = flags.String("log-format", "console", "console or json")
@@ -65,7 +71,7 @@ func parseFlags(args []string, getenv func(string) string, stdout io.Writer) (se
 		return settings{}, err
 	}
 
-	s := settings{listen: *listen, logFormat: *logFormat}
+	s := settings{listen: *listen, logFormat: *logFormat, generate: *generate}
 	s.host = hostConfig{database: *database, secret: *secret, relayBot: *relayBotToken}
 	s.host.telegram = telegram.Config{APIID: *apiID, APIHash: *apiHash}
 	if _, err := net.ResolveTCPAddr("tcp", s.listen); err != nil {
@@ -85,7 +91,37 @@ func parseFlags(args []string, getenv func(string) string, stdout io.Writer) (se
 	if s.logFormat != "console" && s.logFormat != "json" {
 		return settings{}, fmt.Errorf("-log-format %q: use console or json", s.logFormat)
 	}
+	if err := s.chooseHomeserver(*homeserverURL, *registration); err != nil {
+		return settings{}, err
+	}
 	return s, s.chooseTelegram(*datacenter, *key)
+}
+
+// chooseHomeserver decides between a real homeserver and the embedded one.
+func (s *settings) chooseHomeserver(address, registrationFile string) error {
+	if _, port, _ := net.SplitHostPort(s.listen); s.generate != "" && port == "0" {
+		return errors.New("-generate-registration needs a -listen address with a port of its own: the homeserver calls it")
+	}
+	if (address == "") != (registrationFile == "") {
+		return errors.New("-homeserver and -registration go together")
+	}
+	if address == "" {
+		return nil
+	}
+	u, err := url.Parse(address)
+	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" {
+		return fmt.Errorf("-homeserver %q: use a URL such as http://127.0.0.1:8008", address)
+	}
+	s.host.homeserver.url = address
+	r, err := appservice.LoadRegistration(registrationFile)
+	if err != nil {
+		return fmt.Errorf("-registration: %w", err)
+	}
+	if r.AppToken == "" || r.ServerToken == "" || r.SenderLocalpart == "" {
+		return fmt.Errorf("-registration %s: it has no as_token, hs_token or sender_localpart; -generate-registration makes one", registrationFile)
+	}
+	s.host.homeserver.registration = r
+	return nil
 }
 
 // applyEnvironment sets the flags that were not given from the environment.

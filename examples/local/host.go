@@ -31,6 +31,7 @@ type host struct {
 	clients     *telegram.Factory
 	portals     *portal.Store
 	db          *dbutil.Database
+	stopEvents  func()
 }
 
 // hostConfig is what a bridge reads from its configuration file.
@@ -40,6 +41,7 @@ type hostConfig struct {
 	permissions auth.Permissions
 	telegram    telegram.Config // without DB and Log
 	relayBot    string          // a bot token, or ""
+	homeserver  homeserver
 }
 
 // newHost wires the bundled parts together.
@@ -54,7 +56,16 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (h *host, 
 	if h.db, err = openDatabase(cfg.database); err != nil {
 		return nil, err
 	}
-	users, err := auth.NewStore(ctx, h.db, auth.StoreConfig{Permissions: cfg.permissions})
+	// The Matrix side: rooms and ghosts, as an appservice.
+	as, err := cfg.homeserver.appservice(ctx, log)
+	if err != nil {
+		return nil, err
+	}
+	rooms, err := portal.NewRooms(ctx, portal.RoomsConfig{AppService: as, DB: h.db, Log: log})
+	if err != nil {
+		return nil, err
+	}
+	users, err := auth.NewStore(ctx, h.db, auth.StoreConfig{Permissions: cfg.permissions, IsBridgeUser: rooms.IsBridgeUser})
 	if err != nil {
 		return nil, err
 	}
@@ -68,7 +79,13 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (h *host, 
 		return nil, err
 	}
 	settings := provisioning.Config{
-		Secret: cfg.secret, Users: users, Portals: h.portals, Telegram: h.clients, Log: log,
+		Secret: cfg.secret, Users: users, Portals: h.portals, Telegram: h.clients, Rooms: rooms, Log: log,
+		// A bridge starts and stops to sync accounts and portals here.
+		Events: func(_ context.Context, e provisioning.Event) error {
+			log.Info().Str("event", string(e.Type)).Stringer("user_id", e.UserID).Stringer("room_id", e.Portal.RoomID).
+				Int64("chat_id", int64(e.Portal.ChatID)).Msg("Provisioning event")
+			return nil
+		},
 	}
 	if cfg.relayBot != "" {
 		if settings.RelayBot, err = h.clients.RelayBot(cfg.relayBot); err != nil {
@@ -81,6 +98,8 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (h *host, 
 	// SkipClean and UseEncodedPath let user IDs with slashes through.
 	h.router = mux.NewRouter().SkipClean(true).UseEncodedPath()
 	h.provisioner.Mount(h.router.PathPrefix("/_matrix/provision").Subrouter())
+	h.router.PathPrefix("/").Handler(as.Router) // what the homeserver calls
+	h.stopEvents = acceptInvitations(as, log)
 	return h, nil
 }
 
@@ -88,6 +107,9 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (h *host, 
 // router is shut down before.
 func (h *host) close(ctx context.Context) error {
 	var faults []error
+	if h.stopEvents != nil {
+		h.stopEvents()
+	}
 	if h.provisioner != nil {
 		faults = append(faults, h.provisioner.Close(ctx))
 	}

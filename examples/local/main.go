@@ -45,6 +45,14 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		fmt.Fprintf(stderr, "local: %v (-help lists the flags)\n", err)
 		return exitUsage
 	}
+	if s.generate != "" {
+		if err := writeRegistration(s.generate, s.listen); err != nil {
+			fmt.Fprintf(stderr, "local: %v\n", err)
+			return exitFault
+		}
+		fmt.Fprintf(stdout, "Wrote %s. Have the homeserver read it, and give it to -registration.\n", s.generate)
+		return exitOK
+	}
 	if err := serve(ctx, s, stdout, newLog(s, stderr)); err != nil {
 		fmt.Fprintf(stderr, "local: %v\n", err)
 		return exitFault
@@ -64,6 +72,15 @@ const shutdownTimeout = 40 * time.Second
 
 // serve starts everything, serves until ctx ends, and stops everything.
 func serve(ctx context.Context, s settings, stdout io.Writer, log zerolog.Logger) (err error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.listen)
+	if err != nil {
+		return fmt.Errorf("-listen: %w", err)
+	}
+	defer func() {
+		if closeErr := listener.Close(); !errors.Is(closeErr, net.ErrClosed) { // the server closes it
+			err = errors.Join(err, closeErr)
+		}
+	}()
 	var d *demo
 	if s.demo {
 		if d, err = startDemo(s.host.database, log); err != nil {
@@ -72,23 +89,39 @@ func serve(ctx context.Context, s settings, stdout io.Writer, log zerolog.Logger
 		defer func() { err = errors.Join(err, d.close()) }()
 		s.host.telegram.Datacenter = d.datacenter()
 	}
+	var hs *demoHomeserver
+	if s.host.homeserver.url == "" {
+		registration := newRegistration(listener.Addr().String())
+		if hs, err = startDemoHomeserver(registration, log); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, hs.close()) }()
+		s.host.homeserver = homeserver{url: hs.server.URL(), registration: registration}
+	}
 	h, err := newHost(ctx, s.host, log)
 	if err != nil {
 		return err
+	}
+	if d != nil && hs != nil {
+		if err := d.forgetRooms(ctx, h.portals); err != nil {
+			return errors.Join(err, h.close(ctx))
+		}
 	}
 	if d != nil {
 		if err := d.bridgeBot(ctx, h.portals); err != nil {
 			return errors.Join(err, h.close(ctx))
 		}
 	}
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.listen)
-	if err != nil {
-		return errors.Join(fmt.Errorf("-listen: %w", err), h.close(ctx))
-	}
 	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
-	if err = printWelcome(stdout, s, listener.Addr(), d); err == nil {
+	if hs != nil {
+		err = hs.furnish(ctx)
+	}
+	if err == nil {
+		err = printWelcome(stdout, s, listener.Addr(), d, hs)
+	}
+	if err == nil {
 		select {
 		case err = <-failed:
 		case <-ctx.Done():

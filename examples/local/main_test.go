@@ -120,7 +120,7 @@ func (i *instance) curl(line string, variables map[string]string) string {
 func TestPrintedLinesWork(t *testing.T) {
 	t.Chdir(t.TempDir())
 	i := start(t)
-	require.Len(t, i.curls, 6)
+	require.Len(t, i.curls, 9)
 	var answers []string
 	for _, line := range i.curls {
 		answers = append(answers, i.curl(line, noSuchEnv))
@@ -131,6 +131,10 @@ func TestPrintedLinesWork(t *testing.T) {
 	assert.Contains(t, answers[3], `{"id":-1000000002003,"title":"Analytical Engine"}`)
 	assert.Contains(t, answers[4], `"name":"Grace Hopper"`)
 	assert.Equal(t, `{}`, answers[5])
+	assert.Contains(t, answers[6], `"title":"Analytical Engine"`)
+	assert.Contains(t, answers[6], `"can_unbridge":true`)
+	assert.Equal(t, `{}`, answers[7])
+	assert.Equal(t, `{}`, answers[8])
 }
 
 func TestDemoBot(t *testing.T) {
@@ -140,7 +144,7 @@ func TestDemoBot(t *testing.T) {
 		secret := map[string]string{"SECRET": i.secret, "API": i.api}
 		const user = `curl -H "Authorization: Bearer $SECRET" $API/v1/user/@you:localhost`
 		i.curl(user+`/login/bot_token -d '{"token":"`+demoBotToken+`"}'`, secret)
-		assert.JSONEq(t, `[{"id":-1000000002003,"title":"Analytical Engine"}]`, i.curl(user+"/chats", secret))
+		assert.JSONEq(t, `[{"id":-1000000002001,"title":"Compilers"}]`, i.curl(user+"/chats", secret))
 		i.stop()
 	}
 }
@@ -207,6 +211,12 @@ func TestUnusableFlags(t *testing.T) {
 		{"-telegram-dc 127.0.0.1:443 -telegram-key none.pem", "none.pem"},
 		{"-telegram-dc 127.0.0.1:443 -telegram-key no.pem", "no.pem"},
 		{"-relay-bot-token 1:x", "-relay-bot-token"},
+		{"-homeserver http://127.0.0.1:8008", "-registration"},
+		{"-registration no.pem", "-homeserver"},
+		{"-homeserver 127.0.0.1:8008 -registration no.pem", "-homeserver"},
+		{"-homeserver http://127.0.0.1:8008 -registration none.yaml", "none.yaml"},
+		{"-homeserver http://127.0.0.1:8008 -registration no.pem", "no.pem"},
+		{"-generate-registration x.yaml -listen 127.0.0.1:0", "-listen"},
 		{"-log-level loud", "-log-level"},
 		{"-log-format xml", "-log-format"},
 	} {
@@ -239,11 +249,34 @@ func TestHelp(t *testing.T) {
 	assert.Equal(t, exitOK, run(t.Context(), []string{"-help"}, os.Getenv, &stdout, &stderr))
 	for _, name := range []string{
 		"-listen", "-secret", "-db", "-permissions", "-api-id", "-api-hash", "-telegram-dc", "-telegram-key",
-		"-relay-bot-token", "-log-level", "-log-format", "TGPROVISION_",
+		"-homeserver", "-registration", "-generate-registration", "-relay-bot-token", "-log-level", "-log-format", "TGPROVISION_",
 	} {
 		assert.Contains(t, stdout.String(), name)
 	}
 	assert.Empty(t, stderr.String())
+}
+
+func TestGenerateRegistration(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "registration.yaml")
+	var stdout, stderr bytes.Buffer
+	args := []string{"-generate-registration", file, "-listen", "127.0.0.1:29317"}
+	require.Equal(t, exitOK, run(t.Context(), args, os.Getenv, &stdout, &stderr), "%s", &stderr)
+	info, err := os.Stat(file)
+	require.NoError(t, err)
+	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "it holds tokens")
+	first, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Contains(t, string(first), "url: http://127.0.0.1:29317")
+	// A file that is there is never written over.
+	assert.Equal(t, exitFault, run(t.Context(), args, os.Getenv, &stdout, &stderr))
+	again, err := os.ReadFile(file)
+	require.NoError(t, err)
+	assert.Equal(t, first, again)
+	// A homeserver that is not there is an error in words.
+	stderr.Reset()
+	args = []string{"-homeserver", "http://127.0.0.1:1", "-registration", file, "-listen", "127.0.0.1:0", "-db", filepath.Join(t.TempDir(), "x.db"), "-log-level", "disabled"}
+	assert.Equal(t, exitFault, run(t.Context(), args, func(string) string { return "" }, &stdout, &stderr))
+	assert.Contains(t, stderr.String(), "homeserver")
 }
 
 func TestPortInUse(t *testing.T) {

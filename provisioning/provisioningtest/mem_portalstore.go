@@ -13,7 +13,8 @@ import (
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
-// MemPortalStore is a provisioning.PortalStore and TaskStore in memory.
+// MemPortalStore is a provisioning.PortalStore and TaskStore in memory. It passes
+// [TestPortalStore] and [TestTaskStore].
 type MemPortalStore struct {
 	// Script makes the methods fail and counts them.
 	Script
@@ -181,7 +182,7 @@ func (s *MemPortalStore) TakeTasks(ctx context.Context, now, until time.Time, li
 	slices.SortFunc(due, func(a, b provisioning.Task) int {
 		return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID))
 	})
-	due = due[:min(limit, len(due))]
+	due = due[:min(max(limit, 0), len(due))]
 	for i := range due {
 		due[i].Due = until.Truncate(time.Millisecond)
 		due[i].Attempts++

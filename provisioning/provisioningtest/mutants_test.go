@@ -105,12 +105,18 @@ func runCheck(t *testing.T, name string, make func(*MemUserStore) provisioning.U
 		t.Fatalf("there is no check %q", name)
 	}
 	shared := NewMemUserStore(nil)
+	check := userStoreChecks[i]
+	return record(t, func(t T) {
+		check.run(explained{t, check.explanation}, func() provisioning.UserStore { return make(shared) })
+	})
+}
+
+// record runs a check and returns its failures.
+func record(t *testing.T, run func(T)) []string {
+	t.Helper()
 	recorder := &recorder{ctx: t.Context()}
 	var wg sync.WaitGroup
-	wg.Go(func() { // Fatalf ends the goroutine
-		check := userStoreChecks[i]
-		check.run(explained{recorder, check.explanation}, func() provisioning.UserStore { return make(shared) })
-	})
+	wg.Go(func() { run(recorder) }) // Fatalf ends the goroutine
 	wg.Wait()
 	return recorder.failures
 }

@@ -1,0 +1,137 @@
+package matrixtest
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"maunium.net/go/mautrix/appservice"
+	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
+)
+
+// service is an appservice: who its users are, and the events that it has yet to be
+// told of.
+type service struct {
+	registration *appservice.Registration
+	bot          id.UserID
+	namespaces   []*regexp.Regexp
+
+	mu     sync.Mutex
+	queue  []*roomEvent
+	wake   chan struct{}
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+func newService(registration *appservice.Registration, serverName string) (*service, error) {
+	sv := &service{
+		registration: registration, bot: id.NewUserID(registration.SenderLocalpart, serverName),
+		wake: make(chan struct{}, 1), done: make(chan struct{}),
+	}
+	for _, namespace := range registration.Namespaces.UserIDs {
+		pattern, err := regexp.Compile("^(?:" + namespace.Regex + ")$")
+		if err != nil {
+			return nil, fmt.Errorf("the namespace of the appservice %s: %w", registration.ID, err)
+		}
+		sv.namespaces = append(sv.namespaces, pattern)
+	}
+	return sv, nil
+}
+
+// owns says whether a user is the appservice's.
+func (sv *service) owns(userID id.UserID) bool {
+	for _, pattern := range sv.namespaces {
+		if pattern.MatchString(string(userID)) {
+			return true
+		}
+	}
+	return userID == sv.bot
+}
+
+// interested says whether the appservice is told of an event.
+func (sv *service) interested(r *room, e *roomEvent) bool {
+	if e.StateKey != nil && sv.owns(id.UserID(*e.StateKey)) {
+		return true
+	}
+	for key := range r.state {
+		if userID := id.UserID(key.key); key.typ == memberType && sv.owns(userID) && r.membership(userID) == event.MembershipJoin {
+			return true
+		}
+	}
+	return false
+}
+
+func (sv *service) push(e *roomEvent) {
+	if sv.registration.URL == "" {
+		return
+	}
+	sv.mu.Lock()
+	defer sv.mu.Unlock()
+	sv.queue = append(sv.queue, e)
+	select {
+	case sv.wake <- struct{}{}:
+	default:
+	}
+}
+
+// start begins to tell the appservice of events, in order, until stop.
+func (sv *service) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	sv.cancel = cancel
+	go func() {
+		defer close(sv.done)
+		client := &http.Client{Transport: &http.Transport{}}
+		defer client.CloseIdleConnections()
+		for transaction := 1; ; transaction++ {
+			select {
+			case <-sv.wake:
+			case <-ctx.Done():
+				return
+			}
+			sv.mu.Lock()
+			events := sv.queue
+			sv.queue = nil
+			sv.mu.Unlock()
+			for len(events) > 0 && !sv.tell(ctx, client, transaction, events) {
+				select {
+				case <-time.After(50 * time.Millisecond):
+				case <-ctx.Done():
+					return
+				}
+			}
+		}
+	}()
+}
+
+func (sv *service) stop() {
+	sv.cancel()
+	<-sv.done
+}
+
+// tell sends a transaction, and says whether it was taken.
+func (sv *service) tell(ctx context.Context, client *http.Client, transaction int, events []*roomEvent) bool {
+	body, err := json.Marshal(map[string]any{"events": events})
+	if err != nil {
+		return true // it never will be
+	}
+	address := fmt.Sprintf("%s/_matrix/app/v1/transactions/%d", strings.TrimSuffix(sv.registration.URL, "/"), transaction)
+	request, err := http.NewRequestWithContext(ctx, http.MethodPut, address, bytes.NewReader(body))
+	if err != nil {
+		return true
+	}
+	request.Header.Set("Authorization", "Bearer "+sv.registration.ServerToken)
+	request.Header.Set("Content-Type", "application/json")
+	response, err := client.Do(request)
+	if err != nil {
+		return false
+	}
+	response.Body.Close()
+	return response.StatusCode == http.StatusOK
+}

@@ -1,0 +1,246 @@
+package matrixtest
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix"
+	"maunium.net/go/mautrix/appservice"
+	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
+)
+
+// Options are what a [Server] is made of. The zero value is usable.
+type Options struct {
+	// ServerName is the part of IDs after the colon, localhost if empty.
+	ServerName string
+	// Addr is where to listen, a free port of 127.0.0.1 if empty.
+	Addr string
+	// RoomVersion is that of rooms whose creator asks for none, 11 if empty. The
+	// server knows versions 10, 11 and 12.
+	RoomVersion string
+	// Registrations are the appservices that the server knows.
+	Registrations []*appservice.Registration
+	// Log is where requests are logged, at the level debug.
+	Log zerolog.Logger
+}
+
+// Server is a homeserver in memory. Its methods may be called at any time, by several
+// goroutines.
+type Server struct {
+	opts   Options
+	url    string
+	http   *http.Server
+	served chan error
+	script script
+
+	mu       sync.Mutex
+	users    map[id.UserID]*user
+	tokens   map[string]id.UserID
+	rooms    map[id.RoomID]*room
+	aliases  map[id.RoomAlias]id.RoomID
+	media    map[string]Media // by media ID
+	services []*service
+	position int           // of the last event
+	changed  chan struct{} // closed when something has happened
+}
+
+// user is somebody with an account here.
+type user struct {
+	name   string
+	avatar id.ContentURIString
+}
+
+// Media is a file that was uploaded.
+type Media struct {
+	Data []byte
+	Type string
+}
+
+// Start starts a server, which [Server.Close] ends.
+func Start(opts Options) (*Server, error) {
+	if opts.ServerName == "" {
+		opts.ServerName = "localhost"
+	}
+	if opts.Addr == "" {
+		opts.Addr = "127.0.0.1:0"
+	}
+	if opts.RoomVersion == "" {
+		opts.RoomVersion = "11"
+	}
+	if !slices.Contains(roomVersions, opts.RoomVersion) {
+		return nil, fmt.Errorf("room version %q is not one of %q", opts.RoomVersion, roomVersions)
+	}
+	s := &Server{
+		opts: opts, served: make(chan error, 1), users: map[id.UserID]*user{}, tokens: map[string]id.UserID{},
+		rooms: map[id.RoomID]*room{}, aliases: map[id.RoomAlias]id.RoomID{}, media: map[string]Media{}, changed: make(chan struct{}),
+	}
+	for _, registration := range opts.Registrations {
+		sv, err := newService(registration, opts.ServerName)
+		if err != nil {
+			return nil, err
+		}
+		s.services = append(s.services, sv)
+		s.users[sv.bot] = &user{}
+		s.tokens[registration.AppToken] = sv.bot
+	}
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", opts.Addr)
+	if err != nil {
+		return nil, fmt.Errorf("listen: %w", err)
+	}
+	s.url = "http://" + listener.Addr().String()
+	s.http = &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second}
+	go func() { s.served <- s.http.Serve(listener) }()
+	for _, sv := range s.services {
+		sv.start()
+	}
+	return s, nil
+}
+
+// Close ends the server. Requests that are under way fail.
+func (s *Server) Close() error {
+	s.script.releaseAll()
+	for _, sv := range s.services {
+		sv.stop()
+	}
+	err := s.http.Close()
+	if served := <-s.served; !errors.Is(served, http.ErrServerClosed) {
+		err = errors.Join(err, served)
+	}
+	return err
+}
+
+// URL is the server's address, for clients.
+func (s *Server) URL() string { return s.url }
+
+// ServerName is the part of IDs after the colon.
+func (s *Server) ServerName() string { return s.opts.ServerName }
+
+// AddUser makes an ordinary user and returns a client that is logged in. A user who
+// exists gets another client.
+func (s *Server) AddUser(localpart string) (*mautrix.Client, error) {
+	userID := id.NewUserID(localpart, s.opts.ServerName)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.users[userID] == nil {
+		s.users[userID] = &user{name: localpart}
+	}
+	token := "token-" + newID()
+	s.tokens[token] = userID
+	client, err := mautrix.NewClient(s.url, userID, token)
+	if err != nil {
+		return nil, fmt.Errorf("make a client: %w", err)
+	}
+	client.DeviceID = "DEVICE"
+	return client, nil
+}
+
+// Rooms lists all rooms, in the order of their IDs.
+func (s *Server) Rooms() []id.RoomID {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var rooms []id.RoomID
+	for roomID := range s.rooms {
+		rooms = append(rooms, roomID)
+	}
+	slices.Sort(rooms)
+	return rooms
+}
+
+// Members returns what everybody who ever had to do with a room is in it.
+func (s *Server) Members(roomID id.RoomID) map[id.UserID]event.Membership {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	members := map[id.UserID]event.Membership{}
+	if r := s.rooms[roomID]; r != nil {
+		for key := range r.state {
+			if key.typ == memberType {
+				members[id.UserID(key.key)] = r.membership(id.UserID(key.key))
+			}
+		}
+	}
+	return members
+}
+
+// State returns the content of a state event, and false where there is none.
+func (s *Server) State(roomID id.RoomID, eventType, stateKey string) (json.RawMessage, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r := s.rooms[roomID]; r != nil {
+		if e := r.state[stateKeyOf{eventType, stateKey}]; e != nil {
+			return slices.Clone(e.Content), true
+		}
+	}
+	return nil, false
+}
+
+// SetState makes a state event be there, whatever the rules of the room say and
+// whatever its content is. An empty content removes it.
+func (s *Server) SetState(roomID id.RoomID, eventType, stateKey string, content string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.rooms[roomID]
+	if r == nil {
+		return fmt.Errorf("there is no room %s", roomID)
+	}
+	if content == "" {
+		delete(r.state, stateKeyOf{eventType, stateKey})
+		return nil
+	}
+	if !json.Valid([]byte(content)) {
+		return fmt.Errorf("the content of %s is not JSON", eventType)
+	}
+	s.add(r, r.creators[0], eventType, &stateKey, json.RawMessage(content))
+	return nil
+}
+
+// AddMembers makes users @member0, @member1… exist and join a room, whatever its
+// rules say.
+func (s *Server) AddMembers(roomID id.RoomID, count int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := s.rooms[roomID]
+	if r == nil {
+		return fmt.Errorf("there is no room %s", roomID)
+	}
+	for i := range count {
+		userID := id.NewUserID(fmt.Sprintf("member%d", i), s.opts.ServerName)
+		s.users[userID] = &user{name: userID.Localpart()}
+		s.setMember(r, userID, userID, event.MembershipJoin, nil)
+	}
+	return nil
+}
+
+// Profile returns a user's display name and avatar, and false for somebody unknown.
+func (s *Server) Profile(userID id.UserID) (name string, avatar id.ContentURIString, ok bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	u := s.users[userID]
+	if u == nil {
+		return "", "", false
+	}
+	return u.name, u.avatar, true
+}
+
+// Media returns an uploaded file, and false for an unknown one.
+func (s *Server) Media(uri id.ContentURIString) (Media, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m, ok := s.media[uri.ParseOrIgnore().FileID]
+	return m, ok
+}
+
+// Uploads returns how many files there are.
+func (s *Server) Uploads() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.media)
+}

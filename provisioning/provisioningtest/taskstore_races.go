@@ -1,0 +1,183 @@
+package provisioningtest
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+)
+
+func checkTaskHandles(t T, open func() TaskPortalStore) {
+	one, two := open(), open()
+	take(t, two, noon, seconds(10), 10)
+	addTasks(t, one, task("a", -1), task("b", 0))
+	take(t, two, noon, seconds(10), 1, "a")
+	take(t, one, noon, seconds(10), 10, "b")
+	postpone(t, one, "a", seconds(2))
+	take(t, two, seconds(2), seconds(10), 10, "a")
+	finish(t, two, "a")
+	take(t, one, seconds(10), seconds(20), 10, "b")
+	n := group(roomA, 1)
+	n.Tasks = []provisioning.Task{task("c", 0)}
+	connect(t, one, n)
+	expectTasks(t, two, "b", "c")
+	take(t, open(), seconds(2e6), seconds(3e6), 10, "b", "c") // opened later
+}
+
+// tally counts how often tasks were taken.
+type tally struct {
+	mu    sync.Mutex
+	taken map[string]int
+}
+
+func (c *tally) add(tasks []provisioning.Task) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.taken == nil {
+		c.taken = map[string]int{}
+	}
+	for _, t := range tasks {
+		c.taken[t.ID]++
+	}
+}
+
+// expect has every one of these tasks taken once, and no other.
+func (c *tally) expect(t T, tasks []provisioning.Task) {
+	t.Helper()
+	for _, task := range tasks {
+		if n := c.taken[task.ID]; n != 1 {
+			t.Errorf("the task %q was taken %d times, want once", task.ID, n)
+		}
+	}
+	if len(c.taken) != len(tasks) {
+		t.Errorf("%d tasks were taken, want %d", len(c.taken), len(tasks))
+	}
+}
+
+// taking takes tasks until there is none left to take.
+func (c *tally) taking(t T, s provisioning.TaskStore, limit int) func() error {
+	return func() error {
+		for {
+			tasks, err := s.TakeTasks(t.Context(), noon, seconds(10), limit)
+			if err != nil || len(tasks) == 0 {
+				return err
+			}
+			if len(tasks) > limit {
+				return fmt.Errorf("TakeTasks returned %d tasks, and the limit is %d", len(tasks), limit)
+			}
+			c.add(tasks)
+		}
+	}
+}
+
+func checkRaceOneTask(t T, open func() TaskPortalStore) {
+	handles := [2]TaskPortalStore{open(), open()}
+	for round := range 5 {
+		one := task(fmt.Sprint("task ", round), 0)
+		addTasks(t, handles[0], one)
+		var taken tally
+		var calls []func() error
+		for i := range checkRacers {
+			calls = append(calls, taken.taking(t, handles[i%2], 1))
+		}
+		race(t, calls)
+		race(t, []func() error{taken.taking(t, handles[0], 1)}) // each may have left it to another
+		taken.expect(t, []provisioning.Task{one})
+		finish(t, handles[1], one.ID)
+	}
+}
+
+func checkRaceManyTasks(t T, open func() TaskPortalStore) {
+	handles := [2]TaskPortalStore{open(), open()}
+	var tasks []provisioning.Task
+	for i := range 200 {
+		tasks = append(tasks, task(fmt.Sprint("task ", i), -i%5))
+	}
+	addTasks(t, handles[0], tasks...)
+	var taken tally
+	var calls []func() error
+	for i := range 20 {
+		calls = append(calls, taken.taking(t, handles[i%2], 7))
+	}
+	race(t, calls)
+	race(t, []func() error{taken.taking(t, handles[0], 7)})
+	taken.expect(t, tasks)
+}
+
+func checkRaceAllTaskMethods(t T, open func() TaskPortalStore) {
+	handles := [2]TaskPortalStore{open(), open()}
+	const adders, each = 5, 10
+	var tasks []provisioning.Task
+	var calls []func() error
+	for i := range adders {
+		var own []provisioning.Task
+		for j := range each {
+			own = append(own, task(fmt.Sprintf("task %d of %d", j, i), 0))
+		}
+		tasks = append(tasks, own...)
+		calls = append(calls, func() error {
+			for pair := range slices.Chunk(own, 2) {
+				if err := handles[i%2].AddTasks(t.Context(), pair...); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	}
+	var taken tally
+	work := func(s provisioning.TaskStore) func() error {
+		return func() error {
+			for range 2 * adders * each {
+				due, err := s.TakeTasks(t.Context(), noon, seconds(10), 3)
+				if err != nil {
+					return err
+				}
+				for _, task := range due {
+					err = s.PostponeTask(t.Context(), task.ID, seconds(20))
+					if err == nil {
+						err = s.FinishTask(t.Context(), task.ID)
+					}
+					if err != nil {
+						return err
+					}
+				}
+				taken.add(due)
+			}
+			return nil
+		}
+	}
+	for i := range 6 {
+		calls = append(calls, work(handles[i%2]))
+	}
+	race(t, calls)
+	race(t, []func() error{work(handles[0])})
+	taken.expect(t, tasks)
+	expectTasks(t, handles[1])
+}
+
+func checkRaceConnectTasks(t T, open func() TaskPortalStore) {
+	handles := [2]TaskPortalStore{open(), open()}
+	var calls []func() error
+	for i := range checkRacers {
+		n := group(checkRoom(i), 1, 7)
+		n.Tasks = []provisioning.Task{task(fmt.Sprint("x", i), 0), task(fmt.Sprint("y", i), 0)}
+		calls = append(calls, connecting(t, handles[i%2], n))
+	}
+	won := raceOne(t, calls, provisioning.ErrChatBridged)
+	expectTasks(t, handles[0], fmt.Sprint("x", won), fmt.Sprint("y", won))
+}
+
+func checkRaceDisconnectTasks(t T, open func() TaskPortalStore) {
+	handles := [2]TaskPortalStore{open(), open()}
+	a := group(roomA, 1, 7)
+	connect(t, handles[0], a)
+	var calls []func() error
+	for i := range checkRacers {
+		calls = append(calls, func() error {
+			return handles[i%2].Disconnect(t.Context(), a.Portal, task(fmt.Sprint("x", i), 0))
+		})
+	}
+	won := raceOne(t, calls, provisioning.ErrPortalNotFound)
+	expectTasks(t, handles[0], fmt.Sprint("x", won))
+}
