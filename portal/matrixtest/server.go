@@ -42,6 +42,8 @@ type Server struct {
 	served chan error
 	script script
 
+	closing sync.Once
+
 	mu       sync.Mutex
 	users    map[id.UserID]*user
 	tokens   map[string]id.UserID
@@ -105,16 +107,18 @@ func Start(opts Options) (*Server, error) {
 	return s, nil
 }
 
-// Close ends the server. Requests that are under way fail.
-func (s *Server) Close() error {
-	s.script.releaseAll()
-	for _, sv := range s.services {
-		sv.stop()
-	}
-	err := s.http.Close()
-	if served := <-s.served; !errors.Is(served, http.ErrServerClosed) {
-		err = errors.Join(err, served)
-	}
+// Close ends the server. Requests that are under way fail. Later calls do nothing.
+func (s *Server) Close() (err error) {
+	s.closing.Do(func() {
+		s.script.releaseAll()
+		for _, sv := range s.services {
+			sv.stop()
+		}
+		err = s.http.Close()
+		if served := <-s.served; !errors.Is(served, http.ErrServerClosed) {
+			err = errors.Join(err, served)
+		}
+	})
 	return err
 }
 
