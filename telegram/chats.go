@@ -4,7 +4,6 @@ import (
 	"context"
 	"strings"
 
-	"github.com/gotd/td/telegram"
 	"github.com/gotd/td/tg"
 
 	"github.com/tgprovision/tgprovision/provisioning"
@@ -13,41 +12,86 @@ import (
 // dialogPage is the number of dialogs that Telegram gives at most in one answer.
 const dialogPage = 100
 
-// mainFolder is the folder of the dialogs that are not archived.
-const mainFolder = 0
+// The folders of dialogs: those that are not archived, and those that are.
+const (
+	mainFolder    = 0
+	archiveFolder = 1
+)
 
 // Chats implements provisioning.ChatLister.
+//
+// TL: messages.getDialogs.
 func (cl *Client) Chats(ctx context.Context) (chats []provisioning.Chat, err error) {
 	ctx = cl.f.withFloodBudget(ctx)
-	err = cl.f.call(ctx, cl.key, func(client *telegram.Client) error {
-		chats, err = listChats(ctx, client.API())
-		return err
+	err = cl.call(ctx, func(a *active) error {
+		chats = nil
+		return dialogPages(ctx, a.api(), mainFolder, func(page tg.ModifiedMessagesDialogs, dialogs []*tg.Dialog) (bool, error) {
+			chats = append(chats, chatsOf(page, dialogs)...)
+			return true, nil
+		})
 	})
 	return chats, err
 }
 
-// listChats pages through the dialogs. It does not use gotd's dialog iterator,
-// which fails on a page whose last dialog has no message or no peer.
-func listChats(ctx context.Context, api *tg.Client) ([]provisioning.Chat, error) {
-	list := chatList{seen: map[provisioning.ChatID]bool{}}
+// chatsOf returns those of a page's dialogs that belong in a list of chats.
+func chatsOf(page tg.ModifiedMessagesDialogs, dialogs []*tg.Dialog) (chats []provisioning.Chat) {
+	entities := entitiesOf(page)
+	for _, dialog := range dialogs {
+		if folder, ok := dialog.GetFolderID(); ok && folder != mainFolder {
+			continue
+		}
+		if title, listed := entities.title(dialog.Peer); listed {
+			chats = append(chats, provisioning.Chat{ID: chatIDOf(dialog.Peer), Title: title})
+		}
+	}
+	return chats
+}
+
+// dialogPages pages through the dialogs of a folder, until the function that is given
+// each page says that this is enough. The function is given each dialog once: a chat
+// that gets a message meanwhile moves to another page. It does not use gotd's dialog
+// iterator, which fails on a page whose last dialog has no message or no peer.
+func dialogPages(
+	ctx context.Context, api *tg.Client, folder int,
+	visit func(page tg.ModifiedMessagesDialogs, dialogs []*tg.Dialog) (more bool, err error),
+) error {
+	seen := map[provisioning.ChatID]bool{}
 	request := &tg.MessagesGetDialogsRequest{OffsetPeer: &tg.InputPeerEmpty{}, Limit: dialogPage}
-	request.SetFolderID(mainFolder)
+	request.SetFolderID(folder)
 	for {
 		answer, err := api.MessagesGetDialogs(ctx, request)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		page, ok := answer.AsModified()
 		if !ok {
-			return nil, unexpected(answer)
+			return unexpected(answer)
 		}
-		added := list.add(page)
+		dialogs := newDialogs(page, seen)
+		more, err := visit(page, dialogs)
+		if err != nil {
+			return err
+		}
 		_, slice := answer.(*tg.MessagesDialogsSlice)
 		// A page that brings nothing new would be the same again.
-		if !slice || added == 0 || !nextPage(request, page) {
-			return list.chats, nil
+		if !more || !slice || len(dialogs) == 0 || !nextPage(request, page) {
+			return nil
 		}
 	}
+}
+
+// newDialogs returns those dialogs of a page that were not seen before. Folders are
+// none.
+func newDialogs(page tg.ModifiedMessagesDialogs, seen map[provisioning.ChatID]bool) (fresh []*tg.Dialog) {
+	for _, entry := range page.GetDialogs() {
+		dialog, ok := entry.(*tg.Dialog)
+		if !ok || seen[chatIDOf(dialog.Peer)] {
+			continue
+		}
+		seen[chatIDOf(dialog.Peer)] = true
+		fresh = append(fresh, dialog)
+	}
+	return fresh
 }
 
 // nextPage moves the offsets of the request behind a page (TL: messages.getDialogs;
@@ -82,38 +126,6 @@ func nextPage(request *tg.MessagesGetDialogsRequest, page tg.ModifiedMessagesDia
 	return false
 }
 
-// chatList collects chats, each once: a chat that gets a message while it is
-// listed moves to another page.
-type chatList struct {
-	chats []provisioning.Chat
-	seen  map[provisioning.ChatID]bool
-}
-
-// add adds the chats of a page and returns how many of its dialogs were new,
-// counting those that don't belong in the list.
-func (l *chatList) add(page tg.ModifiedMessagesDialogs) (added int) {
-	entities := entitiesOf(page)
-	for _, entry := range page.GetDialogs() {
-		dialog, ok := entry.(*tg.Dialog)
-		if !ok {
-			continue // a folder
-		}
-		id := chatIDOf(dialog.Peer)
-		if l.seen[id] {
-			continue
-		}
-		l.seen[id] = true
-		added++
-		if folder, ok := dialog.GetFolderID(); ok && folder != mainFolder {
-			continue
-		}
-		if title, listed := entities.title(dialog.Peer); listed {
-			l.chats = append(l.chats, provisioning.Chat{ID: id, Title: title})
-		}
-	}
-	return added
-}
-
 // entities are the users and chats that an answer of Telegram's describes.
 type entities struct {
 	users map[int64]*tg.User
@@ -121,12 +133,7 @@ type entities struct {
 }
 
 func entitiesOf(page tg.ModifiedMessagesDialogs) entities {
-	e := entities{users: map[int64]*tg.User{}, chats: map[int64]tg.ChatClass{}}
-	for _, user := range page.GetUsers() {
-		if u, ok := user.AsNotEmpty(); ok {
-			e.users[u.ID] = u
-		}
-	}
+	e := entities{users: usersByID(page.GetUsers()), chats: map[int64]tg.ChatClass{}}
 	for _, chat := range page.GetChats() {
 		e.chats[chat.GetID()] = chat
 	}

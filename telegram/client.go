@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/gotd/td/telegram"
 	"github.com/gotd/td/tg"
 	"github.com/gotd/td/tgerr"
 
@@ -28,34 +27,50 @@ var (
 	_ provisioning.BotLogin       = (*Client)(nil)
 	_ provisioning.ChatLister     = (*Client)(nil)
 	_ provisioning.ContactLister  = (*Client)(nil)
+	_ provisioning.ChatGetter     = (*Client)(nil)
+	_ provisioning.ChatCreator    = (*Client)(nil)
+	_ provisioning.UserResolver   = (*Client)(nil)
+	_ provisioning.PhotoGetter    = (*Client)(nil)
 )
 
 // Account implements provisioning.TelegramClient. It asks Telegram each time, and
 // so notices a session that was ended from the outside.
 //
 // TL: users.getUsers.
-func (cl *Client) Account(ctx context.Context) (provisioning.Account, error) {
-	account, err := cl.account(ctx)
-	if cl.token == "" || !errors.Is(err, provisioning.ErrNotLoggedIn) {
-		return account, err
-	}
-	// The relay bot, for the first time or after its session was ended.
-	account, err = cl.LoginBot(ctx, cl.token)
-	if errors.Is(err, provisioning.ErrAlreadyLoggedIn) {
-		return cl.account(ctx) // by another request meanwhile
-	}
-	return account, err
-}
-
-func (cl *Client) account(ctx context.Context) (account provisioning.Account, err error) {
-	err = cl.f.call(ctx, cl.key, func(client *telegram.Client) error {
-		self, err := client.Self(ctx)
+func (cl *Client) Account(ctx context.Context) (account provisioning.Account, err error) {
+	err = cl.call(ctx, func(a *active) error {
+		self, err := a.self(ctx)
 		if err == nil {
 			account = accountOf(self)
 		}
 		return err
 	})
 	return account, err
+}
+
+// call runs a function that may be run again with the client's session.
+func (cl *Client) call(ctx context.Context, run func(*active) error) error {
+	return cl.loggedIn(ctx, func() error { return cl.f.call(ctx, cl.key, run) })
+}
+
+// callOnce runs a function that must not be run again, for example because each time
+// makes another chat, with the client's session.
+func (cl *Client) callOnce(ctx context.Context, run func(*active) error) error {
+	return cl.loggedIn(ctx, func() error { return cl.f.callOnce(ctx, cl.key, run) })
+}
+
+// loggedIn runs a call, after a login where it is the relay bot's first one or its
+// session was ended.
+func (cl *Client) loggedIn(ctx context.Context, call func() error) error {
+	err := call()
+	if cl.token == "" || !errors.Is(err, provisioning.ErrNotLoggedIn) {
+		return err
+	}
+	// Another request may have logged in meanwhile.
+	if _, err := cl.LoginBot(ctx, cl.token); err != nil && !errors.Is(err, provisioning.ErrAlreadyLoggedIn) {
+		return err
+	}
+	return call()
 }
 
 // Logout implements provisioning.TelegramClient.
@@ -114,14 +129,17 @@ func accountOf(user *tg.User) provisioning.Account {
 	}
 }
 
-// usernameOf returns the main username. Accounts with several list them apart.
+// usernameOf returns the main username of a user.
+func usernameOf(user *tg.User) string { return mainUsername(user.Username, user.Usernames) }
+
+// mainUsername returns the main username. Who has several lists them apart.
 //
 // https://core.telegram.org/api/usernames
-func usernameOf(user *tg.User) string {
-	if user.Username != "" {
-		return user.Username
+func mainUsername(only string, list []tg.Username) string {
+	if only != "" {
+		return only
 	}
-	for _, name := range user.Usernames {
+	for _, name := range list {
 		if name.Active {
 			return name.Username
 		}

@@ -22,15 +22,16 @@ import (
 const (
 	// DefaultLoginTimeout is how long a login may stay half done.
 	DefaultLoginTimeout = 30 * time.Minute
-	// DefaultMaxFloodWait is how long one listing waits out flood waits, in all.
+	// DefaultMaxFloodWait is how long one call waits out flood waits, in all.
 	DefaultMaxFloodWait = 10 * time.Second
 )
 
 // Config is what a [Factory] is made of. NewFactory copies it.
 type Config struct {
-	// DB keeps sessions and half-done logins, in tables that begin with
-	// tgprovision_. Required; it may be shared with anything. The sessions in it
-	// give full access to the accounts: keep it as secret as a password.
+	// DB keeps sessions, half-done logins, and what names users and channels to each
+	// account, in tables that begin with tgprovision_. Required; it may be shared with
+	// anything. The sessions in it give full access to the accounts: keep it as secret
+	// as a password.
 	DB *dbutil.Database
 	// APIID and APIHash identify the application to Telegram
 	// (https://my.telegram.org). Required.
@@ -51,9 +52,9 @@ type Config struct {
 	// LoginTimeout is how long a login may stay half done before it is forgotten.
 	// Zero is DefaultLoginTimeout.
 	LoginTimeout time.Duration
-	// MaxFloodWait is how long a listing of chats or contacts waits out Telegram's
-	// flood waits, in all; a longer wait is returned as an error. Logins never
-	// wait. Zero is DefaultMaxFloodWait, a negative value never waits.
+	// MaxFloodWait is how long a call that lists, finds, creates or downloads waits
+	// out Telegram's flood waits, in all; a longer wait is returned as an error. Logins
+	// never wait. Zero is DefaultMaxFloodWait, a negative value never waits.
 	MaxFloodWait time.Duration
 
 	// Updates, if set, is asked once for each client, before it connects, for the

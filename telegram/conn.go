@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gotd/td/session"
@@ -17,7 +18,9 @@ import (
 type conn struct {
 	client  *telegram.Client
 	storage *storage
+	ctx     context.Context // ends when the client is to stop
 	cancel  context.CancelFunc
+	breaks  atomic.Int64 // how often the connection has broken
 
 	ready      chan struct{} // closed when the first connection is up
 	authorized chan struct{} // closed when the client is known to be logged in
@@ -31,6 +34,7 @@ func (f *Factory) start(key sessionKey, s *slot) (*conn, error) {
 	ctx, cancel := context.WithCancel(f.ctx)
 	c := &conn{
 		storage:    &storage{store: f.store, key: key, saved: make(chan struct{})},
+		ctx:        ctx,
 		cancel:     cancel,
 		ready:      make(chan struct{}),
 		authorized: make(chan struct{}),
@@ -42,10 +46,14 @@ func (f *Factory) start(key sessionKey, s *slot) (*conn, error) {
 	options.Resolver = &closingResolver{inner: options.Resolver, ctx: ctx}
 	options.Middlewares = []telegram.Middleware{
 		telegram.MiddlewareFunc(f.floodWait), telegram.MiddlewareFunc(punctual), telegram.MiddlewareFunc(c.resend),
+		telegram.MiddlewareFunc(c.once),
 	}
 	options.OnDead = func(err error) { log.Debug().Err(err).Msg("Lost a connection to Telegram") }
 	options.OnConnectionState = func(state telegram.ConnectionState) {
 		log.Debug().Stringer("state", state).Msg("Connection to Telegram")
+		if state == telegram.ConnectionStateDisconnected {
+			c.breaks.Add(1)
+		}
 	}
 	if f.cfg.Updates != nil {
 		if handler := f.cfg.Updates(key.userID()); handler != nil {
@@ -141,9 +149,10 @@ func (f *Factory) connect(ctx context.Context, key sessionKey, s *slot) (*conn, 
 	return c, c.wait(ctx)
 }
 
-// connected returns the connection of a session that is logged in, and which is
-// up. Errors: provisioning.ErrNotLoggedIn; those of the database and the context.
-func (f *Factory) connected(ctx context.Context, key sessionKey) (*conn, error) {
+// connected returns a session that is logged in, and whose connection is up. With an
+// error of the connection it returns both. Errors: provisioning.ErrNotLoggedIn; those
+// of the database and the context.
+func (f *Factory) connected(ctx context.Context, key sessionKey) (*active, error) {
 	r, ok, err := f.store.get(ctx, key)
 	if err != nil {
 		return nil, err
@@ -157,7 +166,7 @@ func (f *Factory) connected(ctx context.Context, key sessionKey) (*conn, error) 
 			return nil, err
 		}
 	}
-	return c, c.wait(ctx)
+	return &active{conn: c, f: f, key: key, record: r}, c.wait(ctx)
 }
 
 // startActive starts the client of a session that is logged in, unless another
@@ -184,25 +193,31 @@ func (f *Factory) startActive(ctx context.Context, key sessionKey) (*conn, error
 	return c, nil
 }
 
-// call runs a function that only reads with the client of a session that is
-// logged in. When the connection breaks meanwhile, it is run again. When it turns
-// out that Telegram has ended the session, the session is forgotten.
-func (f *Factory) call(ctx context.Context, key sessionKey, read func(*telegram.Client) error) error {
+// call runs a function that may be run again with a session that is logged in, and
+// runs it again when the connection broke meanwhile.
+func (f *Factory) call(ctx context.Context, key sessionKey, run func(*active) error) error {
 	const attempts = 3
 	for attempt := 1; ; attempt++ {
-		c, err := f.connected(ctx, key)
-		if err == nil {
-			err = c.explain(ctx, read(c.client))
-		}
-		if c != nil && errors.Is(err, provisioning.ErrNotLoggedIn) {
-			if forgetErr := f.forget(ctx, key, c); forgetErr != nil {
-				return forgetErr
-			}
-		}
+		err := f.callOnce(ctx, key, run)
 		if attempt == attempts || !errors.Is(err, errInterrupted) {
 			return err
 		}
 	}
+}
+
+// callOnce runs a function with a session that is logged in. When it turns out that
+// Telegram has ended the session, the session is forgotten.
+func (f *Factory) callOnce(ctx context.Context, key sessionKey, run func(*active) error) error {
+	a, err := f.connected(ctx, key)
+	if err == nil {
+		err = a.explain(ctx, run(a))
+	}
+	if a != nil && errors.Is(err, provisioning.ErrNotLoggedIn) {
+		if forgetErr := f.forget(ctx, key, a.conn); forgetErr != nil {
+			return forgetErr
+		}
+	}
+	return err
 }
 
 // errInterrupted: the connection broke before Telegram's answer came. Telegram may
@@ -211,6 +226,7 @@ var errInterrupted = fmt.Errorf("%w: the connection broke before the answer", pr
 
 // explain turns the error of a call on the client into one of the core's.
 func (c *conn) explain(ctx context.Context, err error) error {
+	done, isSettled := errors.AsType[*settled](err)
 	switch {
 	case err == nil:
 		return nil
@@ -218,6 +234,8 @@ func (c *conn) explain(ctx context.Context, err error) error {
 		return fmt.Errorf("wait for Telegram: %w", ctx.Err())
 	case c.storage.isClosed():
 		return provisioning.ErrNotLoggedIn // logged out by another request meanwhile
+	case isSettled:
+		return done.error
 	case c.stopped():
 		return c.stopReason()
 	case errors.Is(err, context.Canceled): // gotd's, not ours

@@ -3,7 +3,6 @@ package telegram
 import (
 	"context"
 
-	"github.com/gotd/td/telegram"
 	"github.com/gotd/td/tg"
 
 	"github.com/tgprovision/tgprovision/provisioning"
@@ -14,35 +13,60 @@ import (
 // list would keep old names for ever.
 func (cl *Client) Contacts(ctx context.Context) (contacts []provisioning.Contact, err error) {
 	ctx = cl.f.withFloodBudget(ctx)
-	err = cl.f.call(ctx, cl.key, func(client *telegram.Client) error {
-		answer, err := client.API().ContactsGetContacts(ctx, 0)
-		if err != nil {
-			return err
+	err = cl.call(ctx, func(a *active) error {
+		list, err := a.contacts(ctx)
+		if err == nil {
+			contacts = contactsOf(list)
 		}
-		list, ok := answer.(*tg.ContactsContacts)
-		if !ok {
-			return unexpected(answer)
-		}
-		contacts = contactsOf(list)
-		return nil
+		return err
 	})
 	return contacts, err
 }
 
-func contactsOf(list *tg.ContactsContacts) []provisioning.Contact {
-	users := map[int64]*tg.User{}
-	for _, user := range list.Users {
-		if u, ok := user.AsNotEmpty(); ok {
-			users[u.ID] = u
-		}
+// TL: contacts.getContacts.
+func (a *active) contacts(ctx context.Context) (*tg.ContactsContacts, error) {
+	answer, err := a.api().ContactsGetContacts(ctx, 0)
+	if err != nil {
+		return nil, err
 	}
+	list, ok := answer.(*tg.ContactsContacts)
+	if !ok {
+		return nil, unexpected(answer)
+	}
+	return list, nil
+}
+
+func contactsOf(list *tg.ContactsContacts) []provisioning.Contact {
+	users := usersByID(list.Users)
 	contacts := make([]provisioning.Contact, 0, len(list.Contacts))
 	for _, entry := range list.Contacts {
-		contact := provisioning.Contact{ID: entry.UserID, Name: nameOf(users[entry.UserID])}
+		contact := provisioning.Contact{ID: entry.UserID, Name: nameOf(nil)}
 		if user := users[entry.UserID]; user != nil {
-			contact.Username, contact.Phone, contact.IsBot = usernameOf(user), user.Phone, user.Bot
+			contact = contactOf(user)
 		}
 		contacts = append(contacts, contact)
 	}
 	return contacts
+}
+
+// usersByID returns the users that an answer of Telegram's describes.
+func usersByID(list []tg.UserClass) map[int64]*tg.User {
+	users := make(map[int64]*tg.User, len(list))
+	for _, user := range list {
+		if u, ok := user.AsNotEmpty(); ok {
+			users[u.ID] = u
+		}
+	}
+	return users
+}
+
+// contactOf reads a person out of Telegram's description.
+func contactOf(user *tg.User) provisioning.Contact {
+	contact := provisioning.Contact{
+		ID: user.ID, Name: nameOf(user), Username: usernameOf(user), Phone: user.Phone, IsBot: user.Bot,
+	}
+	if photo, ok := user.Photo.(*tg.UserProfilePhoto); ok {
+		contact.PhotoID = photo.PhotoID
+	}
+	return contact
 }

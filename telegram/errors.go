@@ -28,6 +28,42 @@ var resendImpossible = []string{
 // replaced by newer ones.
 const passwordParametersUsed = "SRP_ID_INVALID"
 
+// wrongHash are the errors for an access hash that is not the one which the account
+// knows a user or channel by.
+var wrongHash = []string{"CHANNEL_INVALID", "PEER_ID_INVALID", wrongUser}
+
+// wrongUser is the one of them for a user in a request that is about others as well.
+const wrongUser = "USER_ID_INVALID"
+
+// errWrongUser is that error where Telegram says it without one.
+var errWrongUser = tgerr.New(400, wrongUser)
+
+// memberThere is the error for inviting somebody who is in the chat already.
+const memberThere = "USER_ALREADY_PARTICIPANT"
+
+// onlyAdmin is the error for inviting a bot to a channel, which it can join only as an
+// administrator.
+const onlyAdmin = "USER_BOT"
+
+// memberRefused are the errors for inviting somebody who can't be invited, which say
+// nothing about others.
+var memberRefused = []string{
+	"USER_PRIVACY_RESTRICTED", "USER_NOT_MUTUAL_CONTACT", "USER_BLOCKED", "USER_IS_BLOCKED", "YOU_BLOCKED_USER", "USER_KICKED",
+	"USER_CHANNELS_TOO_MUCH", "USER_INVALID", "USER_BOT_INVALID", "INPUT_USER_DEACTIVATED", "USERS_TOO_MUCH", "BOTS_TOO_MUCH",
+	"BOT_GROUPS_BLOCKED", "ADMINS_TOO_MUCH", "CHAT_MEMBER_ADD_FAILED", onlyAdmin,
+}
+
+// isMemberError says whether an error is about somebody whom a request was to add to
+// a chat.
+func isMemberError(err error) bool {
+	return tgerr.Is(err, memberThere, wrongUser) || tgerr.Is(err, memberRefused...)
+}
+
+// isUnknownUser says whether an error means that there is no such user.
+func isUnknownUser(err error) bool {
+	return errors.Is(translate(err), provisioning.ErrUserNotFound) || errors.Is(err, provisioning.ErrNotUser)
+}
+
 // meanings are the errors that mean one thing wherever they come from.
 var meanings = map[string]error{
 	"PHONE_NUMBER_INVALID":              provisioning.ErrPhoneNumberInvalid,
@@ -44,6 +80,26 @@ var meanings = map[string]error{
 	"PASSWORD_HASH_INVALID":             provisioning.ErrPasswordInvalid,
 	"ACCESS_TOKEN_INVALID":              provisioning.ErrBotTokenInvalid,
 	"ACCESS_TOKEN_EXPIRED":              provisioning.ErrBotTokenExpired,
+	"CHAT_ID_INVALID":                   provisioning.ErrNotInChat,
+	"CHAT_FORBIDDEN":                    provisioning.ErrNotInChat,
+	"CHANNEL_INVALID":                   provisioning.ErrNotInChat,
+	"CHANNEL_PRIVATE":                   provisioning.ErrNotInChat,
+	"CHANNEL_PUBLIC_GROUP_NA":           provisioning.ErrNotInChat,
+	"PEER_ID_INVALID":                   provisioning.ErrNotInChat,
+	"USERS_TOO_FEW":                     provisioning.ErrTooFewMembers,
+	"CHAT_TITLE_EMPTY":                  provisioning.ErrNewChatInvalid,
+	"CHAT_ABOUT_TOO_LONG":               provisioning.ErrNewChatInvalid,
+	"USERNAME_INVALID":                  provisioning.ErrUserNotFound,
+	"USERNAME_NOT_OCCUPIED":             provisioning.ErrUserNotFound,
+	"PHONE_NOT_OCCUPIED":                provisioning.ErrUserNotFound,
+	wrongUser:                           provisioning.ErrUserNotFound,
+	"LOCATION_INVALID":                  provisioning.ErrPhotoGone,
+	"LOCATION_NOT_AVAILABLE":            provisioning.ErrPhotoGone,
+	"FILE_ID_INVALID":                   provisioning.ErrPhotoGone,
+	"FILE_REFERENCE_EMPTY":              provisioning.ErrPhotoGone,
+	"FILE_REFERENCE_EXPIRED":            provisioning.ErrPhotoGone,
+	"FILE_REFERENCE_INVALID":            provisioning.ErrPhotoGone,
+	"PHOTO_INVALID":                     provisioning.ErrPhotoGone,
 }
 
 // translate turns an error of a gotd call into one of the core's.

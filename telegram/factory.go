@@ -91,11 +91,11 @@ func (f *Factory) LoggedIn(ctx context.Context) ([]id.UserID, error) {
 // need be. It may be used until it stops, see [Config.Running]. Errors:
 // provisioning.ErrNotLoggedIn, or the context's when Telegram can't be reached.
 func (f *Factory) Telegram(ctx context.Context, userID id.UserID) (*telegram.Client, error) {
-	c, err := f.connected(ctx, sessionKey(userID))
+	a, err := f.connected(ctx, sessionKey(userID))
 	if err != nil {
 		return nil, err
 	}
-	return c.client, nil
+	return a.client, nil
 }
 
 // Close stops every client, waits until they have stopped, or returns the

@@ -86,6 +86,42 @@ func (c *conn) resend(next tg.Invoker) telegram.InvokeFunc {
 	}
 }
 
+// once has requests that make a chat sent over one connection only. gotd itself sends
+// a request again over the next connection when Telegram has not confirmed it, though
+// it may have been worked off: there would be two chats.
+func (c *conn) once(next tg.Invoker) telegram.InvokeFunc {
+	return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
+		switch input.(type) {
+		case *tg.MessagesCreateChatRequest, *tg.ChannelsCreateChannelRequest:
+			input = &sentOnce{Encoder: input, conn: c}
+		}
+		return next.Invoke(ctx, input, output)
+	}
+}
+
+// sentOnce is a request that can't be encoded any more once it was and the connection
+// has broken since.
+type sentOnce struct {
+	bin.Encoder
+	conn *conn
+
+	mu     sync.Mutex
+	sent   bool
+	breaks int64 // of the connection, until it was sent
+}
+
+// Encode implements bin.Encoder.
+func (s *sentOnce) Encode(b *bin.Buffer) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	breaks := s.conn.breaks.Load()
+	if s.sent && s.breaks != breaks {
+		return errInterrupted
+	}
+	s.sent, s.breaks = true, breaks
+	return s.Encoder.Encode(b)
+}
+
 // floodWait repeats calls that Telegram answered with a flood wait, as far as the
 // budget goes.
 func (f *Factory) floodWait(next tg.Invoker) telegram.InvokeFunc {

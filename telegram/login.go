@@ -75,7 +75,7 @@ func (l *login) finish(ctx context.Context, c *conn, user tg.UserClass) (provisi
 	if !ok {
 		return provisioning.Account{}, unexpected(user)
 	}
-	if err := l.save(ctx, c, record{step: stepActive}); err != nil {
+	if err := l.save(ctx, c, record{step: stepActive, identity: identityOf(self)}); err != nil {
 		return provisioning.Account{}, err
 	}
 	c.authorize()

@@ -49,10 +49,12 @@ type record struct {
 	codeLength  int
 	emailed     bool // the code went by e-mail
 	requestedAt time.Time
+
+	identity identity // of an active session
 }
 
-// sessionStore is the SQL side of a Factory. Each user has at most one row; each
-// method is one statement, and so atomic.
+// sessionStore is the SQL side of a Factory. Each user has at most one row in the
+// table of sessions; each method that is about one is atomic.
 type sessionStore struct{ db *dbutil.Database }
 
 func newSessionStore(ctx context.Context, shared *dbutil.Database) (*sessionStore, error) {
@@ -72,10 +74,13 @@ func newSessionStore(ctx context.Context, shared *dbutil.Database) (*sessionStor
 
 // get returns the record of a user, and false when there is none.
 func (s *sessionStore) get(ctx context.Context, key sessionKey) (record, bool, error) {
-	const query = `SELECT step, phone, code_hash, code_length, emailed, requested_at FROM tgprovision_session WHERE user_id=$1`
+	const query = `
+		SELECT step, phone, code_hash, code_length, emailed, requested_at, account_id, username, bot
+		FROM tgprovision_session WHERE user_id=$1`
 	var r record
 	var requestedAt int64
-	err := s.db.QueryRow(ctx, query, key).Scan(&r.step, &r.phone, &r.codeHash, &r.codeLength, &r.emailed, &requestedAt)
+	err := s.db.QueryRow(ctx, query, key).Scan(&r.step, &r.phone, &r.codeHash, &r.codeLength, &r.emailed, &requestedAt,
+		&r.identity.id, &r.identity.username, &r.identity.bot)
 	if errors.Is(err, sql.ErrNoRows) {
 		return record{}, false, nil
 	} else if err != nil {
@@ -88,11 +93,14 @@ func (s *sessionStore) get(ctx context.Context, key sessionKey) (record, bool, e
 // put stores the record of a user, and leaves the session itself alone.
 func (s *sessionStore) put(ctx context.Context, key sessionKey, r record) error {
 	const query = `
-		INSERT INTO tgprovision_session (user_id, step, phone, code_hash, code_length, emailed, requested_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7)
+		INSERT INTO tgprovision_session
+			(user_id, step, phone, code_hash, code_length, emailed, requested_at, account_id, username, bot)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 		ON CONFLICT (user_id) DO UPDATE SET step=excluded.step, phone=excluded.phone, code_hash=excluded.code_hash,
-			code_length=excluded.code_length, emailed=excluded.emailed, requested_at=excluded.requested_at`
-	_, err := s.db.Exec(ctx, query, key, string(r.step), r.phone, r.codeHash, r.codeLength, r.emailed, r.requestedAt.UnixMilli())
+			code_length=excluded.code_length, emailed=excluded.emailed, requested_at=excluded.requested_at,
+			account_id=excluded.account_id, username=excluded.username, bot=excluded.bot`
+	_, err := s.db.Exec(ctx, query, key, string(r.step), r.phone, r.codeHash, r.codeLength, r.emailed,
+		r.requestedAt.UnixMilli(), r.identity.id, r.identity.username, r.identity.bot)
 	if err != nil {
 		return fmt.Errorf("store a session record: %w", err)
 	}
@@ -116,14 +124,6 @@ func (s *sessionStore) putSession(ctx context.Context, key sessionKey, data []by
 		ON CONFLICT (user_id) DO UPDATE SET data=excluded.data`
 	if _, err := s.db.Exec(ctx, query, key, data, time.Now().UnixMilli()); err != nil {
 		return fmt.Errorf("store a session: %w", err)
-	}
-	return nil
-}
-
-// delete forgets a user.
-func (s *sessionStore) delete(ctx context.Context, key sessionKey) error {
-	if _, err := s.db.Exec(ctx, `DELETE FROM tgprovision_session WHERE user_id=$1`, key); err != nil {
-		return fmt.Errorf("delete a session: %w", err)
 	}
 	return nil
 }

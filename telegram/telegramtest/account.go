@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 
@@ -23,6 +24,8 @@ type Account struct {
 	Phone string
 	// FirstName, LastName and Username (without @) are the profile.
 	FirstName, LastName, Username string
+	// Photo is the profile photo, see also [Server.SetPhoto].
+	Photo Photo
 	// Deleted makes it a deleted account: others see nothing but the ID.
 	Deleted bool
 
@@ -42,6 +45,11 @@ type Account struct {
 	// SendCodeError is the error that asking for a code gets, such as
 	// PHONE_NUMBER_BANNED. Defaults to "", none.
 	SendCodeError string
+
+	// InviteError is the error that adding the account to a group or channel gets,
+	// such as USER_CHANNELS_TOO_MUCH. With USER_PRIVACY_RESTRICTED it is no error, but
+	// the account among those that could not be invited. Defaults to "", none.
+	InviteError string
 
 	// Dialogs are the chats, see [Server.SetDialogs].
 	Dialogs []Dialog
@@ -69,14 +77,18 @@ type world struct {
 	accounts      map[int64]*account
 	byPhone       map[string]*account
 	byToken       map[string]*account
-	byUsername    map[string]*account // in lower case
+	byUsername    map[string]peer // in lower case
+	chats         map[peer]*chat
+	lastChat      int64 // the ID of the last group or channel that a client made
 	expiredTokens map[string]bool
+	exported      map[string]int64 // accounts by what moves their login to another datacenter
 }
 
 func newWorld() world {
 	return world{
 		accounts: map[int64]*account{}, byPhone: map[string]*account{}, byToken: map[string]*account{},
-		byUsername: map[string]*account{}, expiredTokens: map[string]bool{},
+		byUsername: map[string]peer{}, chats: map[peer]*chat{}, lastChat: firstNewChat, expiredTokens: map[string]bool{},
+		exported: map[string]int64{},
 	}
 }
 
@@ -118,7 +130,8 @@ func newAccount(a Account) (*account, error) {
 		return nil, err
 	}
 	added := &account{Account: a, dialogs: dialogs, contacts: newContactList(a.SavedContacts, a.Contacts)}
-	added.Dialogs, added.Contacts = nil, nil // the lists have them
+	added.Contacts = nil // the list has them
+	added.Photo.Data = slices.Clone(a.Photo.Data)
 	if a.Password != "" {
 		added.verifier = sync.OnceValues(func() (*verifier, error) { return newVerifier(a.Password) })
 	}
@@ -134,7 +147,7 @@ func (w *world) add(a *account) error {
 		return fmt.Errorf("the phone number %s is taken", a.Phone)
 	case a.Token != "" && w.byToken[a.Token] != nil:
 		return errors.New("the token is taken")
-	case username != "" && w.byUsername[username] != nil:
+	case username != "" && w.byUsername[username] != peer{}:
 		return fmt.Errorf("the username %s is taken", a.Username)
 	}
 	w.accounts[a.ID] = a
@@ -145,8 +158,10 @@ func (w *world) add(a *account) error {
 		w.byToken[a.Token] = a
 	}
 	if username != "" {
-		w.byUsername[username] = a
+		w.byUsername[username] = peer{userPeer, a.ID}
 	}
+	w.meet(a.Dialogs)
+	a.Dialogs = nil // the list has them
 	return nil
 }
 
@@ -177,6 +192,7 @@ func (c *caller) user(id int64) *tg.User {
 	if a.Bot {
 		u.BotInfoVersion = 1
 	}
+	u.Photo = a.Photo.profile(c.server.mediaDC)
 	return u
 }
 

@@ -34,6 +34,7 @@ func (s session) salt() int64 { return int64(binary.LittleEndian.Uint64(s.key.ID
 type conn struct {
 	server *Server
 	socket net.Conn
+	dc     int             // the datacenter that it was made to
 	ctx    context.Context // ends with the connection
 	cancel context.CancelFunc
 	calls  sync.WaitGroup
@@ -51,8 +52,8 @@ type conn struct {
 	subscribed bool    // a call came that was not in invokeWithoutUpdates
 }
 
-func newConn(s *Server, socket net.Conn) *conn {
-	c := &conn{server: s, socket: socket, greeted: map[int64]bool{}, sent: map[int64]int32{}}
+func newConn(s *Server, socket net.Conn, dc int) *conn {
+	c := &conn{server: s, socket: socket, dc: dc, greeted: map[int64]bool{}, sent: map[int64]int32{}}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
 	return c
 }
@@ -122,7 +123,7 @@ func (c *conn) protocolError(code int32) error {
 // exchange makes an auth key together with the client.
 func (c *conn) exchange(first *bin.Buffer) error {
 	const forever = 365 * 24 * time.Hour // a client may take its time; the context ends with the connection
-	result, err := exchange.NewExchanger(&replay{c.wire, first}, c.server.dc).
+	result, err := exchange.NewExchanger(&replay{c.wire, first}, c.dc).
 		WithTimeout(forever).Server(c.server.key).Run(c.ctx)
 	if encrypted, ok := errors.AsType[*exchange.UnexpectedEncryptedError](err); ok {
 		return c.frame(&bin.Buffer{Buf: encrypted.Frame}) // the client has a key after all

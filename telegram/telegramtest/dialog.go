@@ -31,12 +31,13 @@ type Dialog struct {
 	// ID is the ID in MTProto: of the user, basic group or channel, positive and
 	// without the marks of the Bot API. Required.
 	ID int64
-	// Title is the title of a group or channel.
+	// Title is the title of a group or channel, which is the same for everybody: the
+	// one that was given last. Defaults to the one that the chat has.
 	Title string
 	// Date is when the last message was sent, with the precision of seconds.
 	// Defaults to a second earlier than the dialog before it in the list.
 	Date time.Time
-	// Members is the number of members of a group or channel.
+	// Members is the number of members of a group or channel that lists tell.
 	Members int
 	// Pinned puts the dialog to the top of its list.
 	Pinned bool
@@ -100,6 +101,11 @@ type entry struct {
 	message int // the last message's ID
 }
 
+// compareChats orders chats by ID.
+func compareChats(a, b *Chat) int {
+	return cmp.Or(cmp.Compare(a.ID, b.ID), cmp.Compare(a.Kind, b.Kind))
+}
+
 // compareEntries is Telegram's order: the latest first.
 func compareEntries(a, b entry) int {
 	return cmp.Or(cmp.Compare(b.date, a.date), cmp.Compare(b.message, a.message))
@@ -137,15 +143,24 @@ func newDialogList(dialogs []Dialog) (*dialogList, error) {
 		}
 		e := entry{Dialog: d, date: date, message: len(dialogs) - i}
 		date--
-		if d.Archived {
-			list.archive.entries = append(list.archive.entries, e)
-		} else {
-			list.main.entries = append(list.main.entries, e)
-		}
+		list.insert(e)
 	}
-	list.main.order()
-	list.archive.order()
+	list.order()
 	return list, nil
+}
+
+// insert adds a dialog, in no order.
+func (l *dialogList) insert(e entry) {
+	if e.Archived {
+		l.archive.entries = append(l.archive.entries, e)
+	} else {
+		l.main.entries = append(l.main.entries, e)
+	}
+}
+
+func (l *dialogList) order() {
+	l.main.order()
+	l.archive.order()
 }
 
 func (f *folder) order() {
@@ -168,6 +183,57 @@ func (f *folder) order() {
 			f.pinned++
 		}
 	}
+}
+
+// find returns the dialog with a chat, and false when there is none.
+func (l *dialogList) find(p peer) (Dialog, bool) {
+	for _, f := range []*folder{&l.main, &l.archive} {
+		if place, ok := f.places[p]; ok {
+			return f.entries[place].Dialog, true
+		}
+	}
+	return Dialog{}, false
+}
+
+// entries returns all dialogs.
+func (l *dialogList) entries() []entry { return slices.Concat(l.main.entries, l.archive.entries) }
+
+// without returns the list without a chat.
+func (l *dialogList) without(p peer) *dialogList {
+	if _, ok := l.find(p); !ok {
+		return l
+	}
+	changed := &dialogList{}
+	for _, e := range l.entries() {
+		if e.peer() != p {
+			changed.insert(e)
+		}
+	}
+	changed.order()
+	return changed
+}
+
+// with returns the list with a dialog added, or replaced. If it has no date, it
+// comes first.
+func (l *dialogList) with(d Dialog) *dialogList {
+	added := entry{Dialog: d, date: defaultDate}
+	if !d.Date.IsZero() {
+		added.date = int(d.Date.Unix())
+	}
+	changed := &dialogList{}
+	for _, e := range l.entries() {
+		added.message = max(added.message, e.message)
+		if d.Date.IsZero() {
+			added.date = max(added.date, e.date+1)
+		}
+		if e.peer() != d.peer() {
+			changed.insert(e)
+		}
+	}
+	added.message++
+	changed.insert(added)
+	changed.order()
+	return changed
 }
 
 // offset is where a page begins: after this dialog. The zero value is the top.
@@ -218,5 +284,24 @@ func (s *Server) SetDialogs(accountID int64, dialogs []Dialog) error {
 		return err
 	}
 	a.dialogs = list
+	s.world.meet(dialogs)
+	return nil
+}
+
+// PutDialog adds a dialog to those of an account, or replaces the one with the same
+// chat, at any time. One without a date comes first. So an account joins a group or
+// channel: also a bot, which has dialogs like anybody and only can't list them.
+func (s *Server) PutDialog(accountID int64, d Dialog) error {
+	if err := d.check(); err != nil {
+		return fmt.Errorf("dialog of account %d: %w", accountID, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, err := s.account(accountID)
+	if err != nil {
+		return err
+	}
+	a.dialogs = a.dialogs.with(d)
+	s.world.meet([]Dialog{d})
 	return nil
 }

@@ -257,3 +257,21 @@ func TestTenThousandDialogs(t *testing.T) {
 	}))
 	assert.Equal(t, want, got)
 }
+
+// New dialogs come first, and the others stay where they are.
+func TestPutDialog(t *testing.T) {
+	list, want := manyDialogs(8)
+	s := newServer(t, telegramtest.Options{})
+	require.NoError(t, s.SetDialogs(ada.ID, list))
+	c := start(t, s).logIn(ada)
+	put := func(d telegramtest.Dialog) []string {
+		t.Helper()
+		require.NoError(t, s.PutDialog(ada.ID, d))
+		return getDialogs(t, c, func(*tg.MessagesGetDialogsRequest) {}).names(t)
+	}
+	want = append([]string{"4 100"}, want...)
+	assert.Equal(t, want, put(telegramtest.Dialog{Kind: telegramtest.KindChannel, ID: 100}))
+	assert.Equal(t, append(want, "2 101"), put(telegramtest.Dialog{Kind: telegramtest.KindBasicGroup, ID: 101, Date: epoch.AddDate(1, 0, 0)}))
+	assert.Equal(t, append([]string{"2 2", "4 100", "1 1"}, append(want[3:], "2 101")...), put(telegramtest.Dialog{Kind: telegramtest.KindBasicGroup, ID: 2}))
+	assert.Len(t, getDialogs(t, c, func(*tg.MessagesGetDialogsRequest) {}).GetDialogs(), 10)
+}

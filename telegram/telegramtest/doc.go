@@ -13,12 +13,16 @@
 //     over the abridged, intermediate, padded and full transports, obfuscated or not.
 //   - Logging in by code, by code and two-factor password, and as a bot; with the
 //     errors that Telegram answers, see https://core.telegram.org/api/auth.
-//   - Profiles, dialogs and contacts, up to tens of thousands.
+//   - Profiles with photos, dialogs and contacts, up to tens of thousands.
+//   - Groups and channels that are the same for all their members: looking at them,
+//     making and deleting them, adding members and administrators. [Server.Chat] shows
+//     a test what has become of one.
 //   - Faults when asked for: [Server.Fail], [Server.Hold], [Server.Latency],
 //     [Server.DropConnections], [Server.Refuse], [Server.Blackhole],
 //     [Server.Revoke], [Server.ForgetKeys].
 //
-// A method that it does not know gets the error 400 INPUT_METHOD_INVALID. It checks
+// Whoever is added to a group gets no update about it. A method that the server does
+// not know gets the error 400 INPUT_METHOD_INVALID. It checks
 // neither salts nor the age of messages, does not know temporary auth keys (PFS),
 // and has no flood limits of its own.
 //

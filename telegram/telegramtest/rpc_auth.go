@@ -17,6 +17,8 @@ func authMethods() []method {
 		on(anybody, (*caller).authSignIn),
 		on(anybody, (*caller).authImportBotAuthorization),
 		on(loggedIn, (*caller).authLogOut),
+		on(loggedIn, (*caller).authExportAuthorization),
+		on(anybody, (*caller).authImportAuthorization),
 		// Between the code and the password, nobody is logged in yet.
 		on(anybody, (*caller).accountGetPassword),
 		on(anybody, (*caller).authCheckPassword),
@@ -175,6 +177,27 @@ func (c *caller) authImportBotAuthorization(q *tg.AuthImportBotAuthorizationRequ
 // https://core.telegram.org/method/auth.logOut
 func (c *caller) authLogOut(*tg.AuthLogOutRequest) (bin.Encoder, error) {
 	return &tg.AuthLoggedOut{}, c.setLogin(login{})
+}
+
+// https://core.telegram.org/method/auth.exportAuthorization
+func (c *caller) authExportAuthorization(q *tg.AuthExportAuthorizationRequest) (bin.Encoder, error) {
+	if q.DCID != c.server.mediaDC || q.DCID == c.conn.dc {
+		return nil, tgerr.New(400, "DC_ID_INVALID")
+	}
+	token := rand.Text()
+	c.server.world.exported[token] = c.account.ID
+	return &tg.AuthExportedAuthorization{ID: c.account.ID, Bytes: []byte(token)}, nil
+}
+
+// https://core.telegram.org/method/auth.importAuthorization
+func (c *caller) authImportAuthorization(q *tg.AuthImportAuthorizationRequest) (bin.Encoder, error) {
+	id, ok := c.server.world.exported[string(q.Bytes)]
+	a := c.server.world.accounts[id]
+	if !ok || id != q.ID || a == nil {
+		return nil, tgerr.New(400, "AUTH_BYTES_INVALID")
+	}
+	delete(c.server.world.exported, string(q.Bytes))
+	return c.logIn(a)
 }
 
 // passwordOf returns the account whose password the caller may ask about: that of

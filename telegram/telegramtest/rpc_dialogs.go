@@ -118,7 +118,7 @@ func (p *dialogPage) addPeer(e entry) {
 		p.users = append(p.users, p.caller.user(e.ID))
 		return
 	}
-	p.chats = append(p.chats, p.caller.chat(e))
+	p.chats = append(p.chats, p.caller.seen(e.Dialog))
 }
 
 func (e *entry) tlPeer() tg.PeerClass {
@@ -130,40 +130,4 @@ func (e *entry) tlPeer() tg.PeerClass {
 	default:
 		return &tg.PeerChannel{ChannelID: e.ID}
 	}
-}
-
-// chat describes a group or channel as the caller sees it.
-func (c *caller) chat(e entry) tg.ChatClass {
-	if e.Kind == KindBasicGroup {
-		return c.basicGroup(e)
-	}
-	broadcast := e.Kind == KindChannel
-	hash := c.accessHash(channelPeer, e.ID)
-	if e.Forbidden {
-		return &tg.ChannelForbidden{Broadcast: broadcast, Megagroup: !broadcast, ID: e.ID, AccessHash: hash, Title: e.Title}
-	}
-	channel := &tg.Channel{
-		Broadcast: broadcast, Megagroup: !broadcast, Left: e.Left, ID: e.ID, Title: e.Title,
-		Photo: &tg.ChatPhotoEmpty{}, Date: defaultDate,
-	}
-	channel.SetAccessHash(hash)
-	if e.Members > 0 {
-		channel.SetParticipantsCount(e.Members)
-	}
-	return channel
-}
-
-func (c *caller) basicGroup(e entry) tg.ChatClass {
-	if e.Forbidden {
-		return &tg.ChatForbidden{ID: e.ID, Title: e.Title}
-	}
-	group := &tg.Chat{
-		ID: e.ID, Title: e.Title, Left: e.Left, Photo: &tg.ChatPhotoEmpty{}, ParticipantsCount: e.Members,
-		Date: defaultDate, Version: 1,
-	}
-	if e.MigratedTo != 0 {
-		group.Deactivated = true
-		group.SetMigratedTo(&tg.InputChannel{ChannelID: e.MigratedTo, AccessHash: c.accessHash(channelPeer, e.MigratedTo)})
-	}
-	return group
 }

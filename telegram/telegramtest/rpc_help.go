@@ -19,10 +19,14 @@ func helpMethods() []method {
 // https://core.telegram.org/method/help.getConfig
 func (c *caller) helpGetConfig(*tg.HelpGetConfigRequest) (bin.Encoder, error) {
 	now := time.Now()
+	// The address at which this client has reached the server.
+	options := []tg.DCOption{dcOption(c.conn.dc, c.conn.socket.LocalAddr())}
+	if media := c.server.media; media != nil && c.conn.dc == c.server.dc {
+		options = append(options, dcOption(c.server.mediaDC, media.Addr()))
+	}
 	return &tg.Config{
-		Date: int(now.Unix()), Expires: int(now.Add(time.Hour).Unix()), ThisDC: c.server.dc,
-		// The address at which this client has reached the server.
-		DCOptions:   []tg.DCOption{c.server.dcOption(c.conn.socket.LocalAddr())},
+		Date: int(now.Unix()), Expires: int(now.Add(time.Hour).Unix()), ThisDC: c.conn.dc,
+		DCOptions:   options,
 		ChatSizeMax: 200, MegagroupSizeMax: 200_000, MessageLengthMax: 4096, CaptionLengthMax: 1024,
 		MeURLPrefix: "https://t.me/", WebfileDCID: c.server.dc,
 	}, nil
@@ -30,7 +34,7 @@ func (c *caller) helpGetConfig(*tg.HelpGetConfigRequest) (bin.Encoder, error) {
 
 // https://core.telegram.org/method/help.getNearestDc
 func (c *caller) helpGetNearestDC(*tg.HelpGetNearestDCRequest) (bin.Encoder, error) {
-	return &tg.NearestDC{Country: "XX", ThisDC: c.server.dc, NearestDC: c.server.dc}, nil
+	return &tg.NearestDC{Country: "XX", ThisDC: c.conn.dc, NearestDC: c.server.dc}, nil
 }
 
 // https://core.telegram.org/method/help.getCdnConfig

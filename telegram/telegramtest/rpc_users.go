@@ -69,11 +69,17 @@ func (c *caller) contactsResolveUsername(q *tg.ContactsResolveUsernameRequest) (
 	if !validUsername.MatchString(q.Username) {
 		return nil, tgerr.New(400, "USERNAME_INVALID")
 	}
-	a := c.server.world.byUsername[strings.ToLower(q.Username)]
-	if a == nil || a.Deleted {
+	w := &c.server.world
+	owner, ok := w.byUsername[strings.ToLower(q.Username)]
+	if a := w.accounts[owner.id]; !ok || owner.kind == userPeer && a.Deleted {
 		return nil, tgerr.New(400, "USERNAME_NOT_OCCUPIED")
 	}
-	return c.resolved(c.user(a.ID)), nil
+	if owner.kind == channelPeer {
+		return &tg.ContactsResolvedPeer{
+			Peer: &tg.PeerChannel{ChannelID: owner.id}, Chats: []tg.ChatClass{c.chat(w.chats[owner])},
+		}, nil
+	}
+	return c.resolved(c.user(owner.id)), nil
 }
 
 // https://core.telegram.org/method/contacts.resolvePhone

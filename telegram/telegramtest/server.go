@@ -29,17 +29,24 @@ type Options struct {
 	Addr string
 	// DC is the number of the datacenter. Defaults to 2.
 	DC int
+	// MediaDC is the number of a second datacenter, at the same IP address and a port of
+	// its own, where the photos lie: a client has to move its login there to download
+	// them (https://core.telegram.org/api/datacenter). Defaults to 0, none.
+	MediaDC int
 	// Key is what the server proves itself with. Defaults to the one in StateFile,
 	// or else to a new one of 2048 bits.
 	Key *rsa.PrivateKey
-	// StateFile is a file in which auth keys and logins outlast the server: another
-	// one started with the same StateFile and Addr goes on where this one ended.
-	// It holds secrets. It is made when it does not exist, with its folder.
+	// StateFile is a file in which auth keys, logins, and the groups and channels that
+	// clients made or changed outlast the server: another one started with the same
+	// StateFile, Addr and Accounts goes on where this one ended. It holds secrets. It is made when it does not exist, with its folder.
 	// Defaults to "": everything is in memory only.
 	StateFile string
 	// Accounts are there before the first client can connect. More can be added
 	// with [Server.AddAccount].
 	Accounts []Account
+	// Chats are groups and channels of these accounts beyond what their dialogs say.
+	// More can be added with [Server.SetChat].
+	Chats []Chat
 	// Log is where connections and calls go. Its lines hold no secrets. The zero
 	// value is silent.
 	Log zerolog.Logger
@@ -59,8 +66,10 @@ type T interface {
 type Server struct {
 	log        zerolog.Logger
 	dc         int
+	mediaDC    int // where the photos lie
 	key        exchange.PrivateKey
 	listener   net.Listener
+	media      net.Listener // of the second datacenter, nil for none
 	cipher     crypto.Cipher
 	messageIDs *proto.MessageIDGen
 	methods    map[uint32]method
@@ -80,14 +89,17 @@ type Server struct {
 }
 
 // Start starts a server, which must be closed. It returns an error when it can't
-// listen, when the state file can't be used, and for accounts that
-// [Server.AddAccount] would refuse.
+// listen, when the state file can't be used, and for accounts and
+// chats that [Server.AddAccount] and [Server.SetChat] would refuse.
 func Start(options Options) (*Server, error) {
 	if options.Addr == "" {
 		options.Addr = "127.0.0.1:0"
 	}
 	if options.DC == 0 {
 		options.DC = 2
+	}
+	if options.MediaDC == 0 {
+		options.MediaDC = options.DC
 	}
 	loaded, err := openState(options.StateFile, options.Key)
 	if err != nil {
@@ -96,6 +108,7 @@ func Start(options Options) (*Server, error) {
 	s := &Server{
 		log:        options.Log,
 		dc:         options.DC,
+		mediaDC:    options.MediaDC,
 		key:        exchange.PrivateKey{RSA: loaded.key},
 		cipher:     crypto.NewServerCipher(rand.Reader),
 		messageIDs: proto.NewMessageIDGen(clock.System.Now),
@@ -110,14 +123,39 @@ func Start(options Options) (*Server, error) {
 			return nil, err
 		}
 	}
+	for _, chat := range options.Chats {
+		if err := s.SetChat(chat); err != nil {
+			return nil, err
+		}
+	}
+	s.restoreChats()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	if s.listener, err = (&net.ListenConfig{}).Listen(s.ctx, "tcp", options.Addr); err != nil {
+	if err := s.listen(options.Addr); err != nil {
 		s.cancel()
 		return nil, fmt.Errorf("listen for Telegram clients: %w", err)
 	}
 	s.log.Info().Stringer("addr", s.listener.Addr()).Int("dc", s.dc).Msg("Telegram test server listens")
-	s.work.Go(s.accept)
 	return s, nil
+}
+
+// listen starts to take connections.
+func (s *Server) listen(addr string) (err error) {
+	var config net.ListenConfig
+	if s.listener, err = config.Listen(s.ctx, "tcp", addr); err != nil {
+		return err
+	}
+	if s.mediaDC != s.dc {
+		host, _, err := net.SplitHostPort(addr)
+		if err == nil {
+			s.media, err = config.Listen(s.ctx, "tcp", net.JoinHostPort(host, "0"))
+		}
+		if err != nil {
+			return errors.Join(err, s.listener.Close())
+		}
+		s.work.Go(func() { s.accept(s.media, s.mediaDC) })
+	}
+	s.work.Go(func() { s.accept(s.listener, s.dc) })
+	return nil
 }
 
 // NewServer starts a server that is closed when the test ends.
@@ -154,12 +192,12 @@ func (s *Server) PublicKeyPEM() []byte {
 
 // DCList returns the server's address in the form of gotd's telegram.Options.DCList.
 func (s *Server) DCList() dcs.List {
-	return dcs.List{Options: []tg.DCOption{s.dcOption(s.listener.Addr())}}
+	return dcs.List{Options: []tg.DCOption{dcOption(s.dc, s.listener.Addr())}}
 }
 
-// dcOption describes the datacenter as one that is reached at an address.
-func (s *Server) dcOption(addr net.Addr) tg.DCOption {
-	option := tg.DCOption{ID: s.dc, Static: true}
+// dcOption describes a datacenter as one that is reached at an address.
+func dcOption(dc int, addr net.Addr) tg.DCOption {
+	option := tg.DCOption{ID: dc, Static: true}
 	if tcp, ok := addr.(*net.TCPAddr); ok {
 		ip := tcp.IP
 		if ip.IsUnspecified() {
@@ -175,6 +213,9 @@ func (s *Server) dcOption(addr net.Addr) tg.DCOption {
 func (s *Server) Close() error {
 	s.cancel()
 	err := s.listener.Close()
+	if s.media != nil {
+		err = errors.Join(err, s.media.Close())
+	}
 	s.DropConnections()
 	s.work.Wait()
 	if err != nil && !errors.Is(err, net.ErrClosed) {
@@ -183,13 +224,13 @@ func (s *Server) Close() error {
 	return nil
 }
 
-// accept takes connections until the server closes.
-func (s *Server) accept() {
+// accept takes connections to a datacenter until the server closes.
+func (s *Server) accept(listener net.Listener, dc int) {
 	for {
-		socket, err := s.listener.Accept()
+		socket, err := listener.Accept()
 		switch {
 		case err == nil:
-			s.open(socket)
+			s.open(socket, dc)
 		case s.ctx.Err() != nil:
 			return
 		default:
@@ -205,14 +246,14 @@ func (s *Server) accept() {
 }
 
 // open starts to serve a connection, unless connections are refused.
-func (s *Server) open(socket net.Conn) {
+func (s *Server) open(socket net.Conn, dc int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.refuse || s.ctx.Err() != nil {
 		_ = socket.Close()
 		return
 	}
-	c := newConn(s, socket)
+	c := newConn(s, socket, dc)
 	s.conns[c] = struct{}{}
 	s.work.Go(c.serve)
 }

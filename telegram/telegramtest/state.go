@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -22,6 +23,7 @@ type state struct {
 	path     string // "" for memory only
 	key      *rsa.PrivateKey
 	authKeys map[keyID]*authKey
+	chats    map[peer]chatFile // those that clients made or changed
 }
 
 // authKey is a client's auth key and how far its login has come.
@@ -55,6 +57,12 @@ type sentCode struct {
 type stateFile struct {
 	PrivateKey string        `json:"private_key"` // PEM
 	AuthKeys   []authKeyFile `json:"auth_keys"`
+	Chats      []chatFile    `json:"chats,omitempty"`
+}
+
+type chatFile struct {
+	Chat
+	Deleted bool `json:",omitempty"`
 }
 
 type authKeyFile struct {
@@ -67,7 +75,7 @@ const privateKeyType = "RSA PRIVATE KEY"
 // openState reads the state from a file, or makes a new one there. A key that is
 // given takes precedence over the file's.
 func openState(path string, key *rsa.PrivateKey) (state, error) {
-	s := state{path: path, authKeys: map[keyID]*authKey{}}
+	s := state{path: path, authKeys: map[keyID]*authKey{}, chats: map[peer]chatFile{}}
 	if path != "" {
 		if err := s.load(); err != nil {
 			return s, err
@@ -121,6 +129,12 @@ func (s *state) parse(data []byte) error {
 		copy(value[:], k.Value)
 		s.authKeys[value.ID()] = &authKey{AuthKey: value.WithID(), login: k.login}
 	}
+	for i, c := range file.Chats {
+		if err := c.check(); err != nil {
+			return fmt.Errorf("chats[%d]: %w", i, err)
+		}
+		s.chats[peerOf(c.Kind, c.ID)] = c
+	}
 	return nil
 }
 
@@ -135,6 +149,7 @@ func (s *state) save() error {
 		file.AuthKeys = append(file.AuthKeys, authKeyFile{bytes.Clone(k.Value[:]), k.login})
 	}
 	slices.SortFunc(file.AuthKeys, func(a, b authKeyFile) int { return bytes.Compare(a.Value, b.Value) })
+	file.Chats = slices.SortedFunc(maps.Values(s.chats), func(a, b chatFile) int { return compareChats(&a.Chat, &b.Chat) })
 	data, err := json.MarshalIndent(file, "", "\t")
 	if err == nil {
 		err = replaceFile(s.path, data)
@@ -191,4 +206,41 @@ func (s *Server) addAuthKey(key crypto.AuthKey) error {
 func (c *caller) setLogin(l login) error {
 	c.key.login = l
 	return c.server.state.save()
+}
+
+// keep records a chat that a client made or changed.
+func (s *Server) keep(c *chat) error {
+	s.state.chats[c.peer()] = chatFile{Chat: s.world.snapshot(c)}
+	return s.state.save()
+}
+
+// keepDeleted records that a client has deleted a chat.
+func (s *Server) keepDeleted(c *chat) error {
+	s.state.chats[c.peer()] = chatFile{Chat: Chat{Kind: c.Kind, ID: c.ID}, Deleted: true}
+	return s.state.save()
+}
+
+// restoreChats does again what clients did to chats, as far as their accounts are
+// still there.
+func (s *Server) restoreChats() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	w := &s.world
+	gone := func(id int64) bool { return w.accounts[id] == nil }
+	kept := slices.SortedFunc(maps.Values(s.state.chats), func(a, b chatFile) int { return compareChats(&a.Chat, &b.Chat) })
+	for _, c := range kept {
+		w.lastChat = max(w.lastChat, c.ID)
+		if c.Deleted {
+			w.removeChat(peerOf(c.Kind, c.ID), nil)
+			continue
+		}
+		c.Members = slices.DeleteFunc(slices.Clone(c.Members), gone)
+		c.Admins = slices.DeleteFunc(slices.Clone(c.Admins), gone)
+		if gone(c.Owner) {
+			c.Owner = 0
+		}
+		if err := w.setChat(c.Chat); err != nil {
+			s.log.Warn().Err(err).Int64("chat", c.ID).Msg("Could not bring back a chat")
+		}
+	}
 }

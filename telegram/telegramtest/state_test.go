@@ -172,3 +172,47 @@ func TestAccountsThatMakeNoSense(t *testing.T) {
 	require.Error(t, s.SendUpdates(4, &tg.UpdatesTooLong{}))
 	require.Error(t, s.SendUpdates(3, &tg.UpdateShort{}), "it can't be encoded")
 }
+
+// What clients did to chats outlasts the server, and what the test set does not.
+func TestChatsOutlastTheServer(t *testing.T) {
+	options := withMore()
+	options.StateFile = filepath.Join(t.TempDir(), "state.json")
+	options.Accounts[0].Dialogs = []telegramtest.Dialog{
+		{Kind: telegramtest.KindSupergroup, ID: 5, Title: "Given"}, {Kind: telegramtest.KindUser, ID: grace.ID},
+	}
+	options.Chats = []telegramtest.Chat{{Kind: telegramtest.KindBasicGroup, ID: 6, Title: "Short-lived", Owner: ada.ID}}
+	s := newServer(t, options)
+	storage := &session.StorageMemory{}
+	c := start(t, s, withSession(storage)).logIn(ada)
+	created, err := c.API().MessagesCreateChat(t.Context(), &tg.MessagesCreateChatRequest{
+		Title: "Made", Users: []tg.InputUserClass{c.inputUser("linus"), c.inputUser("helper_bot")},
+	})
+	require.NoError(t, err)
+	made := created.Updates.(*tg.Updates).Chats[0].GetID()
+	given := getDialogs(t, c, func(*tg.MessagesGetDialogsRequest) {}).GetChats()[2].(*tg.Channel)
+	_, err = c.API().ChannelsInviteToChannel(t.Context(), &tg.ChannelsInviteToChannelRequest{
+		Channel: given.AsInput(), Users: []tg.InputUserClass{c.inputUser("helper_bot")},
+	})
+	require.NoError(t, err)
+	_, err = c.API().MessagesDeleteChat(t.Context(), 6)
+	require.NoError(t, err)
+	require.NoError(t, s.SetChat(telegramtest.Chat{Kind: telegramtest.KindChannel, ID: 7, Title: "Set"}))
+	before := s.Chats()
+	c.stop()
+	require.NoError(t, s.Close())
+
+	options.Accounts = options.Accounts[:3] // without linus
+	s = newServer(t, options)
+	after := s.Chats()
+	require.Len(t, before, 3)
+	assert.Equal(t, []int64{ada.ID, linus.ID, helper.ID}, before[2].Members)
+	before[2].Members = []int64{ada.ID, helper.ID}
+	assert.Equal(t, []telegramtest.Chat{before[0], before[2]}, after)
+	c = start(t, s, withSession(storage))
+	assert.Equal(t, []string{"Made", "Given"}, c.titles())
+	again, err := c.API().MessagesCreateChat(t.Context(), &tg.MessagesCreateChatRequest{
+		Title: "Next", Users: []tg.InputUserClass{c.inputUser("helper_bot")},
+	})
+	require.NoError(t, err)
+	assert.Greater(t, again.Updates.(*tg.Updates).Chats[0].GetID(), made)
+}

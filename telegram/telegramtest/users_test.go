@@ -145,7 +145,7 @@ func TestOtherMethods(t *testing.T) {
 	require.NoError(t, err)
 	_, err = c.API().UpdatesGetDifference(t.Context(), &tg.UpdatesGetDifferenceRequest{Pts: state.Pts, Date: state.Date})
 	require.NoError(t, err)
-	_, err = c.API().MessagesCreateChat(t.Context(), &tg.MessagesCreateChatRequest{Title: "No"})
-	rpcError(t, err, 400, fmt.Sprint("INPUT_METHOD_INVALID_", uint32(tg.MessagesCreateChatRequestTypeID)))
+	_, err = c.API().MessagesGetCommonChats(t.Context(), &tg.MessagesGetCommonChatsRequest{UserID: &tg.InputUserSelf{}})
+	rpcError(t, err, 400, fmt.Sprint("INPUT_METHOD_INVALID_", uint32(tg.MessagesGetCommonChatsRequestTypeID)))
 	c.is(ada) // the connection lives on
 }

@@ -1,0 +1,180 @@
+package telegram
+
+import (
+	"context"
+	"slices"
+
+	"github.com/gotd/td/tg"
+	"github.com/gotd/td/tgerr"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+)
+
+// CreateChat implements provisioning.ChatCreator. When the connection breaks before
+// Telegram's answer comes, there may be a chat that nobody here knows of.
+//
+// TL: messages.createChat, messages.editChatAbout, channels.createChannel.
+func (cl *Client) CreateChat(ctx context.Context, chat provisioning.NewChat) (info provisioning.ChatInfo, err error) {
+	ctx = cl.f.withFloodBudget(ctx)
+	err = cl.callOnce(ctx, func(a *active) error {
+		if chat.Type == provisioning.BasicGroup {
+			info, err = a.createBasicGroup(ctx, chat)
+		} else {
+			info, err = a.createChannel(ctx, chat)
+		}
+		return err
+	})
+	return info, err
+}
+
+func (a *active) createChannel(ctx context.Context, chat provisioning.NewChat) (provisioning.ChatInfo, error) {
+	megagroup := chat.Type == provisioning.Supergroup
+	updates, err := a.api().ChannelsCreateChannel(ctx, &tg.ChannelsCreateChannelRequest{
+		Megagroup: megagroup, Broadcast: !megagroup, Title: chat.Title, About: chat.About,
+	})
+	if err != nil {
+		return provisioning.ChatInfo{}, err
+	}
+	return a.created(ctx, updates, chat)
+}
+
+func (a *active) createBasicGroup(ctx context.Context, chat provisioning.NewChat) (provisioning.ChatInfo, error) {
+	updates, err := a.createWith(ctx, chat.Title, chat.Members)
+	if err != nil {
+		return provisioning.ChatInfo{}, err
+	}
+	info, err := a.created(ctx, updates, chat)
+	if err != nil || chat.About == "" {
+		return info, err
+	}
+	_, id, _ := info.ID.Split()
+	_, err = a.api().MessagesEditChatAbout(ctx, &tg.MessagesEditChatAboutRequest{
+		Peer: &tg.InputPeerChat{ChatID: id}, About: chat.About,
+	})
+	if err != nil {
+		a.takeBack(ctx, id)
+		return provisioning.ChatInfo{}, err
+	}
+	return info, nil
+}
+
+// takeBack deletes a basic group that could not be finished, also when ctx has ended.
+func (a *active) takeBack(ctx context.Context, id int64) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	if _, err := a.api().MessagesDeleteChat(ctx, id); err != nil {
+		a.f.cfg.Log.Warn().Err(err).Int64("chat_id", int64(provisioning.BasicGroupChatID(id))).
+			Msg("Could not delete a new group that could not be finished")
+	}
+}
+
+// createWith makes a basic group with those of the members who can be invited.
+func (a *active) createWith(ctx context.Context, title string, members []int64) (tg.UpdatesClass, error) {
+	members, err := a.others(ctx, members)
+	if err != nil {
+		return nil, err
+	}
+	users, _, err := a.users(ctx, members)
+	if err != nil {
+		return nil, err
+	}
+	updates, err := a.create(ctx, title, users)
+	if !isMemberError(err) {
+		return updates, err
+	}
+	// Somebody among them can't be invited, and Telegram does not say who. If all of
+	// their hashes are good, that can only be found out one by one.
+	if tgerr.Is(err, wrongHash...) {
+		if err := a.forgetHashes(ctx, provisioning.PeerUser, members); err != nil {
+			return nil, err
+		}
+		if users, _, err = a.users(ctx, members); err != nil {
+			return nil, err
+		}
+	}
+	return a.createOneByOne(ctx, title, users)
+}
+
+// createOneByOne makes a basic group with the first member that it can be made with,
+// and adds the rest.
+func (a *active) createOneByOne(ctx context.Context, title string, users []*tg.InputUser) (tg.UpdatesClass, error) {
+	for i, user := range users {
+		updates, err := a.create(ctx, title, []*tg.InputUser{user})
+		if isMemberError(err) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		chats, err := chatsIn(updates)
+		if err != nil {
+			return nil, err
+		}
+		for _, chat := range chats {
+			if _, _, err := addEach(users[i+1:], a.adderToGroup(ctx, chat.GetID())); err != nil {
+				a.takeBack(ctx, chat.GetID())
+				return nil, err
+			}
+		}
+		return updates, nil
+	}
+	return nil, settle(provisioning.ErrTooFewMembers)
+}
+
+func (a *active) create(ctx context.Context, title string, users []*tg.InputUser) (tg.UpdatesClass, error) {
+	answer, err := a.api().MessagesCreateChat(ctx, &tg.MessagesCreateChatRequest{Title: title, Users: inputUsers(users)})
+	if err != nil {
+		return nil, err
+	}
+	return answer.Updates, nil
+}
+
+// created reads the new chat out of Telegram's answer.
+func (a *active) created(ctx context.Context, updates tg.UpdatesClass, chat provisioning.NewChat) (provisioning.ChatInfo, error) {
+	chats, err := chatsIn(updates)
+	if err != nil {
+		return provisioning.ChatInfo{}, err
+	}
+	for _, described := range chats {
+		if info, ok := infoOf(described); ok {
+			info.About = chat.About
+			if err := a.learn(ctx, nil, chats); err != nil { // it can be found again
+				a.f.cfg.Log.Warn().Err(err).Msg("Could not store the access hash of a new chat")
+			}
+			return info, nil
+		}
+	}
+	return provisioning.ChatInfo{}, unexpected(updates)
+}
+
+// DeleteChat implements provisioning.ChatCreator.
+//
+// TL: messages.deleteChat, channels.deleteChannel.
+func (cl *Client) DeleteChat(ctx context.Context, chatID provisioning.ChatID) error {
+	ctx = cl.f.withFloodBudget(ctx)
+	return cl.callOnce(ctx, func(a *active) error {
+		switch kind, id, _ := chatID.Split(); kind {
+		case provisioning.PeerChat:
+			_, err := a.api().MessagesDeleteChat(ctx, id)
+			return err
+		case provisioning.PeerChannel:
+			return a.withHash(ctx, kind, id, func(hash int64) error {
+				_, err := a.api().ChannelsDeleteChannel(ctx, &tg.InputChannel{ChannelID: id, AccessHash: hash})
+				return err
+			})
+		default:
+			return settle(provisioning.ErrNotInChat)
+		}
+	})
+}
+
+// others returns the users without the account itself, each once.
+func (a *active) others(ctx context.Context, ids []int64) ([]int64, error) {
+	self, err := a.identity(ctx)
+	if err != nil {
+		return nil, err
+	}
+	ids = slices.Clone(ids)
+	slices.Sort(ids)
+	return slices.DeleteFunc(slices.Compact(ids), func(id int64) bool { return id == self.id }), nil
+}

@@ -1,0 +1,231 @@
+package telegram
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/gotd/td/tg"
+	"github.com/gotd/td/tgerr"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+)
+
+// Telegram knows a user or channel only by the ID together with an access hash, which
+// is another one for each account. Those that an account has met are in the database.
+// Bots need none.
+//
+// https://core.telegram.org/api/peers#access-hash
+
+// withHash runs a function with the access hash of a user or channel. When Telegram
+// does not take the one that is stored, it is looked for and the function is run once
+// more. Errors: that the account does not know the user or channel.
+func (a *active) withHash(ctx context.Context, kind provisioning.PeerType, id int64, use func(hash int64) error) error {
+	known, err := a.knownHashes(ctx, kind, []int64{id})
+	if err != nil {
+		return err
+	}
+	if hash, ok := known[id]; ok {
+		if err := use(hash); !tgerr.Is(err, wrongHash...) {
+			return err
+		}
+		if err := a.forgetHashes(ctx, kind, []int64{id}); err != nil {
+			return err
+		}
+	}
+	found, err := a.search(ctx, kind, []int64{id})
+	if err != nil {
+		return err
+	}
+	hash, ok := found[id]
+	switch {
+	case ok:
+		return use(hash)
+	case kind == provisioning.PeerUser:
+		return settle(provisioning.ErrUserNotFound)
+	default:
+		return settle(provisioning.ErrNotInChat)
+	}
+}
+
+// hashes returns the access hashes of users or channels, by ID, without those that the
+// account does not know.
+func (a *active) hashes(ctx context.Context, kind provisioning.PeerType, ids []int64) (map[int64]int64, error) {
+	known, err := a.knownHashes(ctx, kind, ids)
+	if err != nil {
+		return nil, err
+	}
+	found, err := a.search(ctx, kind, slices.DeleteFunc(slices.Clone(ids), func(id int64) bool {
+		_, ok := known[id]
+		return ok
+	}))
+	maps.Copy(known, found)
+	return known, err
+}
+
+// knownHashes returns the access hashes that need not be looked for, by ID.
+func (a *active) knownHashes(ctx context.Context, kind provisioning.PeerType, ids []int64) (map[int64]int64, error) {
+	self, err := a.identity(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if self.bot {
+		known := map[int64]int64{}
+		for _, id := range ids {
+			known[id] = 0
+		}
+		return known, nil
+	}
+	known, err := a.f.store.hashes(ctx, a.key, kind, ids)
+	return known, settle(err)
+}
+
+// search looks for access hashes where Telegram lists users and channels that the
+// account knows, until it has all: in the contacts and the dialogs, the archived ones
+// too. It stores every hash that it sees. A bot has neither.
+func (a *active) search(ctx context.Context, kind provisioning.PeerType, ids []int64) (map[int64]int64, error) {
+	wanted := &wantedHashes{kind: kind, ids: ids, found: map[int64]int64{}}
+	self, err := a.identity(ctx)
+	if err != nil || self.bot || wanted.complete() {
+		return nil, err
+	}
+	if kind == provisioning.PeerUser {
+		list, err := a.contacts(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if err := a.meet(ctx, wanted, list.Users, nil); err != nil {
+			return nil, err
+		}
+	}
+	for _, folder := range []int{mainFolder, archiveFolder} {
+		if wanted.complete() {
+			break
+		}
+		err := dialogPages(ctx, a.api(), folder, func(page tg.ModifiedMessagesDialogs, _ []*tg.Dialog) (bool, error) {
+			err := a.meet(ctx, wanted, page.GetUsers(), page.GetChats())
+			return !wanted.complete(), err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return wanted.found, nil
+}
+
+// wantedHashes are the access hashes that a search is for.
+type wantedHashes struct {
+	kind  provisioning.PeerType
+	ids   []int64
+	found map[int64]int64
+}
+
+func (w *wantedHashes) complete() bool { return len(w.found) == len(w.ids) }
+
+// meet stores the access hashes in an answer of Telegram's, and takes out of them
+// those that are wanted.
+func (a *active) meet(ctx context.Context, wanted *wantedHashes, users []tg.UserClass, chats []tg.ChatClass) error {
+	peers := peersOf(users, chats)
+	for _, p := range peers {
+		if p.kind == wanted.kind && slices.Contains(wanted.ids, p.id) {
+			wanted.found[p.id] = p.hash
+		}
+	}
+	return a.learn(ctx, users, chats)
+}
+
+// learn stores the access hashes in an answer of Telegram's.
+func (a *active) learn(ctx context.Context, users []tg.UserClass, chats []tg.ChatClass) error {
+	peers := peersOf(users, chats)
+	return a.write(ctx, func(ctx context.Context) error { return a.f.store.putHashes(ctx, a.key, peers) })
+}
+
+// forgetHashes drops access hashes that have turned out wrong.
+func (a *active) forgetHashes(ctx context.Context, kind provisioning.PeerType, ids []int64) error {
+	return a.write(ctx, func(ctx context.Context) error { return a.f.store.deleteHashes(ctx, a.key, kind, ids) })
+}
+
+// peersOf returns the access hashes in an answer of Telegram's. Those of "min" users
+// and channels name them only together with the message that they were met in.
+//
+// https://core.telegram.org/api/min
+func peersOf(users []tg.UserClass, chats []tg.ChatClass) (peers []peer) {
+	for _, user := range users {
+		if u, ok := user.(*tg.User); ok && !u.Min {
+			if hash, ok := u.GetAccessHash(); ok {
+				peers = append(peers, peer{provisioning.PeerUser, u.ID, hash})
+			}
+		}
+	}
+	for _, chat := range chats {
+		switch c := chat.(type) {
+		case *tg.Channel:
+			if hash, ok := c.GetAccessHash(); ok && !c.Min {
+				peers = append(peers, peer{provisioning.PeerChannel, c.ID, hash})
+			}
+		case *tg.ChannelForbidden:
+			peers = append(peers, peer{provisioning.PeerChannel, c.ID, c.AccessHash})
+		}
+	}
+	return peers
+}
+
+// users returns the users of the given IDs as they stand in requests, and the IDs of
+// those whom the account does not know. It knows everybody who is logged in here and
+// has a username, the relay bot included.
+func (a *active) users(ctx context.Context, ids []int64) (users []*tg.InputUser, unknown []int64, err error) {
+	hashes, err := a.hashes(ctx, provisioning.PeerUser, ids)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, id := range ids {
+		hash, ok := hashes[id]
+		if !ok {
+			if hash, ok, err = a.hashByUsername(ctx, id); err != nil {
+				return nil, nil, err
+			}
+		}
+		if ok {
+			users = append(users, &tg.InputUser{UserID: id, AccessHash: hash})
+		} else {
+			unknown = append(unknown, id)
+		}
+	}
+	return users, unknown, nil
+}
+
+// hashByUsername finds the access hash of somebody who is logged in here.
+func (a *active) hashByUsername(ctx context.Context, id int64) (hash int64, ok bool, err error) {
+	username, err := a.f.store.username(ctx, id)
+	if err != nil || username == "" {
+		return 0, false, settle(err)
+	}
+	user, err := a.resolveUsername(ctx, username)
+	if isUnknownUser(err) || err == nil && user.ID != id {
+		return 0, false, nil // the username has gone to somebody else meanwhile
+	}
+	if err != nil {
+		return 0, false, err
+	}
+	hash, ok = user.GetAccessHash()
+	return hash, ok, nil
+}
+
+// inputUsers makes a TL vector of users.
+func inputUsers(users []*tg.InputUser) []tg.InputUserClass {
+	list := make([]tg.InputUserClass, 0, len(users))
+	for _, user := range users {
+		list = append(list, user)
+	}
+	return list
+}
+
+// chatsIn returns the chats that Telegram's answer to a change describes.
+func chatsIn(updates tg.UpdatesClass) ([]tg.ChatClass, error) {
+	described, ok := updates.(interface{ GetChats() []tg.ChatClass })
+	if !ok {
+		return nil, fmt.Errorf("find the chat in the answer: %w", unexpected(updates))
+	}
+	return described.GetChats(), nil
+}
