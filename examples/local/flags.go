@@ -115,7 +115,7 @@ func (s *settings) chooseHomeserver(address, registrationFile string) error {
 	s.host.homeserver.url = address
 	r, err := appservice.LoadRegistration(registrationFile)
 	if err != nil {
-		return fmt.Errorf("-registration: %w", err)
+		return fmt.Errorf("-registration %s: %w", registrationFile, err)
 	}
 	if r.AppToken == "" || r.ServerToken == "" || r.SenderLocalpart == "" {
 		return fmt.Errorf("-registration %s: it has no as_token, hs_token or sender_localpart; -generate-registration makes one", registrationFile)

@@ -45,8 +45,8 @@ type hostConfig struct {
 }
 
 // newHost wires the bundled parts together.
-func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (h *host, err error) {
-	h = &host{}
+func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, err error) {
+	h := &host{}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.close(ctx))
