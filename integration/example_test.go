@@ -53,6 +53,15 @@ func startExample(t *testing.T, args ...string) *example {
 	return e
 }
 
+// runExample runs the example to its end, which has to be a good one.
+func runExample(t *testing.T, args ...string) {
+	t.Helper()
+	cmd := exec.Command(program, args...)
+	cmd.Dir = t.TempDir()
+	out, err := cmd.CombinedOutput()
+	require.NoError(t, err, "%s", out)
+}
+
 // kill ends the process as a crash does.
 func (e *example) kill(t *testing.T) {
 	t.Helper()

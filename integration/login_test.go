@@ -31,9 +31,15 @@ func telegramFlags(t *testing.T) (*telegramtest.Server, []string) {
 	t.Helper()
 	server := telegramtest.NewServer(t, telegramtest.Options{})
 	require.NoError(t, server.AddAccount(grace))
-	key := filepath.Join(t.TempDir(), "key.pem")
-	require.NoError(t, os.WriteFile(key, server.PublicKeyPEM(), 0o600))
-	return server, []string{"-telegram-dc", server.Addr(), "-telegram-key", key}
+	return server, []string{"-telegram-dc", server.Addr(), "-telegram-key", writeKey(t, server)}
+}
+
+// writeKey writes the public key of a Telegram server to a file.
+func writeKey(t *testing.T, server *telegramtest.Server) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "key.pem")
+	require.NoError(t, os.WriteFile(file, server.PublicKeyPEM(), 0o600))
+	return file
 }
 
 // The process is killed between any two steps of a login, and everything goes on.

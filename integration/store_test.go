@@ -2,7 +2,6 @@ package integration
 
 import (
 	"database/sql"
-	"fmt"
 	"sync"
 	"testing"
 
@@ -10,7 +9,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.mau.fi/util/dbutil"
-	"maunium.net/go/mautrix/id"
 
 	"github.com/tgprovision/tgprovision/auth"
 	"github.com/tgprovision/tgprovision/portal"
@@ -42,36 +40,29 @@ func TestUserStoreOnPostgres(t *testing.T) {
 	})
 }
 
-func TestPortalStoreOnPostgres(t *testing.T) {
+// portalDatabase is a backend for the suites: each handle has a pool of its own on
+// one database.
+func portalDatabase(t *testing.T) func(t *testing.T) *portal.Store {
 	url := postgres.newDatabase(t)
-	var stores [2]*portal.Store
-	for i := range stores {
-		var err error
-		stores[i], err = portal.NewStore(t.Context(), openPostgres(t, url))
+	return func(t *testing.T) *portal.Store {
+		store, err := portal.NewStore(t.Context(), openPostgres(t, url))
 		require.NoError(t, err)
+		return store
 	}
-	const racers = 50
-	errs := make([]error, racers)
-	var wg sync.WaitGroup
-	for i := range racers {
-		wg.Go(func() {
-			p := provisioning.Portal{RoomID: id.RoomID(fmt.Sprintf("!room%d:example.com", i)), ChatID: -5, Title: "Chat"}
-			errs[i] = stores[i%2].Insert(t.Context(), p, 42)
-		})
-	}
-	wg.Wait()
-	won := 0
-	for _, err := range errs {
-		if err == nil {
-			won++
-		} else {
-			require.ErrorIs(t, err, portal.ErrChatBridged)
-		}
-	}
-	assert.Equal(t, 1, won)
-	portals, err := stores[0].AccountPortals(t.Context(), 42)
-	require.NoError(t, err)
-	assert.Len(t, portals, 1)
+}
+
+func TestPortalStoreOnPostgres(t *testing.T) {
+	provisioningtest.TestPortalStore(t, func(t *testing.T) func(t *testing.T) provisioning.PortalStore {
+		open := portalDatabase(t)
+		return func(t *testing.T) provisioning.PortalStore { return open(t) }
+	})
+}
+
+func TestTaskStoreOnPostgres(t *testing.T) {
+	provisioningtest.TestTaskStore(t, func(t *testing.T) func(t *testing.T) provisioningtest.TaskPortalStore {
+		open := portalDatabase(t)
+		return func(t *testing.T) provisioningtest.TaskPortalStore { return open(t) }
+	})
 }
 
 // Processes may start together on an empty database.

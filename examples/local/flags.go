@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -114,8 +115,11 @@ func (s *settings) chooseHomeserver(address, registrationFile string) error {
 	}
 	s.host.homeserver.url = address
 	r, err := appservice.LoadRegistration(registrationFile)
+	if _, unreadable := errors.AsType[*fs.PathError](err); unreadable {
+		return fmt.Errorf("-registration: %w", err)
+	}
 	if err != nil {
-		return fmt.Errorf("-registration %s: %w", registrationFile, err)
+		return fmt.Errorf("-registration %s: it is not a registration file in YAML", registrationFile)
 	}
 	if r.AppToken == "" || r.ServerToken == "" || r.SenderLocalpart == "" {
 		return fmt.Errorf("-registration %s: it has no as_token, hs_token or sender_localpart; -generate-registration makes one", registrationFile)

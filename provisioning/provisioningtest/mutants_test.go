@@ -35,8 +35,8 @@ var mutants = []mutant{
 	{"claim does nothing", "claim", func(s *MemUserStore) provisioning.UserStore { return claimsNothing{s} }},
 	{"claim moves the account", "claim of another's", func(s *MemUserStore) provisioning.UserStore { return claimsByForce{s} }},
 	{"claim stops at displaced users", "claim of a displaced user's", func(s *MemUserStore) provisioning.UserStore { return claimsFreshOnly{s} }},
-	{"claim looks, then links", "race of claims", func(s *MemUserStore) provisioning.UserStore { return claimsInTwoSteps{s} }},
-	{"claim looks, then links, beside links", "race of claims and links", func(s *MemUserStore) provisioning.UserStore { return claimsInTwoSteps{s} }},
+	{"claim looks, then links", "race of claims", func(s *MemUserStore) provisioning.UserStore { return claimsInTwoSteps{s, new(gap)} }},
+	{"claim looks, then links, beside links", "race of claims and links", func(s *MemUserStore) provisioning.UserStore { return claimsInTwoSteps{s, new(gap)} }},
 	{"claim without the context", "context", func(s *MemUserStore) provisioning.UserStore { return claimsAnyway{s} }},
 	{"unlink does nothing", "unlink", func(s *MemUserStore) provisioning.UserStore { return unlinksNothing{s} }},
 	{"unlink misses displaced users", "unlink displaced", func(s *MemUserStore) provisioning.UserStore { return unlinksOwnersOnly{s} }},
@@ -60,7 +60,7 @@ var mutants = []mutant{
 	{"each process caches", "two handles", func(s *MemUserStore) provisioning.UserStore {
 		return &caches{MemUserStore: s, users: map[id.UserID]provisioning.User{}}
 	}},
-	{"get, then put", "race for one account", func(s *MemUserStore) provisioning.UserStore { return getThenPut{s} }},
+	{"get, then put", "race for one account", func(s *MemUserStore) provisioning.UserStore { return getThenPut{s, new(gap)} }},
 }
 
 func TestMutants(t *testing.T) {
@@ -335,7 +335,10 @@ func (s *caches) LinkAccount(ctx context.Context, userID id.UserID, telegramID i
 }
 
 // getThenPut reads who has the account, lets others go on, and then writes.
-type getThenPut struct{ *MemUserStore }
+type getThenPut struct {
+	*MemUserStore
+	gap *gap
+}
 
 func (s getThenPut) LinkAccount(_ context.Context, userID id.UserID, telegramID int64) ([]id.UserID, error) {
 	var displaced []id.UserID
@@ -346,9 +349,7 @@ func (s getThenPut) LinkAccount(_ context.Context, userID id.UserID, telegramID 
 		}
 	}
 	s.mu.Unlock()
-	for range 1000 {
-		runtime.Gosched()
-	}
+	s.gap.enter()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.links[userID] = memLink{telegramID: telegramID}
@@ -383,7 +384,10 @@ func (s claimsFreshOnly) ClaimAccount(ctx context.Context, userID id.UserID, tel
 	return s.MemUserStore.ClaimAccount(ctx, userID, telegramID)
 }
 
-type claimsInTwoSteps struct{ *MemUserStore }
+type claimsInTwoSteps struct {
+	*MemUserStore
+	gap *gap
+}
 
 func (s claimsInTwoSteps) ClaimAccount(_ context.Context, userID id.UserID, telegramID int64) error {
 	s.mu.Lock()
@@ -394,9 +398,7 @@ func (s claimsInTwoSteps) ClaimAccount(_ context.Context, userID id.UserID, tele
 		}
 	}
 	s.mu.Unlock()
-	for range 1000 {
-		runtime.Gosched()
-	}
+	s.gap.enter()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.links[userID] = memLink{telegramID: telegramID}

@@ -181,36 +181,57 @@ func checkRaceReplaceDisconnect(t T, open func() provisioning.PortalStore) {
 
 func checkRaceToAndFro(t T, open func() provisioning.PortalStore) {
 	handles := [2]provisioning.PortalStore{open(), open()}
-	connect(t, handles[0], group(roomA, 1, 7), group(roomC, 2, 7))
+	one, two := group(roomA, 1, 7), group(roomC, 2, 7)
+	connect(t, handles[0], one, two)
 	rooms := []id.RoomID{roomA, roomB, roomC, "!check-d:example.com"}
-	var calls []func() error
-	for range 5 {
-		for i, from := range rooms {
-			for j, to := range rooms {
-				if i != j { // one of two chats, crosswise
-					calls = append(calls, connecting(t, handles[(i+j)%2], replacing(from, group(to, int64(i%2+1), 7))))
-				}
+	var moves []provisioning.NewPortal
+	for i := range 60 {
+		from, to := i%4, (i+1+i/4%3)%4
+		moves = append(moves, replacing(rooms[from], group(rooms[to], int64(i/12%2+1), 7)))
+	}
+	stays := raceMoves(t, handles, moves)
+	var left []provisioning.NewPortal
+	for _, n := range []provisioning.NewPortal{one, two} {
+		stays[n.ChatID][n.RoomID]++
+		p, err := handles[0].PortalByChat(t.Context(), n.ChatID, 0)
+		if err != nil {
+			t.Fatalf("PortalByChat after the race: %v", err)
+		}
+		stays[n.ChatID][p.RoomID]--
+		for roomID, n := range stays[n.ChatID] {
+			if n != 0 {
+				t.Errorf("the Connects that have succeeded can't have followed one another: see room %q", roomID)
 			}
 		}
+		n.RoomID = p.RoomID
+		left = append(left, n)
 	}
-	for _, err := range raceAll(calls) {
-		if err != nil && !isOneOf(err, []error{provisioning.ErrRoomBridged, provisioning.ErrChatBridged}) {
-			t.Errorf("one of %d racing Connects returned %v; want ErrRoomBridged or ErrChatBridged", len(calls), err)
-		}
-	}
-	one, err := handles[0].PortalByChat(t.Context(), provisioning.BasicGroupChatID(1), 0)
-	if err != nil {
-		t.Fatalf("PortalByChat after the race: %v", err)
-	}
-	two, err := handles[1].PortalByChat(t.Context(), provisioning.BasicGroupChatID(2), 0)
-	if err != nil {
-		t.Fatalf("PortalByChat after the race: %v", err)
-	}
-	left := []provisioning.NewPortal{group(one.RoomID, 1, 7), group(two.RoomID, 2, 7)}
-	expectPortals(t, handles[0], left)
+	expectPortals(t, handles[1], left)
 	for _, roomID := range rooms {
 		expectRoomFree(t, handles[1], roomID, left)
 	}
+}
+
+// raceMoves runs Connects that replace a room by another, and returns how often each
+// chat has come to each room, less how often it has left.
+func raceMoves(t T, handles [2]provisioning.PortalStore, moves []provisioning.NewPortal) map[provisioning.ChatID]map[id.RoomID]int {
+	t.Helper()
+	var calls []func() error
+	stays := map[provisioning.ChatID]map[id.RoomID]int{}
+	for i, n := range moves {
+		calls = append(calls, connecting(t, handles[i/2%2], n))
+		stays[n.ChatID] = map[id.RoomID]int{}
+	}
+	for i, err := range raceAll(calls) {
+		switch n := moves[i]; {
+		case err == nil:
+			stays[n.ChatID][n.RoomID]++
+			stays[n.ChatID][n.Replaces]--
+		case !isOneOf(err, []error{provisioning.ErrRoomBridged, provisioning.ErrChatBridged}):
+			t.Errorf("one of %d racing Connects returned %v; want ErrRoomBridged or ErrChatBridged", len(calls), err)
+		}
+	}
+	return stays
 }
 
 func checkRacePortalSwap(t T, open func() provisioning.PortalStore) {

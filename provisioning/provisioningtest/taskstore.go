@@ -15,7 +15,9 @@ import (
 // TaskPortalStore is a provisioning.PortalStore with the optional interface
 // provisioning.TaskStore.
 type TaskPortalStore interface {
+	// PortalStore records tasks together with changes of portals,
 	provisioning.PortalStore
+	// and TaskStore has them done.
 	provisioning.TaskStore
 }
 

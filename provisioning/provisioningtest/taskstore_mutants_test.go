@@ -355,6 +355,5 @@ var taskMutants = []storeMutant{
 	{"each process is alone", "two task handles", func(s *altered) { s.MemPortalStore = NewMemPortalStore() }},
 	{"TakeTasks looks, then writes", "race for one task", takesInTwoSteps},
 	{"TakeTasks looks, then writes", "race for many tasks", takesInTwoSteps},
-	{"TakeTasks looks, then writes", "race of all methods", takesInTwoSteps},
 	{"one thing at a time", "race of all methods", busyTasks},
 }
