@@ -32,7 +32,10 @@ var (
 		ID: 2001, Phone: "9996620001", Code: "12345", FirstName: "Ada", Username: "ada",
 		Contacts: []int64{2002, 2003}, Dialogs: []telegramtest.Dialog{adasLounge, adasFamily},
 	}
-	bert     = telegramtest.Account{ID: 2002, Phone: "9996620002", Code: "12345", FirstName: "Bert", Username: "bert_tg"}
+	bert = telegramtest.Account{
+		ID: 2002, Phone: "9996620002", Code: "12345", FirstName: "Bert", Username: "bert_tg",
+		Photo: telegramtest.Photo{ID: 7002, Data: []byte("\xff\xd8\xff\xe0 Bert's photo")},
+	}
 	cleo     = telegramtest.Account{ID: 2003, Phone: "9996620003", Code: "12345", FirstName: "Cleo"}
 	relayBot = telegramtest.Account{
 		ID: 2009, Bot: true, Token: "2009:AAE-token-of-the-relay-bot", FirstName: "Relay", Username: "relay_bot",
@@ -95,6 +98,7 @@ func newStage(t *testing.T, newHomeserver func(*testing.T, *appservice.Registrat
 	for _, account := range []telegramtest.Account{ada, bert, cleo, relayBot} {
 		require.NoError(t, s.telegram.AddAccount(account))
 	}
+	require.NoError(t, s.telegram.SetPhoto(telegramtest.KindSupergroup, adasLounge.ID, telegramtest.Photo{ID: 7011, Data: []byte("\xff\xd8\xff\xe0 a lounge")}))
 	// The bridge listens elsewhere after each restart; the homeserver calls one address.
 	front := httptest.NewServer(&httputil.ReverseProxy{
 		Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(s.current.Load()) },
@@ -297,6 +301,12 @@ func TestConnectStory(t *testing.T) {
 			return alice.StateEvent(t.Context(), second, event.StateRoomName, "", &name) == nil && name.Name == "Lounge"
 		})
 
+		s.wantMedia(alice, "\xff\xd8\xff\xe0 a lounge", func() (uri id.ContentURIString) {
+			var avatar event.RoomAvatarEventContent
+			_ = alice.StateEvent(t.Context(), second, event.StateRoomAvatar, "", &avatar)
+			return avatar.URL
+		})
+
 		s.bring(alice, second, bert)
 		s.post(202, "", at(third)+lounge+asAlice+"&force=delete")
 		s.get(404, "portal_not_found", at(second))
@@ -454,6 +464,42 @@ func (s *stage) wantChat(kind telegramtest.DialogKind, chatID int64, title, abou
 	require.True(s.t, ok, "chat %d", chatID)
 	assert.Equal(s.t, []any{title, about}, []any{chat.Title, chat.About})
 	assert.ElementsMatch(s.t, members, chat.Members)
+}
+
+// wantMedia waits until there is an address, and checks what is there.
+func (s *stage) wantMedia(user *mautrix.Client, want string, find func() id.ContentURIString) {
+	s.t.Helper()
+	var uri id.ContentURIString
+	s.until("there is an avatar", func() bool {
+		uri = find()
+		return uri != ""
+	})
+	got, err := user.DownloadBytes(s.t.Context(), uri.ParseOrIgnore())
+	require.NoError(s.t, err)
+	assert.Equal(s.t, want, string(got))
+}
+
+// Contacts get their avatars in the background.
+func TestAvatarStory(t *testing.T) {
+	everywhere(t, func(t *testing.T, s *stage) {
+		alice := s.hs.user(t, "alice")
+		s.login(alice, ada)
+		contact := func(account telegramtest.Account) map[string]any {
+			contacts := s.get(200, "", "/user/"+string(alice.UserID)+"/contacts")
+			return contacts[fmt.Sprint(account.ID)].(map[string]any)
+		}
+		s.wantMedia(alice, string(bert.Photo.Data), func() id.ContentURIString {
+			return id.ContentURIString(contact(bert)["avatar_url"].(string))
+		})
+		profile, err := alice.GetProfile(t.Context(), s.ghost(bert))
+		require.NoError(t, err)
+		assert.Equal(t, []any{"Bert", contact(bert)["avatar_url"]}, []any{profile.DisplayName, profile.AvatarURL.String()})
+		assert.Empty(t, contact(cleo)["avatar_url"])
+		downloads := s.telegram.Calls("upload.getFile")
+		s.restart()
+		assert.Equal(t, profile.AvatarURL.String(), contact(bert)["avatar_url"], "remembered")
+		assert.Equal(t, downloads, s.telegram.Calls("upload.getFile"))
+	})
 }
 
 func TestDirectStory(t *testing.T) {

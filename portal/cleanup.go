@@ -3,9 +3,12 @@ package portal
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
+	"golang.org/x/sync/errgroup"
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
@@ -13,148 +16,195 @@ import (
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
-// cleanUpWorkers is how many members leave or are kicked at a time.
-const cleanUpWorkers = 8
+const (
+	// cleanUpWorkers is how many members leave or are kicked at a time.
+	cleanUpWorkers = 8
+	// maxFaults is how many members in a row, none of which the homeserver has a good
+	// answer for, are enough: the rest waits for the next time.
+	maxFaults = 40
+	// maxWitnesses is how many ghosts are asked whether they are in a room that the
+	// bridge bot is not in.
+	maxWitnesses = 20
+)
 
-// CleanUp implements [provisioning.Rooms].
+// CleanUp implements [provisioning.Rooms]. In a room that the bridge bot is not in, the
+// ghosts known to be there are that of a direct chat and those that the appservice's
+// StateStore has seen there, and if one of them is, all the others as well.
 func (r *Rooms) CleanUp(ctx context.Context, portal provisioning.Portal, everybody bool) error {
-	roomID := portal.RoomID
-	keeper := r.bot // who looks after the room
-	err := r.CheckBot(ctx, roomID)
-	if errors.Is(err, provisioning.ErrBotNotInRoom) {
-		if portal.Receiver == 0 {
-			return nil
-		}
-		keeper = r.ghost(int64(portal.ChatID))
-		var membership event.Membership
-		membership, err = r.membership(ctx, keeper, roomID, keeper.UserID)
-		if err == nil && membership != event.MembershipJoin {
-			return nil
-		}
-	}
-	if err != nil {
+	keeper, err := r.keeper(ctx, portal, everybody)
+	if err != nil || keeper == nil {
 		return err
 	}
 	faults := []error{r.removeBridgeInfo(ctx, keeper, portal)}
-	members, err := r.joined(ctx, keeper, roomID)
+	members, err := membersOf(ctx, keeper, portal.RoomID, everybody)
 	if err != nil {
 		return errors.Join(append(faults, err)...)
 	}
-	if everybody {
-		faults = append(faults, r.kickAll(ctx, keeper, portal, members))
-	}
-	faults = append(faults, each(members, func(userID id.UserID) error {
-		if _, ghost := r.ParseGhost(userID); !ghost {
-			return nil
+	var ghosts, others []id.UserID
+	for _, userID := range members {
+		if _, ghost := r.ParseGhost(userID); ghost {
+			ghosts = append(ghosts, userID)
+		} else if userID != r.bot.UserID {
+			others = append(others, userID)
 		}
-		return r.leave(ctx, r.client(userID), roomID)
+	}
+	if everybody { // by a ghost, perhaps, so before they leave
+		faults = append(faults, r.kickAll(ctx, keeper, portal, ghosts, others))
+	}
+	ghosts = slices.DeleteFunc(ghosts, func(userID id.UserID) bool { return userID == keeper.UserID })
+	faults = append(faults, each(ctx, ghosts, func(userID id.UserID) error {
+		return leaveRoom(ctx, r.client(userID), portal.RoomID)
 	}))
-	if err := errors.Join(faults...); err != nil || !everybody || keeper != r.bot {
+	// The next time, somebody has to be there who sees who is left.
+	if err = errors.Join(faults...); err != nil || keeper == r.bot && !everybody {
 		return err
 	}
-	return r.leave(ctx, r.bot, roomID)
+	return leaveRoom(ctx, keeper, portal.RoomID)
 }
 
-// removeBridgeInfo empties the portal's bridge info, if the one who looks after the
-// room may.
-func (r *Rooms) removeBridgeInfo(ctx context.Context, keeper *mautrix.Client, portal provisioning.Portal) error {
-	for _, eventType := range bridgeInfoTypes {
-		var current map[string]any
-		found, err := r.state(ctx, keeper, portal.RoomID, eventType, bridgeInfoKey(portal), &current)
-		if err != nil && !malformed(err) {
-			return err
+// keeper returns which of the bridge's users looks after a room: the bridge bot, or else
+// a ghost; nil where none is known to be there.
+func (r *Rooms) keeper(ctx context.Context, portal provisioning.Portal, everybody bool) (*mautrix.Client, error) {
+	membership, err := membershipOf(ctx, r.bot, portal.RoomID, r.bot.UserID)
+	if err != nil {
+		return nil, err
+	}
+	if membership == event.MembershipJoin {
+		return r.bot, nil
+	}
+	if membership == event.MembershipInvite && everybody {
+		if err = leaveRoom(ctx, r.bot, portal.RoomID); err != nil {
+			return nil, err
 		}
-		if found && len(current) == 0 || !found && err == nil {
+	}
+	for _, userID := range r.witnesses(ctx, portal) {
+		ghost := r.client(userID)
+		if membership, err = membershipOf(ctx, ghost, portal.RoomID, userID); err != nil {
+			return nil, err
+		}
+		if membership == event.MembershipJoin {
+			return ghost, nil
+		}
+	}
+	return nil, nil
+}
+
+// witnesses returns ghosts that may be in a room.
+func (r *Rooms) witnesses(ctx context.Context, portal provisioning.Portal) (ghosts []id.UserID) {
+	if portal.Receiver != 0 {
+		ghosts = append(ghosts, r.GhostID(int64(portal.ChatID)))
+	}
+	if r.as.StateStore == nil {
+		return ghosts
+	}
+	seen, err := r.as.StateStore.GetRoomJoinedOrInvitedMembers(ctx, portal.RoomID)
+	if err != nil {
+		r.logger(ctx).Debug().Err(err).Stringer("room_id", portal.RoomID).Msg("The appservice's state store does not know who is in a room")
+	}
+	for _, userID := range seen {
+		if _, ghost := r.ParseGhost(userID); ghost && !slices.Contains(ghosts, userID) && len(ghosts) < maxWitnesses {
+			ghosts = append(ghosts, userID)
+		}
+	}
+	return ghosts
+}
+
+// membersOf lists who has joined a room and, if that is wanted, who is invited to it.
+func membersOf(ctx context.Context, as *mautrix.Client, roomID id.RoomID, invited bool) (members []id.UserID, err error) {
+	if !invited {
+		return joinedMembers(ctx, as, roomID)
+	}
+	state, err := allState(ctx, as, roomID)
+	for _, e := range state {
+		if e.Type != event.StateMember.Type {
 			continue
 		}
-		if _, err := r.send(ctx, keeper, portal.RoomID, eventType, bridgeInfoKey(portal), struct{}{}); err != nil {
-			return err
+		switch event.Membership(textOf(e.Content, "membership")) {
+		case event.MembershipJoin, event.MembershipInvite:
+			members = append(members, id.UserID(e.StateKey))
 		}
 	}
-	return nil
+	return members, err
 }
 
-// leave has one of the bridge's users leave a room, wherever they are in it.
-func (r *Rooms) leave(ctx context.Context, user *mautrix.Client, roomID id.RoomID) error {
-	err := try(ctx, func(ctx context.Context) error {
-		_, err := user.LeaveRoom(ctx, roomID)
-		return err
-	})
-	if refused(err) {
-		return nil // is not there any more
+// kickAll kicks members of a room. Those who can't be kicked stay.
+func (r *Rooms) kickAll(ctx context.Context, keeper *mautrix.Client, portal provisioning.Portal, ghosts, members []id.UserID) error {
+	if len(members) == 0 {
+		return nil
 	}
-	return fault(ctx, "leave a room", err)
-}
-
-// kickAll kicks everybody who is in a room, or invited, and is not the bridge's. Those
-// who can't be kicked stay.
-func (r *Rooms) kickAll(ctx context.Context, keeper *mautrix.Client, portal provisioning.Portal, members []id.UserID) error {
-	var invited *mautrix.RespMembers
-	err := try(ctx, func(ctx context.Context) (err error) {
-		invited, err = keeper.Members(ctx, portal.RoomID, mautrix.ReqMembers{Membership: event.MembershipInvite})
-		return err
-	})
+	levels, err := levelsOf(ctx, keeper, portal.RoomID)
 	if err != nil {
-		return fault(ctx, "list who is invited to a room", err)
+		return err
 	}
-	targets := slices.Clone(members)
-	for _, e := range invited.Chunk {
-		targets = append(targets, id.UserID(e.GetStateKey()))
-	}
-	targets = slices.DeleteFunc(targets, r.IsBridgeUser)
 	kickers := []*mautrix.Client{keeper}
-	if ghost := r.ghost(int64(portal.ChatID)); portal.Receiver != 0 && slices.Contains(members, ghost.UserID) && keeper == r.bot {
-		kickers = append(kickers, ghost) // has created the room
+	if creator := r.GhostID(int64(portal.ChatID)); portal.Receiver != 0 && creator != keeper.UserID && slices.Contains(ghosts, creator) {
+		kickers = append(kickers, r.client(creator))
 	}
-	var mu sync.Mutex
-	stayed := 0
-	err = each(targets, func(userID id.UserID) error {
-		gone, err := r.kick(ctx, kickers, portal.RoomID, userID)
-		if err == nil && !gone {
-			mu.Lock()
-			stayed++
-			mu.Unlock()
+	kickers = slices.DeleteFunc(kickers, func(c *mautrix.Client) bool { return levels.forbidKicks(c.UserID) })
+	var stayed atomic.Int64
+	err = each(ctx, members, func(userID id.UserID) error {
+		kicked, err := kick(ctx, kickers, portal.RoomID, userID)
+		if err == nil && !kicked {
+			stayed.Add(1)
+			r.logger(ctx).Debug().Stringer("room_id", portal.RoomID).Stringer("user_id", userID).Msg("A member of a room can't be kicked")
 		}
 		return err
 	})
-	if stayed > 0 {
-		r.log.Info().Stringer("room_id", portal.RoomID).Int("members", stayed).Msg("Some members of a room could not be kicked")
+	if n := stayed.Load(); n > 0 {
+		r.logger(ctx).Info().Stringer("room_id", portal.RoomID).Int64("members", n).Msg("Some members of a room can't be kicked")
 	}
 	return err
 }
 
 // kick has the first who may kick a user; false where nobody may.
-func (r *Rooms) kick(ctx context.Context, kickers []*mautrix.Client, roomID id.RoomID, userID id.UserID) (bool, error) {
+func kick(ctx context.Context, kickers []*mautrix.Client, roomID id.RoomID, userID id.UserID) (bool, error) {
 	for _, kicker := range kickers {
-		err := try(ctx, func(ctx context.Context) error {
-			_, err := kicker.KickUser(ctx, roomID, &mautrix.ReqKickUser{UserID: userID, Reason: "This room is bridged no more"})
+		err := try(ctx, "kick a member of a room", func(ctx context.Context) error {
+			_, err := kicker.KickUser(ctx, roomID, &mautrix.ReqKickUser{UserID: userID, Reason: "This room is not bridged any more"})
 			return err
 		})
-		if err == nil {
-			return true, nil
-		}
 		if !refused(err) {
-			return false, fault(ctx, "kick a member of a room", err)
+			return err == nil, err
 		}
 	}
-	// Whoever has left meanwhile is not there to be kicked.
-	membership, err := r.membership(ctx, kickers[0], roomID, userID)
-	return membership != event.MembershipJoin && membership != event.MembershipInvite, err
+	return false, nil
 }
 
-// each does something for some users, a few at a time, and returns all errors: one of
-// them stops nothing.
-func each(users []id.UserID, do func(id.UserID) error) error {
-	faults := make([]error, len(users))
-	slots := make(chan struct{}, cleanUpWorkers)
-	var wg sync.WaitGroup
-	for i, userID := range users {
-		slots <- struct{}{}
-		wg.Go(func() {
-			defer func() { <-slots }()
-			faults[i] = do(userID)
+// each does something for some users, a few at a time. An error stops nothing, unless
+// there are too many in a row. It returns the first.
+func each(ctx context.Context, users []id.UserID, do func(id.UserID) error) error {
+	var (
+		group         errgroup.Group
+		mu            sync.Mutex
+		first         error
+		faults, inRow int
+	)
+	group.SetLimit(cleanUpWorkers)
+	for _, userID := range users {
+		mu.Lock()
+		hopeless := inRow >= maxFaults || ctx.Err() != nil
+		mu.Unlock()
+		if hopeless {
+			break
+		}
+		group.Go(func() error {
+			err := do(userID)
+			mu.Lock()
+			defer mu.Unlock()
+			if inRow++; err == nil {
+				inRow = 0
+			} else if faults++; first == nil {
+				first = err
+			}
+			return nil
 		})
 	}
-	wg.Wait()
-	return errors.Join(slices.DeleteFunc(faults, func(err error) bool { return err == nil })...)
+	_ = group.Wait()
+	switch {
+	case first == nil:
+		return ctx.Err()
+	case faults > 1:
+		return fmt.Errorf("%w (and %d more errors)", first, faults-1)
+	}
+	return first
 }

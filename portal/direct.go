@@ -1,11 +1,11 @@
 package portal
 
 import (
-	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
+	"time"
 
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/event"
@@ -14,71 +14,101 @@ import (
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
+// abandonTime is how long leaving a room may take that could not be finished.
+const abandonTime = 10 * time.Second
+
 // CreateDirect implements [provisioning.DirectRooms]. The ghost creates the room.
 func (r *Rooms) CreateDirect(ctx context.Context, _ id.UserID, contact provisioning.Contact) (id.RoomID, error) {
 	if err := r.UpdateGhost(ctx, contact, nil); err != nil {
 		return "", err
 	}
 	ghost := r.ghost(contact.ID)
-	var created *mautrix.RespCreateRoom
-	err := try(ctx, func(ctx context.Context) (err error) {
-		created, err = ghost.CreateRoom(ctx, &mautrix.ReqCreateRoom{
-			Preset: "private_chat", Visibility: "private", IsDirect: true, Invite: []id.UserID{r.bot.UserID},
+	var roomID id.RoomID
+	err := try(ctx, "create a room", func(ctx context.Context) error {
+		// With this preset everybody who is invited here has the power of the creator.
+		created, err := ghost.CreateRoom(ctx, &mautrix.ReqCreateRoom{
+			Preset: "trusted_private_chat", Visibility: "private", IsDirect: true, Invite: []id.UserID{r.bot.UserID},
 		})
+		if err == nil {
+			roomID = created.RoomID
+		}
 		return err
 	})
 	if err != nil {
-		return "", fault(ctx, "create a room", err)
+		return "", err
 	}
-	if err := r.bringBot(ctx, ghost, created.RoomID); err != nil {
-		abandon := context.WithoutCancel(ctx)
-		return "", errors.Join(err, r.leave(abandon, r.bot, created.RoomID), r.leave(abandon, ghost, created.RoomID))
+	if err = r.bringBot(ctx, ghost, roomID); err != nil {
+		r.abandon(ctx, ghost, roomID)
+		return "", err
 	}
-	return created.RoomID, nil
+	return roomID, nil
 }
 
-// bringBot has the bridge bot, which is invited, join a ghost's room, with the power to
-// do everything. What the room's version says about its creator stands in its power
-// levels already.
+// bringBot has the bridge bot, which is invited, join a ghost's room.
 func (r *Rooms) bringBot(ctx context.Context, ghost *mautrix.Client, roomID id.RoomID) error {
-	levels := map[string]any{}
-	if _, err := r.state(ctx, ghost, roomID, event.StatePowerLevels, "", &levels); err != nil {
+	levels, err := levelsOf(ctx, ghost, roomID)
+	if err != nil {
 		return err
 	}
-	users := map[string]any{}
-	if current, ok := levels["users"].(map[string]any); ok {
-		maps.Copy(users, current)
+	if !levels.allow(r.bot.UserID, event.StatePowerLevels.Type) {
+		if err = r.empowerBot(ctx, ghost, roomID); err != nil {
+			return err
+		}
+	}
+	return joinRoom(ctx, r.bot, roomID)
+}
+
+// empowerBot gives the bridge bot power in a ghost's room whose homeserver has not. What
+// the room's version wants to be said of its creator stands in its power levels already.
+func (r *Rooms) empowerBot(ctx context.Context, ghost *mautrix.Client, roomID id.RoomID) error {
+	content, err := stateOf(ctx, ghost, roomID, event.StatePowerLevels, "")
+	if err != nil {
+		return err
+	}
+	var levels map[string]any
+	if json.Unmarshal(content, &levels) != nil || levels == nil {
+		return fmt.Errorf("%w: the power levels of a new room make no sense", provisioning.ErrHomeserver)
+	}
+	users, _ := levels["users"].(map[string]any)
+	if users == nil {
+		users = map[string]any{}
 	}
 	users[string(r.bot.UserID)] = creatorLevel
 	levels["users"] = users
-	if may, err := r.send(ctx, ghost, roomID, event.StatePowerLevels, "", levels); err != nil || !may {
-		return cmp.Or(err, fmt.Errorf("%w: a ghost may not give the bridge bot power in its own room", provisioning.ErrHomeserver))
+	may, err := setState(ctx, ghost, roomID, event.StatePowerLevels, "", levels)
+	if err == nil && !may {
+		err = fmt.Errorf("%w: a ghost may not give the bridge bot power in its own room", provisioning.ErrHomeserver)
 	}
-	err := try(ctx, func(ctx context.Context) error {
-		_, err := r.bot.JoinRoomByID(ctx, roomID)
-		return err
-	})
-	return fault(ctx, "join a room", err)
+	return err
 }
 
-// InviteToDirect implements [provisioning.DirectRooms]. Where the ghost is not in the
-// room any more, the bridge bot invites.
+// abandon has the bridge leave a room of a ghost's that could not be finished.
+func (r *Rooms) abandon(ctx context.Context, ghost *mautrix.Client, roomID id.RoomID) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), abandonTime)
+	defer cancel()
+	if err := errors.Join(leaveRoom(ctx, r.bot, roomID), leaveRoom(ctx, ghost, roomID)); err != nil {
+		r.logger(ctx).Warn().Err(err).Stringer("room_id", roomID).Msg("A room for a direct chat that could not be finished could not be left either")
+	}
+}
+
+// InviteToDirect implements [provisioning.DirectRooms]. Where the ghost can't, the bridge
+// bot invites.
 func (r *Rooms) InviteToDirect(ctx context.Context, roomID id.RoomID, userID id.UserID, telegramID int64) error {
 	for _, inviter := range []*mautrix.Client{r.ghost(telegramID), r.bot} {
-		own, err := r.membership(ctx, inviter, roomID, inviter.UserID)
+		own, err := membershipOf(ctx, inviter, roomID, inviter.UserID)
 		if err != nil {
 			return err
 		}
 		if own != event.MembershipJoin {
 			continue
 		}
-		membership, err := r.membership(ctx, inviter, roomID, userID)
+		membership, err := membershipOf(ctx, inviter, roomID, userID)
 		if err != nil || membership == event.MembershipJoin || membership == event.MembershipInvite {
 			return err
 		}
-		// An invitation by POST can't say that the chat is direct.
+		// POST …/invite can't say that the chat is direct.
 		content := map[string]any{"membership": event.MembershipInvite, "is_direct": true}
-		if may, err := r.send(ctx, inviter, roomID, event.StateMember, string(userID), content); err != nil || may {
+		if may, err := setState(ctx, inviter, roomID, event.StateMember, string(userID), content); err != nil || may {
 			return err
 		}
 	}

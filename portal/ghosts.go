@@ -2,12 +2,11 @@ package portal
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	"go.mau.fi/util/dbutil"
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/id"
 
@@ -19,7 +18,7 @@ import (
 type profile struct {
 	telegramID int64
 	name       string
-	photoID    int64
+	photoID    int64 // 0 for none
 	avatar     id.ContentURIString
 }
 
@@ -27,12 +26,12 @@ type profile struct {
 func (r *Rooms) Avatars(ctx context.Context, contacts []provisioning.Contact) (map[int64]id.ContentURIString, []provisioning.Contact, error) {
 	withPhoto := slices.DeleteFunc(slices.Clone(contacts), func(c provisioning.Contact) bool { return c.PhotoID == 0 })
 	known := map[int64]id.ContentURIString{}
-	current := map[int64]int64{} // the photos of the ghosts
-	const most = 500             // arguments of one query
+	current := map[int64]int64{} // the ghosts' photos
+	const most = 5000            // arguments of one query: SQLite takes 32766, PostgreSQL 65535
 	for chunk := range slices.Chunk(withPhoto, most) {
-		profiles, err := r.profiles(ctx, chunk)
+		profiles, err := r.profiles(ctx, chunk...)
 		if err != nil {
-			return nil, nil, fmt.Errorf("look up ghosts: %w", err)
+			return nil, nil, err
 		}
 		for _, p := range profiles {
 			current[p.telegramID] = p.photoID
@@ -45,59 +44,57 @@ func (r *Rooms) Avatars(ctx context.Context, contacts []provisioning.Contact) (m
 	return known, outdated, nil
 }
 
-func (r *Rooms) profiles(ctx context.Context, contacts []provisioning.Contact) (profiles []profile, err error) {
-	var query strings.Builder
-	query.WriteString(`SELECT telegram_id, name, photo_id, avatar_url FROM tgprovision_ghost WHERE telegram_id IN (`)
+// profiles returns those ghosts that are known here.
+func (r *Rooms) profiles(ctx context.Context, contacts ...provisioning.Contact) ([]profile, error) {
 	args := make([]any, len(contacts))
+	marks := make([]string, len(contacts))
 	for i, c := range contacts {
-		if i > 0 {
-			query.WriteString(", ")
-		}
-		fmt.Fprintf(&query, "$%d", i+1)
-		args[i] = c.ID
+		args[i], marks[i] = c.ID, fmt.Sprintf("$%d", i+1)
 	}
-	rows, err := r.db.Query(ctx, query.String()+`)`, args...)
+	rows, err := r.db.Query(ctx, `
+		SELECT telegram_id, name, photo_id, avatar_url FROM tgprovision_ghost
+		WHERE telegram_id IN (`+strings.Join(marks, ", ")+`)`, args...)
+	profiles, err := dbutil.NewRowIterWithError(rows, func(row dbutil.Scannable) (p profile, err error) {
+		err = row.Scan(&p.telegramID, &p.name, &p.photoID, &p.avatar)
+		return p, err
+	}, err).AsList()
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("look up ghosts: %w", err)
 	}
-	defer rows.Close()
-	for rows.Next() {
-		var p profile
-		if err := rows.Scan(&p.telegramID, &p.name, &p.photoID, &p.avatar); err != nil {
-			return nil, err
-		}
-		profiles = append(profiles, p)
-	}
-	return profiles, rows.Err()
+	return profiles, nil
 }
 
-// UpdateGhost implements [provisioning.GhostAvatars]. Errors are the photo's, and the
-// homeserver's.
-func (r *Rooms) UpdateGhost(ctx context.Context, contact provisioning.Contact, photo provisioning.PhotoFunc) error {
-	found, err := r.profiles(ctx, []provisioning.Contact{contact})
-	if err != nil {
-		return fmt.Errorf("look up a ghost: %w", err)
+// ghostAvatar returns the avatar of a Telegram user's ghost, "" for none.
+func (r *Rooms) ghostAvatar(ctx context.Context, telegramID int64) (id.ContentURIString, error) {
+	found, err := r.profiles(ctx, provisioning.Contact{ID: telegramID})
+	if err != nil || len(found) == 0 {
+		return "", err
 	}
-	p := profile{telegramID: contact.ID}
+	return found[0].avatar, nil
+}
+
+// UpdateGhost implements [provisioning.GhostAvatars]. A photo that can't be had is an
+// error, which wraps that of the photo; the name is set all the same.
+func (r *Rooms) UpdateGhost(ctx context.Context, contact provisioning.Contact, photo provisioning.PhotoFunc) error {
+	unlock, err := r.locks.lock(ctx, fmt.Sprintf("ghost %d", contact.ID))
+	if err != nil {
+		return fmt.Errorf("wait for a ghost: %w", err)
+	}
+	defer unlock()
+	found, err := r.profiles(ctx, contact)
+	if err != nil {
+		return err
+	}
+	ghost, p := r.ghost(contact.ID), profile{telegramID: contact.ID}
 	if len(found) > 0 {
 		p = found[0]
+	} else if err = register(ctx, ghost); err != nil {
+		return err
 	}
-	ghost := r.ghost(contact.ID)
-	if len(found) == 0 {
-		if err := r.register(ctx, ghost); err != nil {
-			return err
-		}
+	if err = r.nameGhost(ctx, ghost, &p, contact.Name); err != nil {
+		return err
 	}
-	if p.name != contact.Name {
-		if err := try(ctx, func(ctx context.Context) error { return ghost.SetDisplayName(ctx, contact.Name) }); err != nil {
-			return fault(ctx, "set a ghost's name", err)
-		}
-		p.name = contact.Name
-		if err := r.remember(ctx, p); err != nil {
-			return err
-		}
-	}
-	if p.photoID == contact.PhotoID || (photo == nil && contact.PhotoID != 0) {
+	if photo == nil || p.photoID == contact.PhotoID {
 		return nil
 	}
 	p.photoID, p.avatar = contact.PhotoID, ""
@@ -106,102 +103,54 @@ func (r *Rooms) UpdateGhost(ctx context.Context, contact provisioning.Contact, p
 			return err
 		}
 	}
-	if err := try(ctx, func(ctx context.Context) error { return ghost.SetAvatarURL(ctx, p.avatar.ParseOrIgnore()) }); err != nil {
-		return fault(ctx, "set a ghost's avatar", err)
+	err = try(ctx, "set a ghost's avatar", func(ctx context.Context) error {
+		return ghost.SetProfileField(ctx, "avatar_url", p.avatar)
+	})
+	if err != nil {
+		return err
 	}
 	return r.remember(ctx, p)
 }
 
+// nameGhost gives a ghost somebody's name, unless it has it.
+func (r *Rooms) nameGhost(ctx context.Context, ghost *mautrix.Client, p *profile, name string) error {
+	name = text(strings.ReplaceAll(r.displayName, "{name}", name))
+	if p.name == name {
+		return nil
+	}
+	err := try(ctx, "set a ghost's name", func(ctx context.Context) error { return ghost.SetDisplayName(ctx, name) })
+	if err != nil {
+		return err
+	}
+	p.name = name
+	return r.remember(ctx, *p)
+}
+
 // register makes a ghost exist on the homeserver.
-func (r *Rooms) register(ctx context.Context, ghost *mautrix.Client) error {
-	err := try(ctx, func(ctx context.Context) error {
+func register(ctx context.Context, ghost *mautrix.Client) error {
+	err := try(ctx, "register a ghost", func(ctx context.Context) error {
 		_, _, err := ghost.Register(ctx, &mautrix.ReqRegister[any]{
 			Username: ghost.UserID.Localpart(), Type: mautrix.AuthTypeAppservice, InhibitLogin: true,
 		})
 		return err
 	})
-	if errors.Is(err, mautrix.MUserInUse) {
+	if hasCode(err, mautrix.MUserInUse) {
 		return nil
 	}
-	return fault(ctx, "register a ghost", err)
+	return err
 }
 
+// remember records what a ghost shows.
 func (r *Rooms) remember(ctx context.Context, p profile) error {
 	const query = `
 		INSERT INTO tgprovision_ghost (telegram_id, name, photo_id, avatar_url) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (telegram_id) DO UPDATE SET name=excluded.name, photo_id=excluded.photo_id, avatar_url=excluded.avatar_url`
 	err := r.db.DoTxn(ctx, schema.ReadCommitted(r.db), func(ctx context.Context) error {
-		_, err := r.db.Exec(ctx, query, p.telegramID, text(p.name), p.photoID, p.avatar)
+		_, err := r.db.Exec(ctx, query, p.telegramID, p.name, p.photoID, p.avatar)
 		return err
 	})
 	if err != nil {
 		return fmt.Errorf("remember a ghost's profile: %w", err)
 	}
 	return nil
-}
-
-// photo returns the address of a photo on the homeserver, where each is uploaded once. Of
-// a photo whose ID is not known before it was downloaded, the ID is 0.
-func (r *Rooms) photo(ctx context.Context, photoID int64, get provisioning.PhotoFunc) (id.ContentURIString, error) {
-	if photoID == 0 {
-		return r.upload(ctx, 0, get)
-	}
-	// Whoever comes second waits for the first, and does the same again where that one
-	// has been cancelled.
-	for {
-		uri, err, shared := r.uploads.Do(fmt.Sprint(photoID), func() (any, error) { return r.upload(ctx, photoID, get) })
-		if shared && err != nil && ctx.Err() == nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
-			continue
-		}
-		if err != nil {
-			return "", err
-		}
-		return uri.(id.ContentURIString), nil
-	}
-}
-
-func (r *Rooms) upload(ctx context.Context, photoID int64, get provisioning.PhotoFunc) (id.ContentURIString, error) {
-	if uri, err := r.uploaded(ctx, photoID); err != nil || uri != "" {
-		return uri, err
-	}
-	photo, err := get(ctx)
-	if err != nil {
-		return "", fmt.Errorf("get a photo: %w", err)
-	}
-	if uri, err := r.uploaded(ctx, photo.ID); err != nil || uri != "" {
-		return uri, err
-	}
-	var answer *mautrix.RespMediaUpload
-	err = try(ctx, func(ctx context.Context) (err error) {
-		answer, err = r.bot.UploadBytes(ctx, photo.Data, photo.Type)
-		return err
-	})
-	if err != nil {
-		return "", fault(ctx, "upload a photo", err)
-	}
-	uri := answer.ContentURI.CUString()
-	const query = `INSERT INTO tgprovision_photo (photo_id, uri) VALUES ($1, $2) ON CONFLICT (photo_id) DO UPDATE SET uri=excluded.uri`
-	err = r.db.DoTxn(ctx, schema.ReadCommitted(r.db), func(ctx context.Context) error {
-		_, err := r.db.Exec(ctx, query, photo.ID, uri)
-		return err
-	})
-	if err != nil {
-		return "", fmt.Errorf("remember a photo: %w", err)
-	}
-	return uri, nil
-}
-
-// uploaded returns the address of a photo that was uploaded before, "" for another.
-func (r *Rooms) uploaded(ctx context.Context, photoID int64) (uri id.ContentURIString, err error) {
-	if photoID == 0 {
-		return "", nil
-	}
-	err = r.db.QueryRow(ctx, `SELECT uri FROM tgprovision_photo WHERE photo_id=$1`, photoID).Scan(&uri)
-	if errors.Is(err, sql.ErrNoRows) {
-		return "", nil
-	}
-	if err != nil {
-		return "", fmt.Errorf("look up a photo: %w", err)
-	}
-	return uri, nil
 }

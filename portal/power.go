@@ -4,129 +4,144 @@ import (
 	"context"
 	"encoding/json"
 	"math"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 
+	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 )
 
-// The defaults of power levels.
 const (
-	defaultStateLevel = 50
-	creatorLevel      = 100 // in a room without power levels
+	// standardLevel is what state events and kicks need where power levels don't say.
+	standardLevel = 50
+	// creatorLevel is the level of a room's creator where it has no power levels.
+	creatorLevel = 100
+	// creatorsVersion is the room version from which on creators have infinite power.
+	//
+	// https://spec.matrix.org/v1.16/rooms/v12/
+	creatorsVersion = 12
 )
 
 // HasPower implements [provisioning.Rooms]. In a room without power levels, its creator
 // has 100, everybody else has 0, and state events need 50, as on Synapse.
-func (r *Rooms) HasPower(ctx context.Context, roomID id.RoomID, userID id.UserID, eventType string) (bool, error) {
-	if err := r.CheckBot(ctx, roomID); err != nil {
-		return false, err
-	}
-	membership, err := r.membership(ctx, r.bot, roomID, userID)
-	if err != nil || membership != event.MembershipJoin {
-		return false, err
-	}
-	return r.power(ctx, roomID, userID, eventType)
+func (r *Rooms) HasPower(ctx context.Context, roomID id.RoomID, userID id.UserID, eventType string) (has bool, err error) {
+	err = r.inRoom(ctx, roomID, func() error {
+		membership, err := membershipOf(ctx, r.bot, roomID, userID)
+		if err != nil || membership != event.MembershipJoin {
+			return err
+		}
+		levels, err := levelsOf(ctx, r.bot, roomID)
+		has = err == nil && levels.allow(userID, eventType)
+		return err
+	})
+	return has, err
 }
 
-// power is HasPower for somebody in a room that the bridge bot is in.
-func (r *Rooms) power(ctx context.Context, roomID id.RoomID, userID id.UserID, eventType string) (bool, error) {
-	var raw json.RawMessage
-	found, err := r.state(ctx, r.bot, roomID, event.StatePowerLevels, "", &raw)
-	if err != nil {
-		return false, err
-	}
-	if found && hasLevel(raw, userID, eventType) {
-		return true, nil
-	}
-	creators, infinite, err := r.creators(ctx, roomID, found)
-	if err != nil {
-		return false, err
-	}
-	// Without power levels, 100 is more than the default of 50.
-	return (infinite || !found) && slices.Contains(creators, userID), nil
+// levels are the power levels of a room.
+type levels struct {
+	creators []id.UserID
+	infinite bool            // the creators' power
+	present  bool            // the event
+	Users    json.RawMessage `json:"users"`
+	Default  json.RawMessage `json:"users_default"`
+	Events   json.RawMessage `json:"events"`
+	State    json.RawMessage `json:"state_default"`
+	Kick     json.RawMessage `json:"kick"`
 }
 
-// creators returns who has created a room, and whether that gives infinite power, as
-// from room version 12 on. It asks for no more than is needed: where there are power
-// levels, creators of older versions do not matter.
-func (r *Rooms) creators(ctx context.Context, roomID id.RoomID, leveled bool) (creators []id.UserID, infinite bool, err error) {
-	var create struct {
-		RoomVersion string      `json:"room_version"`
-		Creator     id.UserID   `json:"creator"`
-		Additional  []id.UserID `json:"additional_creators"`
-	}
-	if _, err := r.state(ctx, r.bot, roomID, event.StateCreate, "", &create); err != nil && !malformed(err) {
-		return nil, false, err
-	}
-	if version, err := strconv.Atoi(create.RoomVersion); err == nil && version >= 12 {
-		infinite = true
-	}
-	if !infinite && leveled {
-		return nil, false, nil
-	}
-	if !infinite && create.Creator != "" {
-		return []id.UserID{create.Creator}, false, nil
-	}
-	sender, err := r.createSender(ctx, roomID)
+// levelsOf reads the power levels of a room that the one who asks is in.
+func levelsOf(ctx context.Context, as *mautrix.Client, roomID id.RoomID) (levels, error) {
+	content, err := stateOf(ctx, as, roomID, event.StatePowerLevels, "")
 	if err != nil {
-		return nil, false, err
+		return levels{}, err
 	}
-	creators = []id.UserID{sender}
-	if infinite {
-		creators = append(creators, create.Additional...)
+	create, err := createEvent(ctx, as, roomID)
+	if err != nil {
+		return levels{}, err
 	}
-	return creators, infinite, nil
+	return newLevels(content, create), nil
 }
 
-// createSender returns who has sent the room's first event. Homeservers tell with
-// a parameter that the specification lacks; one that does not is asked for all state.
+// createEvent reads the first event of a room. Who has sent it is known from a parameter
+// that the specification lacks; a homeserver without it is asked for all state.
 //
 // https://github.com/matrix-org/matrix-spec/issues/1047
-func (r *Rooms) createSender(ctx context.Context, roomID id.RoomID) (sender id.UserID, err error) {
-	err = try(ctx, func(ctx context.Context) error {
-		e, err := r.bot.FullStateEvent(ctx, roomID, event.StateCreate, "")
-		if err == nil {
-			sender = e.Sender
-		}
+func createEvent(ctx context.Context, as *mautrix.Client, roomID id.RoomID) (create stateEvent, err error) {
+	path := mautrix.ClientURLPath{"v3", "rooms", roomID, "state", event.StateCreate.Type, ""}
+	err = try(ctx, "read m.room.create", func(ctx context.Context) error {
+		create = stateEvent{}
+		_, err := as.MakeRequest(ctx, http.MethodGet, as.BuildURLWithQuery(path, map[string]string{"format": "event"}), nil, &create)
 		return err
 	})
-	if err != nil || sender != "" {
-		return sender, fault(ctx, "read m.room.create", err)
+	if err != nil || create.Type == event.StateCreate.Type && create.Sender != "" {
+		return create, err
 	}
-	err = try(ctx, func(ctx context.Context) error {
-		state, err := r.bot.State(ctx, roomID)
-		if e := state[event.StateCreate][""]; e != nil {
-			sender = e.Sender
-		}
-		return err
-	})
-	return sender, fault(ctx, "read the state of a room", err)
+	state, err := allState(ctx, as, roomID)
+	if i := slices.IndexFunc(state, func(e stateEvent) bool { return e.Type == event.StateCreate.Type }); i >= 0 {
+		return state[i], err
+	}
+	return stateEvent{}, err
 }
 
-// hasLevel says whether power levels give a user what a state event needs. It is
-// lenient with numbers, and gives nothing where there are none.
-func hasLevel(raw json.RawMessage, userID id.UserID, eventType string) bool {
-	var levels struct {
-		Users        json.RawMessage `json:"users"`
-		UsersDefault json.RawMessage `json:"users_default"`
-		Events       json.RawMessage `json:"events"`
-		StateDefault json.RawMessage `json:"state_default"`
+// newLevels reads power levels; without content, a room has none.
+func newLevels(content json.RawMessage, create stateEvent) levels {
+	l := levels{present: content != nil, creators: []id.UserID{create.Sender}}
+	version, err := strconv.Atoi(textOf(create.Content, "room_version"))
+	l.infinite = err == nil && version >= creatorsVersion
+	if l.infinite {
+		var more struct {
+			Creators []id.UserID `json:"additional_creators"`
+		}
+		if json.Unmarshal(create.Content, &more) == nil {
+			l.creators = append(l.creators, more.Creators...)
+		}
+	} else if creator := textOf(create.Content, "creator"); creator != "" && version <= 10 {
+		l.creators = []id.UserID{id.UserID(creator)}
 	}
-	if json.Unmarshal(raw, &levels) != nil {
+	if content != nil && json.Unmarshal(content, &l) != nil {
+		l.Users, l.Default = json.RawMessage(`false`), json.RawMessage(`false`) // nobody has anything
+	}
+	return l
+}
+
+// of returns the level of a user, and false where it makes no sense.
+func (l levels) of(userID id.UserID) (int64, bool) {
+	switch {
+	case l.present:
+		return entry(l.Users, string(userID), l.Default, 0)
+	case slices.Contains(l.creators, userID):
+		return creatorLevel, true
+	}
+	return 0, true
+}
+
+// allow says whether a user has the level to send a kind of state event.
+func (l levels) allow(userID id.UserID, eventType string) bool {
+	if l.infinite && slices.Contains(l.creators, userID) {
+		return true
+	}
+	has, known := l.of(userID)
+	needs, sane := entry(l.Events, eventType, l.State, standardLevel)
+	return known && sane && has >= needs
+}
+
+// forbidKicks says whether a user surely has not the level to kick anybody.
+func (l levels) forbidKicks(userID id.UserID) bool {
+	if l.infinite && slices.Contains(l.creators, userID) {
 		return false
 	}
-	has, ok := entry(levels.Users, string(userID), levels.UsersDefault, 0)
-	needs, needsOK := entry(levels.Events, eventType, levels.StateDefault, defaultStateLevel)
-	return ok && needsOK && has >= needs
+	has, known := l.of(userID)
+	needs, sane := level(l.Kick, standardLevel)
+	return known && sane && has < needs
 }
 
-// entry returns the level of a key of an object, or the default of the event, or that of
-// the specification, and false where the one that counts makes no sense.
+// entry returns the level of a key in an object, or else the default of the event, or
+// else that of the specification, and false where the one that counts makes no sense.
 func entry(object json.RawMessage, key string, fallback json.RawMessage, standard int64) (int64, bool) {
-	if len(object) > 0 && string(object) != "null" {
+	if !absent(object) {
 		var entries map[string]json.RawMessage
 		if json.Unmarshal(object, &entries) != nil {
 			return 0, false
@@ -135,25 +150,33 @@ func entry(object json.RawMessage, key string, fallback json.RawMessage, standar
 			return number(value)
 		}
 	}
-	if len(fallback) > 0 && string(fallback) != "null" {
-		return number(fallback)
-	}
-	return standard, true
+	return level(fallback, standard)
 }
 
-// number reads a level: an integer, also one in a string, as in old rooms, or a float
+// level returns a level, or the standard one where it is absent.
+func level(raw json.RawMessage, standard int64) (int64, bool) {
+	if absent(raw) {
+		return standard, true
+	}
+	return number(raw)
+}
+
+func absent(raw json.RawMessage) bool { return len(raw) == 0 || string(raw) == "null" }
+
+// number reads a level: an integer, also one in a string, as old rooms have, or a float
 // without a fraction.
 func number(raw json.RawMessage) (int64, bool) {
-	text := string(raw)
-	var s string
-	if json.Unmarshal(raw, &s) == nil {
-		text = strings.TrimSpace(s)
+	var text string
+	if json.Unmarshal(raw, &text) == nil {
+		n, err := strconv.ParseInt(strings.TrimSpace(text), 10, 64)
+		return n, err == nil
 	}
-	if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+	if n, err := strconv.ParseInt(string(raw), 10, 64); err == nil {
 		return n, true
 	}
-	f, err := strconv.ParseFloat(text, 64)
-	if err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 {
+	const exact = 1 << 53
+	var f float64
+	if json.Unmarshal(raw, &f) != nil || f != math.Trunc(f) || math.Abs(f) > exact {
 		return 0, false
 	}
 	return int64(f), true

@@ -324,6 +324,29 @@ func TestUpgradeFrom1(t *testing.T) {
 	assert.Equal(t, 1, rows(t, db, "tgprovision_portal_task"))
 }
 
+func TestUpgradeFrom2(t *testing.T) {
+	db := newDatabase(t)
+	for _, file := range []string{"upgrades/01-portals.sql", "upgrades/02-tasks.sql"} {
+		made, err := os.ReadFile(file)
+		require.NoError(t, err)
+		exec(t, db, string(made))
+	}
+	exec(t, db, `CREATE TABLE tgprovision_portal_version (version INTEGER, compat INTEGER)`)
+	exec(t, db, `INSERT INTO tgprovision_portal_version VALUES (2, 2)`)
+	exec(t, db, `INSERT INTO tgprovision_portal VALUES ('!group:example.com', -1001, 0, 'Cats', 'About', 'cats', true)`)
+	exec(t, db, `INSERT INTO tgprovision_portal_task VALUES ('task', 'kind', 'data', 3, 1000, 0)`)
+
+	s := newStore(t, db)
+	p, err := s.PortalByChat(t.Context(), -1001, 0)
+	require.NoError(t, err)
+	assert.Equal(t, provisioning.Portal{RoomID: "!group:example.com", ChatID: -1001, Title: "Cats", About: "About", Username: "cats", Megagroup: true}, p)
+	until := time.UnixMilli(5000)
+	tasks, err := s.TakeTasks(t.Context(), time.UnixMilli(1000), until, 10)
+	require.NoError(t, err)
+	assert.Equal(t, []provisioning.Task{{ID: "task", Kind: "kind", Data: "data", Attempts: 4, Due: until}}, tasks)
+	assert.Zero(t, rows(t, db, "tgprovision_ghost")+rows(t, db, "tgprovision_photo"))
+}
+
 func TestNewerSchemaIsRefused(t *testing.T) {
 	db := newDatabase(t)
 	newStore(t, db)

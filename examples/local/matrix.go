@@ -89,16 +89,17 @@ func (hs homeserver) domain(ctx context.Context) (string, error) {
 // bridges do, until stop is called.
 func acceptInvitations(as *appservice.AppService, log zerolog.Logger) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
+	bot := as.NewMautrixClient(as.BotMXID()) // as.BotClient is not safe for concurrent use
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
 		for {
 			select {
 			case e := <-as.Events:
-				if e.Type != event.StateMember || id.UserID(e.GetStateKey()) != as.BotMXID() || e.Content.AsMember().Membership != event.MembershipInvite {
+				if e.Type != event.StateMember || id.UserID(e.GetStateKey()) != bot.UserID || e.Content.AsMember().Membership != event.MembershipInvite {
 					continue
 				}
-				if _, err := as.BotClient().JoinRoomByID(ctx, e.RoomID); err != nil {
+				if _, err := bot.JoinRoomByID(ctx, e.RoomID); err != nil {
 					log.Warn().Err(err).Stringer("room_id", e.RoomID).Msg("Could not accept an invitation")
 				}
 			case <-ctx.Done():

@@ -210,7 +210,7 @@ func (s *Server) join(c *call) (any, *fault) {
 	}
 	r := s.rooms[roomID]
 	if r == nil {
-		return nil, notFound
+		return nil, &fault{500, "", "there is no such room, and no server that could be asked"}
 	}
 	if r.membership(c.userID) != event.MembershipJoin {
 		if _, f := s.change(r, c.userID, c.userID, event.MembershipJoin, nil); f != nil {
@@ -271,6 +271,9 @@ func (s *Server) joinedMembers(c *call) (any, *fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := c.room()
+	if !strings.HasPrefix(c.PathValue("room"), "!") {
+		return nil, &fault{400, "M_INVALID_PARAM", "that is not a room ID"}
+	}
 	if r == nil || r.membership(c.userID) != event.MembershipJoin {
 		return nil, notInRoom
 	}
@@ -288,14 +291,12 @@ func (s *Server) joinedMembers(c *call) (any, *fault) {
 	return map[string]any{"joined": joined}, nil
 }
 
-// mayRead says whether a user sees the state of a room: also after leaving it, but not
-// when banned.
-func (r *room) mayRead(userID id.UserID) bool {
-	switch r.membership(userID) {
-	case event.MembershipJoin, event.MembershipInvite, event.MembershipLeave:
-		return true
-	}
-	return false
+// mayRead says whether a user sees the whole state of a room: whoever ever had to do with
+// it does, and everybody where it is world readable.
+func (r *room) mayRead(userID id.UserID) bool { return r.membership(userID) != "" || r.worldReadable() }
+
+func (r *room) worldReadable() bool {
+	return r.content("m.room.history_visibility", "")["history_visibility"] == "world_readable"
 }
 
 func (s *Server) members(c *call) (any, *fault) {
@@ -341,12 +342,20 @@ func (s *Server) getState(c *call) (any, *fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	r := c.room()
-	if r == nil || !r.mayRead(c.userID) {
+	if r == nil {
 		return nil, notInRoom
 	}
 	e := r.state[stateKeyOf{c.PathValue("type"), c.PathValue("key")}]
-	if e == nil {
+	switch membership := r.membership(c.userID); {
+	case membership == event.MembershipBan, membership == "" && !r.worldReadable():
+		return nil, notInRoom
+	case membership == "" && e != nil:
+		return nil, notInRoom // a peculiarity of Dendrite's
+	case e == nil && (membership == event.MembershipJoin || membership == ""):
 		return nil, notFound
+	case e == nil:
+		// Another one: whoever is not there any more, or not yet, gets something else.
+		e = r.state[stateKeyOf{"m.room.create", ""}]
 	}
 	if c.URL.Query().Get("format") == "event" {
 		return e, nil
@@ -500,13 +509,14 @@ func (s *Server) createRoom(c *call) (any, *fault) {
 	if body.AliasName != "" && s.aliases[alias] != "" {
 		return nil, &fault{400, "M_ROOM_IN_USE", "the alias is taken"}
 	}
-	roomID := id.RoomID("!" + newID() + ":" + s.opts.ServerName)
-	if body.RoomVersion == "12" {
-		roomID = id.RoomID("!" + newID() + newID()[:17]) // 43 characters, as a hash has
+	hash := newID() + newID()[:17] // 43 characters, as a hash has
+	roomID := id.RoomID("!" + hash)
+	if body.RoomVersion != "12" {
+		roomID = id.RoomID("!" + newID() + ":" + s.opts.ServerName)
 	}
 	r := &room{id: roomID, version: body.RoomVersion, creators: []id.UserID{c.userID}, state: map[stateKeyOf]*roomEvent{}}
 	s.rooms[roomID] = r
-	if f := s.fill(c, r, body, alias); f != nil {
+	if f := s.fill(c, r, body, alias, id.EventID("$"+hash)); f != nil {
 		delete(s.rooms, roomID)
 		return nil, f
 	}
@@ -514,11 +524,11 @@ func (s *Server) createRoom(c *call) (any, *fault) {
 }
 
 // fill sends the first events of a room.
-func (s *Server) fill(c *call, r *room, body creation, alias id.RoomAlias) *fault {
+func (s *Server) fill(c *call, r *room, body creation, alias id.RoomAlias, first id.EventID) *fault {
 	none := ""
-	set := func(eventType string, content any) {
+	set := func(eventType string, content any) *roomEvent {
 		raw, _ := json.Marshal(content)
-		s.add(r, c.userID, eventType, &none, raw)
+		return s.add(r, c.userID, eventType, &none, raw)
 	}
 	trusted := body.Preset == "trusted_private_chat"
 	create := map[string]any{"room_version": r.version}
@@ -536,18 +546,18 @@ func (s *Server) fill(c *call, r *room, body creation, alias id.RoomAlias) *faul
 		}
 		r.creators = append(r.creators, more...)
 	}
-	if r.version == "10" {
+	if r.version == "9" || r.version == "10" {
 		create["creator"] = c.userID
 	}
-	set("m.room.create", create)
+	set("m.room.create", create).EventID = first // of which room IDs are made in version 12
 	s.setMember(r, c.userID, c.userID, event.MembershipJoin, nil)
 
 	users := map[string]any{}
 	if r.version != "12" {
-		users[string(c.userID)] = 100
+		users[string(c.userID)] = 100.0
 		if trusted {
 			for _, userID := range body.Invite {
-				users[string(userID)] = 100
+				users[string(userID)] = 100.0
 			}
 		}
 	}
@@ -567,6 +577,9 @@ func (s *Server) fill(c *call, r *room, body creation, alias id.RoomAlias) *faul
 			continue
 		}
 		levels[key] = value
+	}
+	if r.version != "12" && number(users[string(c.userID)], 0) < 100 {
+		return &fault{403, "M_FORBIDDEN", "the creator could not finish the room"}
 	}
 	set("m.room.power_levels", levels)
 	rule := "invite"

@@ -13,7 +13,7 @@ import (
 	"maunium.net/go/mautrix/id"
 )
 
-var roomVersions = []string{"10", "11", "12"}
+var roomVersions = []string{"9", "10", "11", "12"}
 
 const memberType = "m.room.member"
 
@@ -32,6 +32,7 @@ type roomEvent struct {
 	Time     int64           `json:"origin_server_ts"`
 
 	position int
+	put      bool // an invitation that came as a state event
 }
 
 type room struct {
@@ -211,7 +212,11 @@ func (s *Server) put(r *room, sender id.UserID, eventType, stateKey string, cont
 	if eventType == memberType {
 		to, _ := fields["membership"].(string)
 		delete(fields, "membership")
-		return s.change(r, sender, id.UserID(stateKey), event.Membership(to), fields)
+		e, f := s.change(r, sender, id.UserID(stateKey), event.Membership(to), fields)
+		if f == nil {
+			e.put = true
+		}
+		return e, f
 	}
 	if r.membership(sender) != event.MembershipJoin {
 		return nil, &fault{403, "M_FORBIDDEN", "you are not in the room"}
@@ -243,6 +248,9 @@ func (r *room) checkLevels(sender id.UserID, levels map[string]any) *fault {
 	}
 	for userID, level := range users {
 		n, isNumber := level.(float64)
+		if _, isText := level.(string); isText && r.version == "9" {
+			n, isNumber = float64(number(level, 0)), true
+		}
 		if !isNumber {
 			return forbidden("a level is not a number")
 		}

@@ -24,8 +24,8 @@ type Options struct {
 	ServerName string
 	// Addr is where to listen, a free port of 127.0.0.1 if empty.
 	Addr string
-	// RoomVersion is that of rooms whose creator asks for none, 11 if empty. The
-	// server knows versions 10, 11 and 12.
+	// RoomVersion is that of rooms whose creator asks for none, 10 if empty, as on
+	// Dendrite. The server knows versions 9 to 12.
 	RoomVersion string
 	// Registrations are the appservices that the server knows.
 	Registrations []*appservice.Registration
@@ -76,7 +76,7 @@ func Start(opts Options) (*Server, error) {
 		opts.Addr = "127.0.0.1:0"
 	}
 	if opts.RoomVersion == "" {
-		opts.RoomVersion = "11"
+		opts.RoomVersion = "10"
 	}
 	if !slices.Contains(roomVersions, opts.RoomVersion) {
 		return nil, fmt.Errorf("room version %q is not one of %q", opts.RoomVersion, roomVersions)

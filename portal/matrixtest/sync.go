@@ -57,6 +57,23 @@ func (s *Server) sync(c *call) (any, *fault) {
 	}
 }
 
+// inviteState is what somebody who is invited is told of a room: of an invitation that
+// came as a state event, Dendrite tells nothing else.
+func (r *room) inviteState(invitation *roomEvent) []*roomEvent {
+	events := []*roomEvent{invitation}
+	if invitation.put {
+		return events
+	}
+	for _, key := range []stateKeyOf{
+		{"m.room.create", ""}, {"m.room.join_rules", ""}, {"m.room.name", ""}, {memberType, string(invitation.Sender)},
+	} {
+		if e := r.state[key]; e != nil {
+			events = append(events, e)
+		}
+	}
+	return events
+}
+
 // since collects what is new for a user. The caller holds the lock.
 func (s *Server) since(userID id.UserID, position int) syncRooms {
 	news := syncRooms{map[id.RoomID]joinedRoom{}, map[id.RoomID]invitedRoom{}, map[id.RoomID]leftRoom{}}
@@ -82,7 +99,7 @@ func (s *Server) since(userID id.UserID, position int) syncRooms {
 			}
 		case event.MembershipInvite:
 			if own.position > position {
-				news.Invite[roomID] = invitedRoom{eventList{[]*roomEvent{own}}}
+				news.Invite[roomID] = invitedRoom{eventList{r.inviteState(own)}}
 			}
 		default:
 			if own.position > position && position > 0 {

@@ -17,7 +17,7 @@ import (
 	"maunium.net/go/mautrix/id"
 )
 
-// bridge is an appservice of the test process which Dendrite sends transactions to: what
+// bridge is an appservice of the test process which a homeserver sends transactions to: what
 // they hold comes out of Events. Its bot is a plain client, since an IntentAPI joins a
 // room before it reads anything there.
 type bridge struct {
@@ -25,8 +25,27 @@ type bridge struct {
 	bot *mautrix.Client
 }
 
-// startBridge starts a homeserver that knows one appservice, and the appservice.
+// startBridge starts Dendrite, knowing one appservice, and the appservice.
 func startBridge(t *testing.T) (*dendrite, *bridge) {
+	t.Helper()
+	hs, b := bridgeOn(t, homeservers["dendrite"])
+	return hs.(*dendrite), b
+}
+
+// eachHomeserver runs a test on every homeserver: what the in-memory one answers has to
+// be what Dendrite does.
+func eachHomeserver(t *testing.T, test func(*testing.T, homeserver, *bridge)) {
+	t.Helper()
+	for name, newHomeserver := range homeservers {
+		t.Run(name, func(t *testing.T) {
+			hs, b := bridgeOn(t, newHomeserver)
+			test(t, hs, b)
+		})
+	}
+}
+
+// bridgeOn starts a homeserver that knows one appservice, and the appservice.
+func bridgeOn(t *testing.T, newHomeserver func(*testing.T, *appservice.Registration) homeserver) (homeserver, *bridge) {
 	t.Helper()
 	as := appservice.Create()
 	as.Events = make(chan *event.Event, 1<<16) // a test that doesn't read them blocks nothing
@@ -36,9 +55,9 @@ func startBridge(t *testing.T) (*dendrite, *bridge) {
 	as.Registration.ID, as.Registration.URL, as.Registration.SenderLocalpart = "telegram", listener.URL, "telegrambot"
 	as.Registration.Namespaces.UserIDs = appservice.NamespaceList{{Regex: `@telegram_[0-9]+:dendrite\.test`, Exclusive: true}}
 	as.HomeserverDomain = dendriteDomain
-	d := startDendrite(t, as.Registration)
-	require.NoError(t, as.SetHomeserverURL(d.url))
-	return d, &bridge{AppService: as, bot: as.BotClient()}
+	hs := newHomeserver(t, as.Registration)
+	require.NoError(t, as.SetHomeserverURL(hs.address()))
+	return hs, &bridge{AppService: as, bot: as.BotClient()}
 }
 
 func (b *bridge) ghostID(number int) id.UserID {

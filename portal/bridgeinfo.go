@@ -1,0 +1,90 @@
+package portal
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"reflect"
+
+	"maunium.net/go/mautrix"
+	"maunium.net/go/mautrix/event"
+	"maunium.net/go/mautrix/id"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+)
+
+// bridgeInfoTypes are the state events of MSC2346. Clients read one or the other.
+//
+// https://github.com/matrix-org/matrix-spec-proposals/pull/2346
+var bridgeInfoTypes = []event.Type{event.StateBridge, event.StateHalfShotBridge}
+
+// bridgeInfoKey is the state key of a portal's bridge info. A room is bridged by others
+// as well, perhaps, and has been bridged to other chats before.
+func bridgeInfoKey(p provisioning.Portal) string {
+	if p.Receiver != 0 {
+		return fmt.Sprintf("fi.mau.telegram://telegram/%d/%d", p.Receiver, int64(p.ChatID))
+	}
+	return fmt.Sprintf("fi.mau.telegram://telegram/%d", int64(p.ChatID))
+}
+
+// bridgeInfo is what a portal says of itself.
+func bridgeInfo(bot id.UserID, setup provisioning.PortalSetup, avatar id.ContentURIString) *event.BridgeEventContent {
+	info := &event.BridgeEventContent{
+		BridgeBot: bot, Creator: setup.UserID,
+		Protocol: event.BridgeInfoSection{ID: "telegram", DisplayName: "Telegram", ExternalURL: "https://telegram.org/"},
+		Channel: event.BridgeInfoSection{
+			ID: fmt.Sprint(int64(setup.Portal.ChatID)), DisplayName: setup.Portal.Title, AvatarURL: avatar,
+		},
+	}
+	if setup.Portal.Username != "" {
+		info.Channel.ExternalURL = "https://t.me/" + setup.Portal.Username
+	}
+	return info
+}
+
+// setBridgeInfo makes a room's bridge info be that of a portal.
+func (e editor) setBridgeInfo(ctx context.Context, setup provisioning.PortalSetup, avatar id.ContentURIString) error {
+	info := bridgeInfo(e.bot.UserID, setup, avatar)
+	for _, eventType := range bridgeInfoTypes {
+		current, err := stateOf(ctx, e.bot, e.roomID, eventType, bridgeInfoKey(setup.Portal))
+		if err != nil {
+			return err
+		}
+		if same(current, info) {
+			continue
+		}
+		if err = e.set(ctx, eventType, bridgeInfoKey(setup.Portal), info); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// same says whether an event's content is that of a value.
+func same(content json.RawMessage, value any) bool {
+	encoded, err := json.Marshal(value)
+	var is, wanted any
+	return err == nil && json.Unmarshal(content, &is) == nil && json.Unmarshal(encoded, &wanted) == nil && reflect.DeepEqual(is, wanted)
+}
+
+// removeBridgeInfo empties a portal's bridge info, where the one who does so may.
+func (r *Rooms) removeBridgeInfo(ctx context.Context, as *mautrix.Client, portal provisioning.Portal) error {
+	empty := map[string]any{}
+	for _, eventType := range bridgeInfoTypes {
+		current, err := stateOf(ctx, as, portal.RoomID, eventType, bridgeInfoKey(portal))
+		if err != nil {
+			return err
+		}
+		if current == nil || same(current, empty) {
+			continue
+		}
+		may, err := setState(ctx, as, portal.RoomID, eventType, bridgeInfoKey(portal), empty)
+		if err != nil {
+			return err
+		}
+		if !may {
+			r.logger(ctx).Debug().Stringer("room_id", portal.RoomID).Msg("The bridge info of a room stays, since the bridge may not change it")
+		}
+	}
+	return nil
+}
