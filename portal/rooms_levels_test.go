@@ -47,7 +47,7 @@ func FuzzLevels(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, content, create string) {
 		if !json.Valid([]byte(content)) || !json.Valid([]byte(create)) {
-			t.Skip()
+			return // no homeserver gives such an event
 		}
 		l := newLevels(json.RawMessage(content), stateEvent{Sender: "@creator:x", Content: json.RawMessage(create)})
 		if l.infinite {
