@@ -29,7 +29,8 @@ type Provisioner struct {
 	requests requestGroup
 	creating keyedMutex[id.RoomID]
 	starting keyedMutex[directChat]
-	tasks    *taskRunner // nil where nothing needs one
+	changing keyedMutex[id.RoomID] // by background work
+	tasks    *taskRunner           // nil where nothing needs one
 	avatars  avatarFetcher
 }
 

@@ -386,11 +386,52 @@ func TestDisconnectedWhileBeingSetUp(t *testing.T) {
 		gate := b.rooms.Hold("SetUpPortal")
 		b.post(t, connectPath, 202)
 		<-gate.Entered()
-		b.post(t, disconnectPath+"?sync=1", 202)
+		b.post(t, disconnectPath, 202)
 		gate.Release()
 		synctest.Wait()
 		if r := b.room(room); r.Portal.ChatID != 0 {
 			t.Errorf("the room shows a bridge to %d", r.Portal.ChatID)
+		}
+		b.wantNoTasks(t)
+	})
+}
+
+// The process died when it had set a room up and not looked again: the room was
+// disconnected and cleaned up before.
+func TestCrashWhileBeingSetUp(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBridge(t, withRelay)
+		b.rooms.Fail("SetUpPortal", provisioning.ErrHomeserver)
+		b.post(t, connectPath, 202)
+		synctest.Wait()
+		b.post(t, disconnectPath+"?sync=1", 202)
+		r := b.room(room)
+		r.Portal.ChatID = news.ID // by the try that failed, after the clean-up
+		b.rooms.Add(room, r)
+		advance(time.Minute)
+		if r := b.room(room); r.Portal.ChatID != 0 {
+			t.Error("the room shows a bridge that is no more")
+		}
+		b.wantNoTasks(t)
+	})
+}
+
+// Work on one room is done in turn: a clean-up does not overtake what it cleans up.
+func TestWorkOnARoomIsInTurn(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBridge(t, withRelay)
+		gate := b.rooms.Hold("SetUpPortal")
+		b.post(t, connectPath, 202)
+		<-gate.Entered()
+		b.post(t, disconnectPath+"?delete=1", 202)
+		synctest.Wait()
+		if b.rooms.Calls("CleanUp") != 0 {
+			t.Error("the room was cleaned up while it was being set up")
+		}
+		gate.Release()
+		synctest.Wait()
+		if r := b.room(room); r.Portal.ChatID != 0 || !r.NoBot {
+			t.Errorf("the room is %+v", r)
 		}
 		b.wantNoTasks(t)
 	})

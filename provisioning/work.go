@@ -65,9 +65,13 @@ func newTask(kind string, data any) Task {
 func (p *Provisioner) runTask(ctx context.Context, t Task) error {
 	switch t.Kind {
 	case taskSetUp:
-		return withData(ctx, t, p.setUp)
+		return withData(ctx, t, func(ctx context.Context, data setUpData) error {
+			return p.inTurn(ctx, data.Portal.RoomID, func() error { return p.setUp(ctx, data, t.Attempts > 1) })
+		})
 	case taskCleanUp:
-		return withData(ctx, t, p.cleanUp)
+		return withData(ctx, t, func(ctx context.Context, data cleanUpData) error {
+			return p.inTurn(ctx, data.Portal.RoomID, func() error { return p.cleanUp(ctx, data) })
+		})
 	case taskInvite:
 		return withData(ctx, t, p.invite)
 	case taskEvent:
@@ -86,14 +90,31 @@ func withData[T any](ctx context.Context, t Task, run func(context.Context, T) e
 	return run(ctx, data)
 }
 
-// setUp makes a room show that it is a portal.
-func (p *Provisioner) setUp(ctx context.Context, data setUpData) error {
+// inTurn does the work on a room when no other is being done there: setting it up and
+// cleaning it up at once would leave a mixture.
+func (p *Provisioner) inTurn(ctx context.Context, roomID id.RoomID, work func() error) error {
+	unlock, err := p.changing.lock(ctx, roomID)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	return work()
+}
+
+// setUp makes a room show that it is a portal. Where it was tried before, the room may
+// show a portal that is no more.
+func (p *Provisioner) setUp(ctx context.Context, data setUpData, again bool) error {
 	if p.rooms == nil {
 		return ErrNotImplemented
 	}
 	is, err := p.isPortal(ctx, data.Portal)
-	if err != nil || !is {
+	switch {
+	case err != nil:
 		return err
+	case !is && again:
+		return p.cleanUp(ctx, cleanUpData{Portal: data.Portal})
+	case !is:
+		return nil
 	}
 	photos := p.photos(ctx, data)
 	setup := PortalSetup{Portal: data.Portal, UserID: data.UserID, Photo: photoOf(photos, data.Portal.ChatID, data.PhotoID)}
