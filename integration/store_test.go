@@ -1,9 +1,15 @@
 package integration
 
 import (
+	"context"
 	"database/sql"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	_ "github.com/jackc/pgx/v5/stdlib"
 	"github.com/stretchr/testify/assert"
@@ -40,29 +46,119 @@ func TestUserStoreOnPostgres(t *testing.T) {
 	})
 }
 
+// Databases may have another default than PostgreSQL itself.
+var isolationLevels = []string{"read committed", "serializable"}
+
+func openPortals(t *testing.T, url string) *portal.Store {
+	t.Helper()
+	store, err := portal.NewStore(t.Context(), openPostgres(t, url))
+	require.NoError(t, err)
+	return store
+}
+
 // portalDatabase is a backend for the suites: each handle has a pool of its own on
-// one database.
-func portalDatabase(t *testing.T) func(t *testing.T) *portal.Store {
-	url := postgres.newDatabase(t)
-	return func(t *testing.T) *portal.Store {
-		store, err := portal.NewStore(t.Context(), openPostgres(t, url))
-		require.NoError(t, err)
-		return store
-	}
+// one database, whose transactions are at the isolation level unless told otherwise.
+func portalDatabase(t *testing.T, isolation string) func(t *testing.T) *portal.Store {
+	url := postgres.newDatabase(t) + "&default_transaction_isolation=" + strings.ReplaceAll(isolation, " ", "%20")
+	return func(t *testing.T) *portal.Store { return openPortals(t, url) }
 }
 
 func TestPortalStoreOnPostgres(t *testing.T) {
-	provisioningtest.TestPortalStore(t, func(t *testing.T) func(t *testing.T) provisioning.PortalStore {
-		open := portalDatabase(t)
-		return func(t *testing.T) provisioning.PortalStore { return open(t) }
-	})
+	for _, isolation := range isolationLevels {
+		t.Run(isolation, func(t *testing.T) {
+			provisioningtest.TestPortalStore(t, func(t *testing.T) func(t *testing.T) provisioning.PortalStore {
+				open := portalDatabase(t, isolation)
+				return func(t *testing.T) provisioning.PortalStore { return open(t) }
+			})
+		})
+	}
 }
 
 func TestTaskStoreOnPostgres(t *testing.T) {
-	provisioningtest.TestTaskStore(t, func(t *testing.T) func(t *testing.T) provisioningtest.TaskPortalStore {
-		open := portalDatabase(t)
-		return func(t *testing.T) provisioningtest.TaskPortalStore { return open(t) }
-	})
+	for _, isolation := range isolationLevels {
+		t.Run(isolation, func(t *testing.T) {
+			provisioningtest.TestTaskStore(t, func(t *testing.T) func(t *testing.T) provisioningtest.TaskPortalStore {
+				open := portalDatabase(t, isolation)
+				return func(t *testing.T) provisioningtest.TaskPortalStore { return open(t) }
+			})
+		})
+	}
+}
+
+// Transactions of hosts that change several portals, in whatever order, wait for
+// each other and not for ever.
+func TestPortalStoreInHostTransactionsOnPostgres(t *testing.T) {
+	url := postgres.newDatabase(t)
+	portals := [2]provisioning.Portal{{RoomID: "!a:example.com", ChatID: -1}, {RoomID: "!b:example.com", ChatID: -2}}
+	dbs := [2]*dbutil.Database{openPostgres(t, url), openPostgres(t, url)}
+	var stores [2]*portal.Store
+	for i, db := range dbs {
+		var err error
+		stores[i], err = portal.NewStore(t.Context(), db)
+		require.NoError(t, err)
+	}
+	start := make(chan struct{})
+	var wg sync.WaitGroup
+	for i := range 20 {
+		s := stores[i%2]
+		change := func(ctx context.Context, p provisioning.Portal) error {
+			err := s.Connect(ctx, provisioning.NewPortal{Portal: p, Accounts: []int64{1}})
+			if !errors.Is(err, provisioning.ErrRoomBridged) {
+				return err
+			}
+			return s.Disconnect(ctx, p, provisioning.Task{ID: fmt.Sprint(i, p.RoomID)}) // the transaction goes on
+		}
+		wg.Go(func() {
+			<-start
+			assert.NoError(t, dbs[i%2].DoTxn(t.Context(), nil, func(ctx context.Context) error {
+				return errors.Join(change(ctx, portals[i/2%2]), change(ctx, portals[1-i/2%2]))
+			}))
+		})
+	}
+	close(start)
+	wg.Wait()
+	left, err := stores[0].AccountPortals(t.Context(), 1)
+	require.NoError(t, err)
+	assert.Empty(t, left)
+	tasks, err := stores[1].TakeTasks(t.Context(), time.Now(), time.Now(), 100)
+	require.NoError(t, err)
+	assert.Len(t, tasks, 20)
+}
+
+// Tables of version 1 are upgraded, with what is in them, also where processes start
+// together.
+func TestPortalStoreUpgradeFrom1OnPostgres(t *testing.T) {
+	url := postgres.newDatabase(t)
+	made, err := os.ReadFile("../portal/upgrades/01-portals.sql")
+	require.NoError(t, err)
+	db := openPostgres(t, url)
+	for _, query := range []string{
+		string(made),
+		`CREATE TABLE tgprovision_portal_version (version INTEGER, compat INTEGER)`,
+		`INSERT INTO tgprovision_portal_version VALUES (1, 1)`,
+		`INSERT INTO tgprovision_portal VALUES ('!group:example.com', -1001, 0, 'Cats'), ('!direct:example.com', 7, 1, '')`,
+		`INSERT INTO tgprovision_portal_account VALUES ('!group:example.com', 1), ('!direct:example.com', 1)`,
+	} {
+		_, err = db.Exec(t.Context(), query)
+		require.NoError(t, err)
+	}
+	group := provisioning.Portal{RoomID: "!group:example.com", ChatID: -1001, Title: "Cats"}
+	direct := provisioning.Portal{RoomID: "!direct:example.com", ChatID: 7, Receiver: 1}
+	var wg sync.WaitGroup
+	for range 5 {
+		db := openPostgres(t, url)
+		wg.Go(func() {
+			store, err := portal.NewStore(t.Context(), db)
+			if !assert.NoError(t, err) {
+				return
+			}
+			portals, err := store.AccountPortals(t.Context(), 1)
+			assert.NoError(t, err)
+			assert.Equal(t, []provisioning.Portal{direct, group}, portals)
+		})
+	}
+	wg.Wait()
+	assert.NoError(t, openPortals(t, url).AddTasks(t.Context(), provisioning.Task{ID: "task"}))
 }
 
 // Processes may start together on an empty database.

@@ -20,10 +20,11 @@ import (
 // close but the database.
 //
 // When the context of a call carries a transaction of the host's database (dbutil's
-// DoTxn), the call is part of that. [Store.Connect] and [Store.Disconnect] make
-// other processes' calls of them wait until it ends. One of their errors that the
-// interface names leaves such a transaction as it was; after any other error, it has to be
-// rolled back. On PostgreSQL, it should be at the level read committed, which is the default.
+// DoTxn), the call is part of that. After [Store.Connect] and [Store.Disconnect],
+// other calls of them, in all processes, wait until it ends. Their errors that the
+// interface names leave such a transaction as it was; after any other error it has
+// to be rolled back. On PostgreSQL it should be at the level read committed, the
+// default.
 type Store struct {
 	db *dbutil.Database
 }

@@ -11,7 +11,9 @@
 //		})
 //	}
 //
-// [MemUserStore], [MemPortalStore] and [Telegram] are real implementations that
+// [TestPortalStore] and [TestTaskStore] do the same for portal stores.
+//
+// [MemUserStore], [MemPortalStore], [MemRooms] and [Telegram] are real implementations that
 // forget everything with the process. They count the calls of their methods,
 // fail on demand and can be held in the middle of a call: see [Script].
 //

@@ -25,8 +25,8 @@ type TaskPortalStore interface {
 // subtest, each on an empty backend of its own, in the manner of
 // [TestPortalStore], which checks the rest of the same store.
 //
-// The times that it passes are around the year 2026. A store must not compare them with
-// a clock of its own.
+// The times that it passes lie around November 2026: a store must not compare them
+// with a clock of its own.
 func TestTaskStore(t *testing.T, backend func(t *testing.T) (open func(t *testing.T) TaskPortalStore)) {
 	for _, check := range taskStoreChecks {
 		t.Run(check.name, func(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -91,7 +92,6 @@ func withTimes(rewrite func(time.Time) time.Time) func(*altered) {
 
 // takesInTwoSteps looks, lets others in, and writes.
 func takesInTwoSteps(s *altered) {
-	var g gap
 	s.tasks.take = func(_ context.Context, now, until time.Time, limit int) ([]provisioning.Task, error) {
 		var due []provisioning.Task
 		for _, t := range s.Tasks() {
@@ -100,7 +100,7 @@ func takesInTwoSteps(s *altered) {
 			}
 		}
 		if len(due) > 0 {
-			g.enter()
+			letOthersIn()
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -152,13 +152,13 @@ func tasksLast(s *altered) {
 
 // busyTasks is a store that can't do two things at a time, and says so.
 func busyTasks(s *altered) {
-	var g gap
+	var inside atomic.Bool
 	s.tasks.add = func(ctx context.Context, tasks ...provisioning.Task) error {
-		defer g.inside.Add(-1)
-		if g.inside.Add(1) > 1 {
+		if !inside.CompareAndSwap(false, true) {
 			return errors.New("database is locked")
 		}
-		g.await(2)
+		defer inside.Store(false)
+		letOthersIn()
 		return s.MemPortalStore.AddTasks(ctx, tasks...)
 	}
 }
