@@ -76,7 +76,7 @@ func (r *Rooms) ghostAvatar(ctx context.Context, telegramID int64) (id.ContentUR
 // UpdateGhost implements [provisioning.GhostAvatars]. A photo that can't be had is an
 // error, which wraps that of the photo; the name is set all the same.
 func (r *Rooms) UpdateGhost(ctx context.Context, contact provisioning.Contact, photo provisioning.PhotoFunc) error {
-	unlock, err := r.locks.lock(ctx, fmt.Sprintf("ghost %d", contact.ID))
+	unlock, err := r.ghosts.Lock(ctx, contact.ID)
 	if err != nil {
 		return fmt.Errorf("wait for a ghost: %w", err)
 	}

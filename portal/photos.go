@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"sync"
 
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/id"
@@ -31,7 +30,7 @@ func (r *Rooms) photo(ctx context.Context, photoID int64, get provisioning.Photo
 		photoID = photo.ID
 	}
 	// Whoever comes second waits for the first.
-	unlock, err := r.locks.lock(ctx, fmt.Sprintf("photo %d", photoID))
+	unlock, err := r.photos.Lock(ctx, photoID)
 	if err != nil {
 		return "", fmt.Errorf("wait for a photo: %w", err)
 	}
@@ -101,38 +100,4 @@ func (r *Rooms) isUploaded(ctx context.Context, uri id.ContentURIString) (is boo
 		return false, fmt.Errorf("look up a photo: %w", err)
 	}
 	return is, nil
-}
-
-// locks are mutexes by name. The zero value is ready to use.
-type locks struct {
-	mu   sync.Mutex
-	held map[string]chan struct{} // closed when it is free
-}
-
-// lock waits for a name, and returns what gives it back, or the context's error.
-func (l *locks) lock(ctx context.Context, name string) (unlock func(), err error) {
-	for {
-		l.mu.Lock()
-		held, taken := l.held[name]
-		if !taken {
-			free := make(chan struct{})
-			if l.held == nil {
-				l.held = map[string]chan struct{}{}
-			}
-			l.held[name] = free
-			l.mu.Unlock()
-			return func() {
-				l.mu.Lock()
-				defer l.mu.Unlock()
-				delete(l.held, name)
-				close(free)
-			}, nil
-		}
-		l.mu.Unlock()
-		select {
-		case <-held:
-		case <-ctx.Done():
-			return nil, ctx.Err()
-		}
-	}
 }

@@ -17,6 +17,7 @@ import (
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
+	"github.com/tgprovision/tgprovision/internal/keyed"
 	"github.com/tgprovision/tgprovision/internal/schema"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
@@ -64,7 +65,8 @@ type Rooms struct {
 	prefix, suffix string // of a ghost's localpart, around the ID
 	displayName    string
 	log            zerolog.Logger
-	locks          locks
+	photos         keyed.Mutex[int64] // by Telegram's ID of the photo
+	ghosts         keyed.Mutex[int64] // by Telegram user ID
 }
 
 var (

@@ -15,6 +15,7 @@ const module = "github.com/tgprovision/tgprovision"
 // gotd nor an SQL driver, and none of our other packages.
 var allowedDeps = []string{
 	module + "/provisioning",
+	module + "/internal/keyed",
 	"github.com/gorilla/mux",
 	"github.com/rs/zerolog",
 	"github.com/mattn/go-colorable", // zerolog's

@@ -66,7 +66,7 @@ func (p *Provisioner) createPortal(ctx context.Context, c *call) (reply, error) 
 	}
 	// The database decides of two racing requests. That only one at a time gets as far
 	// in this process spares Telegram a chat that is deleted again.
-	unlock, err := p.creating.lock(ctx, roomID)
+	unlock, err := p.creating.Lock(ctx, roomID)
 	if err != nil {
 		return reply{}, err
 	}

@@ -106,7 +106,7 @@ type directChat struct{ accountID, contactID int64 }
 // directPortal returns the portal of the account's chat with somebody, and whether
 // it was made for that.
 func (p *Provisioner) directPortal(ctx context.Context, c *call, rooms DirectRooms, account Account, contact Contact) (Portal, bool, error) {
-	unlock, err := p.starting.lock(ctx, directChat{account.ID, contact.ID})
+	unlock, err := p.starting.Lock(ctx, directChat{account.ID, contact.ID})
 	if err != nil {
 		return Portal{}, false, err
 	}

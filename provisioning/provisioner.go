@@ -11,6 +11,8 @@ import (
 	"github.com/gorilla/mux"
 	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
+
+	"github.com/tgprovision/tgprovision/internal/keyed"
 )
 
 // Provisioner serves the provisioning API. It is made by [New] and safe for
@@ -27,10 +29,10 @@ type Provisioner struct {
 	log      zerolog.Logger
 
 	requests requestGroup
-	creating keyedMutex[id.RoomID]
-	starting keyedMutex[directChat]
-	changing keyedMutex[id.RoomID] // by background work
-	tasks    *taskRunner           // nil where nothing needs one
+	creating keyed.Mutex[id.RoomID]
+	starting keyed.Mutex[directChat]
+	changing keyed.Mutex[id.RoomID] // by background work
+	tasks    *taskRunner            // nil where nothing needs one
 	avatars  avatarFetcher
 }
 

@@ -93,7 +93,7 @@ func withData[T any](ctx context.Context, t Task, run func(context.Context, T) e
 // inTurn does the work on a room when no other is being done there: setting it up and
 // cleaning it up at once would leave a mixture.
 func (p *Provisioner) inTurn(ctx context.Context, roomID id.RoomID, work func() error) error {
-	unlock, err := p.changing.lock(ctx, roomID)
+	unlock, err := p.changing.Lock(ctx, roomID)
 	if err != nil {
 		return err
 	}

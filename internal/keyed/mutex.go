@@ -1,12 +1,13 @@
-package provisioning
+// Package keyed has a mutex for each of many keys.
+package keyed
 
 import (
 	"context"
 	"sync"
 )
 
-// keyedMutex is a mutex for each key. Its zero value is ready to use.
-type keyedMutex[K comparable] struct {
+// Mutex is a mutex for each key. Its zero value is ready to use.
+type Mutex[K comparable] struct {
 	mu    sync.Mutex
 	turns map[K]*turn
 }
@@ -17,8 +18,8 @@ type turn struct {
 	users int
 }
 
-// lock waits for the key, and returns what gives it back, or the context's error.
-func (m *keyedMutex[K]) lock(ctx context.Context, key K) (unlock func(), err error) {
+// Lock waits for the key, and returns what gives it back, or the context's error.
+func (m *Mutex[K]) Lock(ctx context.Context, key K) (unlock func(), err error) {
 	m.mu.Lock()
 	if m.turns == nil {
 		m.turns = map[K]*turn{}
