@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
+	"strings"
 
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/event"
@@ -18,13 +20,16 @@ import (
 // https://github.com/matrix-org/matrix-spec-proposals/pull/2346
 var bridgeInfoTypes = []event.Type{event.StateBridge, event.StateHalfShotBridge}
 
+// bridgeInfoPrefix begins the state keys of portals' bridge info.
+const bridgeInfoPrefix = "fi.mau.telegram://telegram/"
+
 // bridgeInfoKey is the state key of a portal's bridge info. A room is bridged by others
 // as well, perhaps, and has been bridged to other chats before.
 func bridgeInfoKey(p provisioning.Portal) string {
 	if p.Receiver != 0 {
-		return fmt.Sprintf("fi.mau.telegram://telegram/%d/%d", p.Receiver, int64(p.ChatID))
+		return fmt.Sprintf(bridgeInfoPrefix+"%d/%d", p.Receiver, int64(p.ChatID))
 	}
-	return fmt.Sprintf("fi.mau.telegram://telegram/%d", int64(p.ChatID))
+	return fmt.Sprintf(bridgeInfoPrefix+"%d", int64(p.ChatID))
 }
 
 // bridgeInfo is what a portal says of itself.
@@ -69,22 +74,44 @@ func same(content json.RawMessage, value any) bool {
 
 // removeBridgeInfo empties a portal's bridge info, where the one who does so may.
 func (r *Rooms) removeBridgeInfo(ctx context.Context, as *mautrix.Client, portal provisioning.Portal) error {
-	empty := map[string]any{}
 	for _, eventType := range bridgeInfoTypes {
 		current, err := stateOf(ctx, as, portal.RoomID, eventType, bridgeInfoKey(portal))
+		if err == nil && current != nil {
+			err = r.emptyBridgeInfo(ctx, as, portal.RoomID, eventType, bridgeInfoKey(portal), current)
+		}
 		if err != nil {
 			return err
-		}
-		if current == nil || same(current, empty) {
-			continue
-		}
-		may, err := setState(ctx, as, portal.RoomID, eventType, bridgeInfoKey(portal), empty)
-		if err != nil {
-			return err
-		}
-		if !may {
-			r.logger(ctx).Debug().Stringer("room_id", portal.RoomID).Msg("The bridge info of a room stays, since the bridge may not change it")
 		}
 	}
 	return nil
+}
+
+// removeAllBridgeInfo empties the bridge info of a portal and of all others that its
+// room has been, where the one who does so may. When earlier portals are cleaned up
+// later than this one, nobody of the bridge is there any more to do it.
+func (r *Rooms) removeAllBridgeInfo(ctx context.Context, as *mautrix.Client, portal provisioning.Portal, state []stateEvent) error {
+	for _, e := range state {
+		eventType := event.Type{Type: e.Type, Class: event.StateEventType}
+		earlier := strings.HasPrefix(e.StateKey, bridgeInfoPrefix) && textOf(e.Content, "bridgebot") == string(r.bot.UserID)
+		if !slices.Contains(bridgeInfoTypes, eventType) || !earlier && e.StateKey != bridgeInfoKey(portal) {
+			continue
+		}
+		if err := r.emptyBridgeInfo(ctx, as, portal.RoomID, eventType, e.StateKey, e.Content); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// emptyBridgeInfo empties an event.
+func (r *Rooms) emptyBridgeInfo(ctx context.Context, as *mautrix.Client, roomID id.RoomID, eventType event.Type, stateKey string, current json.RawMessage) error {
+	empty := map[string]any{}
+	if same(current, empty) {
+		return nil
+	}
+	may, err := setState(ctx, as, roomID, eventType, stateKey, empty)
+	if err == nil && !may {
+		r.logger(ctx).Debug().Stringer("room_id", roomID).Msg("The bridge info of a room stays, since the bridge may not change it")
+	}
+	return err
 }

@@ -35,10 +35,20 @@ func (r *Rooms) CleanUp(ctx context.Context, portal provisioning.Portal, everybo
 	if err != nil || keeper == nil {
 		return err
 	}
-	faults := []error{r.removeBridgeInfo(ctx, keeper, portal)}
-	members, err := membersOf(ctx, keeper, portal.RoomID, everybody)
-	if err != nil {
-		return errors.Join(append(faults, err)...)
+	var faults []error
+	var members []id.UserID
+	if everybody {
+		state, err := allState(ctx, keeper, portal.RoomID)
+		if err != nil {
+			return err
+		}
+		faults = append(faults, r.removeAllBridgeInfo(ctx, keeper, portal, state))
+		members = membersOf(state)
+	} else {
+		faults = append(faults, r.removeBridgeInfo(ctx, keeper, portal))
+		if members, err = joinedMembers(ctx, keeper, portal.RoomID); err != nil {
+			return errors.Join(append(faults, err)...)
+		}
 	}
 	var ghosts, others []id.UserID
 	for _, userID := range members {
@@ -109,12 +119,8 @@ func (r *Rooms) witnesses(ctx context.Context, portal provisioning.Portal) (ghos
 	return ghosts
 }
 
-// membersOf lists who has joined a room and, if that is wanted, who is invited to it.
-func membersOf(ctx context.Context, as *mautrix.Client, roomID id.RoomID, invited bool) (members []id.UserID, err error) {
-	if !invited {
-		return joinedMembers(ctx, as, roomID)
-	}
-	state, err := allState(ctx, as, roomID)
+// membersOf lists who has joined a room or is invited to it.
+func membersOf(state []stateEvent) (members []id.UserID) {
 	for _, e := range state {
 		if e.Type != event.StateMember.Type {
 			continue
@@ -124,7 +130,7 @@ func membersOf(ctx context.Context, as *mautrix.Client, roomID id.RoomID, invite
 			members = append(members, id.UserID(e.StateKey))
 		}
 	}
-	return members, err
+	return members
 }
 
 // kickAll kicks members of a room. Those who can't be kicked stay.

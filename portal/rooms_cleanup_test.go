@@ -53,6 +53,27 @@ func TestCleanUp(t *testing.T) {
 	}
 }
 
+// The bot leaves a room before the clean-up of an earlier portal of it comes to its end.
+func TestCleanUpEarlierPortals(t *testing.T) {
+	w := newWorld(t, "")
+	roomID := w.mighty(mautrix.ReqCreateRoom{})
+	earlier, latest := provisioning.Portal{RoomID: roomID, ChatID: -1, Title: "T"}, provisioning.Portal{RoomID: roomID, ChatID: -2, Title: "T"}
+	for _, p := range []provisioning.Portal{earlier, latest} {
+		require.NoError(t, w.rooms.SetUpPortal(t.Context(), provisioning.PortalSetup{Portal: p}))
+	}
+	// Another bridge of this kind is in the room as well.
+	const other = `{"bridgebot":"@other:example.com"}`
+	require.NoError(t, w.hs.SetState(roomID, "m.bridge", "fi.mau.telegram://telegram/-3", other))
+	for _, p := range []provisioning.Portal{latest, earlier} {
+		require.NoError(t, w.rooms.CleanUp(t.Context(), p, p == latest))
+	}
+	for _, eventType := range []string{"m.bridge", "uk.half-shot.bridge"} {
+		assert.JSONEq(t, `{}`, w.state(roomID, eventType, "fi.mau.telegram://telegram/-1"))
+		assert.JSONEq(t, `{}`, w.state(roomID, eventType, "fi.mau.telegram://telegram/-2"))
+	}
+	assert.JSONEq(t, other, w.state(roomID, "m.bridge", "fi.mau.telegram://telegram/-3"))
+}
+
 // What was recorded by SetUpPortal again after a clean-up is there again.
 func TestSetUpAfterCleanUp(t *testing.T) {
 	w := newWorld(t, "")

@@ -81,10 +81,11 @@ type Rooms interface {
 
 	// CleanUp makes a room forget that it was bridged: the bridge info goes and the
 	// ghosts leave; the room stays otherwise as it is. With everybody set, all the
-	// others are kicked, and the bridge bot leaves last. A member that can't be
-	// kicked stops nothing, and a room that the bot is not in is no error: the
-	// ghosts known to be there leave all the same. Doing it again finishes what is
-	// left.
+	// others are kicked, and the bridge bot leaves last; the bridge info of every
+	// portal that the room has been goes as well, since an earlier clean-up that is
+	// still to come finds no bot there. A member that can't be kicked stops nothing,
+	// and a room that the bot is not in is no error: the ghosts known to be there
+	// leave all the same. Doing it again finishes what is left.
 	CleanUp(ctx context.Context, portal Portal, everybody bool) error
 }
 

@@ -404,15 +404,23 @@ func TestCrashWhileBeingSetUp(t *testing.T) {
 		b.rooms.Fail("SetUpPortal", provisioning.ErrHomeserver)
 		b.post(t, connectPath, 202)
 		synctest.Wait()
+		first := b.portals.Tasks()[0]
 		b.post(t, disconnectPath+"?sync=1", 202)
-		r := b.room(room)
-		r.Portal.ChatID = news.ID // by the try that failed, after the clean-up
-		b.rooms.Add(room, r)
-		advance(time.Minute)
-		if r := b.room(room); r.Portal.ChatID != 0 {
-			t.Error("the room shows a bridge that is no more")
+		// A task that a request waited for when the process died has no attempts on record.
+		first.ID, first.Attempts = "first", 0
+		for _, again := range [][]provisioning.Task{nil, {first}} {
+			r := b.room(room)
+			r.Portal.ChatID = news.ID // by the try that failed, after the clean-up
+			b.rooms.Add(room, r)
+			if err := b.portals.AddTasks(t.Context(), again...); err != nil {
+				t.Fatal(err)
+			}
+			advance(time.Minute)
+			if r := b.room(room); r.Portal.ChatID != 0 {
+				t.Error("the room shows a bridge that is no more")
+			}
+			b.wantNoTasks(t)
 		}
-		b.wantNoTasks(t)
 	})
 }
 

@@ -66,7 +66,7 @@ func (p *Provisioner) runTask(ctx context.Context, t Task) error {
 	switch t.Kind {
 	case taskSetUp:
 		return withData(ctx, t, func(ctx context.Context, data setUpData) error {
-			return p.inTurn(ctx, data.Portal.RoomID, func() error { return p.setUp(ctx, data, t.Attempts > 1) })
+			return p.inTurn(ctx, data.Portal.RoomID, func() error { return p.setUp(ctx, data) })
 		})
 	case taskCleanUp:
 		return withData(ctx, t, func(ctx context.Context, data cleanUpData) error {
@@ -101,9 +101,9 @@ func (p *Provisioner) inTurn(ctx context.Context, roomID id.RoomID, work func() 
 	return work()
 }
 
-// setUp makes a room show that it is a portal. Where it was tried before, the room may
-// show a portal that is no more.
-func (p *Provisioner) setUp(ctx context.Context, data setUpData, again bool) error {
+// setUp makes a room show that it is a portal. Where it is none any more, an earlier
+// try, by a process that has died since, may have come after the clean-up.
+func (p *Provisioner) setUp(ctx context.Context, data setUpData) error {
 	if p.rooms == nil {
 		return ErrNotImplemented
 	}
@@ -111,10 +111,8 @@ func (p *Provisioner) setUp(ctx context.Context, data setUpData, again bool) err
 	switch {
 	case err != nil:
 		return err
-	case !is && again:
-		return p.cleanUp(ctx, cleanUpData{Portal: data.Portal})
 	case !is:
-		return nil
+		return p.cleanUp(ctx, cleanUpData{Portal: data.Portal})
 	}
 	photos := p.photos(ctx, data)
 	setup := PortalSetup{Portal: data.Portal, UserID: data.UserID, Photo: photoOf(photos, data.Portal.ChatID, data.PhotoID)}
