@@ -76,7 +76,8 @@ type Rooms interface {
 	// SetUpPortal makes a room show that it is bridged: bridge info (MSC2346), and
 	// the chat's title, description and photo as name, topic and avatar, each only
 	// where the room has none and the bot may set it. What the bot may not do is no
-	// error. Doing it again changes nothing. Errors: [ErrBotNotInRoom].
+	// error. Doing it again changes nothing. Errors: [ErrBotNotInRoom]: the bot has
+	// left since the portal was recorded, which ends that of a group.
 	SetUpPortal(ctx context.Context, setup PortalSetup) error
 
 	// CleanUp makes a room forget that it was bridged: the bridge info goes and the

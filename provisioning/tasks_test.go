@@ -466,6 +466,57 @@ func TestBridgedAgainBeforeTheCleanUp(t *testing.T) {
 	}
 }
 
+// A room that is bridged while it is being emptied is not bridged in the end: the bot is
+// there no more.
+func TestBridgedWhileBeingEmptied(t *testing.T) {
+	for _, held := range []string{"CleanUp", "GetChat"} {
+		inBubble(t, func(t *testing.T) {
+			var mu sync.Mutex
+			events := map[string]int{}
+			b := newBridge(t, withRelay, func(_ *bridge, cfg *provisioning.Config) {
+				cfg.Events = func(_ context.Context, e provisioning.Event) error {
+					mu.Lock()
+					defer mu.Unlock()
+					events[fmt.Sprint(e.Type, e.Portal.ChatID)]++
+					return nil
+				}
+			})
+			connect := func() { b.post(t, connectPath, 202) }
+			if held == "CleanUp" { // the bot leaves after the portal was recorded
+				gate := b.rooms.Hold(held)
+				bridged(room, family)(t, b)
+				b.post(t, disconnectPath+"?delete=1", 202)
+				<-gate.Entered()
+				connect()
+				gate.Release()
+			} else { // between the look for the bot and that
+				gate := b.telegram.Hold(held)
+				var connecting sync.WaitGroup
+				connecting.Go(connect)
+				<-gate.Entered()
+				bridged(room, family)(t, b)
+				b.post(t, disconnectPath+"?delete=1", 202)
+				synctest.Wait()
+				gate.Release()
+				connecting.Wait()
+			}
+			synctest.Wait()
+			if r := b.room(room); !r.NoBot || r.Portal.ChatID != 0 {
+				t.Errorf("%s: the room is %+v", held, r)
+			}
+			b.call(t, http.MethodGet, "/portal/!room:example.com", "").want(t, 404, "portal_not_found")
+			b.wantNoTasks(t)
+			mu.Lock()
+			defer mu.Unlock()
+			for _, e := range []string{"portal_connected", "portal_disconnected"} {
+				if n := events[fmt.Sprint(e, news.ID)]; n != 1 {
+					t.Errorf("%s: %d events %s", held, n, e)
+				}
+			}
+		})
+	}
+}
+
 // What nobody understands stays, and is reported.
 func TestUnknownWork(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

@@ -116,7 +116,11 @@ func (p *Provisioner) setUp(ctx context.Context, data setUpData) error {
 	}
 	photos := p.photos(ctx, data)
 	setup := PortalSetup{Portal: data.Portal, UserID: data.UserID, Photo: photoOf(photos, data.Portal.ChatID, data.PhotoID)}
-	if err = p.rooms.SetUpPortal(ctx, setup); err != nil && !errors.Is(err, ErrBotNotInRoom) {
+	err = p.rooms.SetUpPortal(ctx, setup)
+	switch {
+	case errors.Is(err, ErrBotNotInRoom) && data.Portal.Receiver == 0:
+		return p.abandon(ctx, data.Portal)
+	case err != nil && !errors.Is(err, ErrBotNotInRoom):
 		return fmt.Errorf("set up a portal: %w", err)
 	}
 	if data.Contact != nil {
@@ -129,6 +133,19 @@ func (p *Provisioner) setUp(ctx context.Context, data setUpData) error {
 		return err
 	}
 	return p.cleanUp(ctx, cleanUpData{Portal: data.Portal})
+}
+
+// abandon ends a portal that was recorded while the bridge bot was leaving its room,
+// which a clean-up has emptied: nobody could bridge it.
+func (p *Provisioner) abandon(ctx context.Context, portal Portal) error {
+	zerolog.Ctx(ctx).Warn().Stringer("room_id", portal.RoomID).Int64("chat_id", int64(portal.ChatID)).
+		Msg("A portal is ended: the bridge bot has left its room in the meantime")
+	tasks := append(p.eventTask(Event{Type: EventPortalDisconnected, Portal: portal}), newTask(taskCleanUp, cleanUpData{Portal: portal}))
+	if err := p.portals.Disconnect(ctx, portal, tasks...); err != nil && !errors.Is(err, ErrPortalNotFound) {
+		return fmt.Errorf("end a portal without the bridge bot: %w", err)
+	}
+	p.tasks.notify()
+	return nil
 }
 
 // setUpDirect invites the user to a direct chat and gives the ghost its avatar.
@@ -188,8 +205,25 @@ func (p *Provisioner) cleanUp(ctx context.Context, data cleanUpData) error {
 	case !errors.Is(err, ErrPortalNotFound):
 		return fmt.Errorf("look up the portal: %w", err)
 	}
-	if err := p.rooms.CleanUp(ctx, data.Portal, data.Everybody); err != nil {
+	if err = p.rooms.CleanUp(ctx, data.Portal, data.Everybody); err != nil {
 		return fmt.Errorf("clean a room up: %w", err)
+	}
+	if !data.Everybody {
+		return nil
+	}
+	// Another process may have bridged the room, and set it up, before the bot left.
+	current, err = p.portals.PortalByRoom(ctx, data.Portal.RoomID)
+	if errors.Is(err, ErrPortalNotFound) {
+		return nil
+	}
+	if err == nil {
+		err = p.rooms.CheckBot(ctx, data.Portal.RoomID)
+	}
+	switch {
+	case errors.Is(err, ErrBotNotInRoom):
+		return p.abandon(ctx, current)
+	case err != nil:
+		return fmt.Errorf("look for a portal in an emptied room: %w", err)
 	}
 	return nil
 }
