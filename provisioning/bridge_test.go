@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -17,11 +19,41 @@ import (
 	"go.uber.org/goleak"
 	"maunium.net/go/mautrix/id"
 
+	"github.com/tgprovision/tgprovision/internal/contracttest"
 	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/provisioning/provisioningtest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// contract is the OpenAPI document, against which every answer is checked.
+var contract = func() *contracttest.Contract {
+	c, err := contracttest.New()
+	if err != nil {
+		panic(err)
+	}
+	return c
+}()
+
+// suite is the whole run of the tests.
+type suite struct{ *testing.M }
+
+// Run runs the tests. When it was all of them, everything that is in the document must
+// have been seen.
+func (s suite) Run() int {
+	code := s.M.Run()
+	for _, name := range []string{"run", "skip", "list", "fuzz"} {
+		if flag.Lookup("test."+name).Value.String() != "" {
+			return code
+		}
+	}
+	fmt.Println(contract.Summary())
+	for _, row := range contract.Missing() {
+		fmt.Println("the document has an answer that no test got:", row)
+		code = max(code, 1)
+	}
+	return code
+}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(suite{m}) }
 
 // secret is the shared secret of the bridges under test.
 const secret = "correct-horse-battery-staple"
@@ -191,8 +223,17 @@ func (b *bridge) send(t testing.TB, r *http.Request) answer {
 func send(t testing.TB, h http.Handler, r *http.Request) answer {
 	t.Helper()
 	rec := httptest.NewRecorder()
+	exchange := contracttest.Exchange{Request: r.Clone(context.Background())}
+	var body bytes.Buffer
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = io.NopCloser(io.TeeReader(r.Body, &body))
+	}
 	h.ServeHTTP(rec, r)
 	a := answer{rec.Code, rec.Result().Header, rec.Body.String()}
+	exchange.Body, exchange.Status, exchange.Header, exchange.Answer = body.Bytes(), a.status, a.header, rec.Body.Bytes()
+	if err := contract.Check(exchange); err != nil {
+		t.Errorf("%s %s: %v", r.Method, r.URL, err)
+	}
 	if got := a.header.Values("Content-Type"); len(got) != 1 || got[0] != "application/json" {
 		t.Errorf("%s %s: Content-Type %q, want application/json", r.Method, r.URL, got)
 	}

@@ -147,6 +147,10 @@ func codeOperations() []operation {
 			status: 429, errcode: "flood_wait", state: "code", fields: map[string]any{"retry_after": 100.0},
 		},
 		wireCase{
+			name: "refused: number blocked", body: `{"code":"01234"}`, prepare: fails("SubmitCode", provisioning.ErrPhoneNumberFlood, requestAlice),
+			status: 429, errcode: "phone_number_flood", state: "request",
+		},
+		wireCase{
 			name: "overtaken", body: `{"code":"01234"}`, prepare: overtaken("SubmitCode"),
 			status: 409, errcode: "already_logged_in", state: "logged-in", fields: aliceLoggedIn,
 		},
@@ -155,7 +159,7 @@ func codeOperations() []operation {
 		op: "post_login_code", method: http.MethodPost, path: "/user/{user_id}/login/send_code", cases: cases,
 		documented: []string{
 			"202 ", "400 body_value_missing", "400 body_value_invalid", "401 phone_code_invalid",
-			"403 phone_code_expired", "403 phone_number_unoccupied",
+			"403 phone_code_expired", "403 phone_number_unoccupied", "429 phone_number_flood",
 		},
 	}}
 }
@@ -181,6 +185,11 @@ func passwordOperations() []operation {
 			status:  429, errcode: "flood_wait", state: "password", fields: map[string]any{"retry_after": 100.0},
 		},
 		{
+			name: "refused: number blocked", body: `{"password":"x"}`,
+			prepare: fails("SubmitPassword", provisioning.ErrPhoneNumberFlood, requestGuarded, codeGuarded),
+			status:  429, errcode: "phone_number_flood", state: "request",
+		},
+		{
 			name: "overtaken", body: `{"password":"x"}`, prepare: overtaken("SubmitPassword"),
 			status: 409, errcode: "already_logged_in", state: "logged-in", fields: aliceLoggedIn,
 		},
@@ -193,7 +202,7 @@ func passwordOperations() []operation {
 	}
 	return []operation{{
 		op: "post_login_password", method: http.MethodPost, path: "/user/{user_id}/login/send_password", cases: cases,
-		documented: []string{"400 password_empty", "400 phone_code_not_entered", "401 password_invalid", "401 session_revoked"},
+		documented: []string{"400 password_empty", "400 phone_code_not_entered", "401 password_invalid", "401 session_revoked", "429 phone_number_flood"},
 	}}
 }
 

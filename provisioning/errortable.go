@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"slices"
+	"strings"
 )
 
 // loginState is a step of the login as the API names it.
@@ -68,8 +70,8 @@ func (e *TelegramError) Is(target error) bool { return target == errUnknownTeleg
 // outcome is what one error becomes on the wire.
 type outcome struct {
 	err error
-	// op narrows the row to one operation; "" is any.
-	op      string
+	// ops are the operations that the row is for, separated by blanks; "" is any.
+	ops     string
 	status  int
 	errcode string
 	// state is the login step to go on from, "" for that of the operation itself.
@@ -78,8 +80,16 @@ type outcome struct {
 	sentence string
 }
 
+// Operations that answer some errors alike.
+const (
+	phoneOps = "post_login_phone post_login_code post_login_password"
+	loginOps = phoneOps + " post_bot_token"
+	userOps  = "get_me get_chats get_contacts start_dm logout " + loginOps
+)
+
 // outcomes is the whole mapping of errors to answers. The first match wins. An
-// error without a row is 500 unhandled_error.
+// error without a row is 500 unhandled_error, and so is one that a host returns where
+// the OpenAPI document does not have it.
 var outcomes = []outcome{
 	// A pause holds for whoever asks, and also where it is the relay bot's.
 	{errFloodWait, "", 429, "flood_wait", "", "Telegram asks for a pause because of too many requests. Please try again later."},
@@ -95,7 +105,7 @@ var outcomes = []outcome{
 	{errWrongVerb, "", 405, "unhandled_http_405", "", "This address does not support the HTTP method of the request."},
 	{errUserIDEmpty, "", 400, "mxid_empty", "", "The Matrix user ID is missing."},
 	{errUserIDInvalid, "", 400, "mxid_invalid", "", "That is not a valid Matrix user ID."},
-	{ErrUserRefused, "", 403, "mxid_not_whitelisted", "", "This Matrix user may not use the bridge."},
+	{ErrUserRefused, userOps, 403, "mxid_not_whitelisted", "", "This Matrix user may not use the bridge."},
 	{errNotWhitelisted, "", 403, "mxid_not_whitelisted", "", "This Matrix user may not log in to Telegram through the bridge."},
 	{errRoomIDEmpty, "", 400, "mxid_empty", "", "The Matrix room ID is missing."},
 	{errRoomIDInvalid, "", 400, "mxid_invalid", "", "That is not a valid Matrix room ID."},
@@ -105,47 +115,47 @@ var outcomes = []outcome{
 	{errClosed, "", 500, "unknown_error", "", "The bridge is shutting down. Please try again in a moment."},
 
 	// Login
-	{ErrAlreadyLoggedIn, "", 409, "already_logged_in", stateLoggedIn, "You are already logged in to Telegram."},
-	{ErrPhoneNumberInvalid, "", 400, "phone_number_invalid", stateRequest, "That is not a phone number. Please give it with its country code, like +1 555 0100."},
-	{ErrPhoneNumberBanned, "", 403, "phone_number_banned", stateRequest, "Telegram has banned this phone number."},
-	{ErrPhoneNumberAppSignupForbidden, "", 403, "phone_number_app_signup_forbidden", stateRequest, "Telegram does not let this phone number log in through third-party apps."},
+	{ErrAlreadyLoggedIn, loginOps, 409, "already_logged_in", stateLoggedIn, "You are already logged in to Telegram."},
+	{ErrPhoneNumberInvalid, "post_login_phone", 400, "phone_number_invalid", stateRequest, "That is not a phone number. Please give it with its country code, like +1 555 0100."},
+	{ErrPhoneNumberBanned, "post_login_phone", 403, "phone_number_banned", stateRequest, "Telegram has banned this phone number."},
+	{ErrPhoneNumberAppSignupForbidden, "post_login_phone", 403, "phone_number_app_signup_forbidden", stateRequest, "Telegram does not let this phone number log in through third-party apps."},
 	{ErrPhoneNumberUnoccupied, "post_login_phone", 404, "phone_number_unoccupied", stateRequest, "There is no Telegram account with this phone number. Please sign up in a Telegram app first."},
-	{ErrPhoneNumberUnoccupied, "", 403, "phone_number_unoccupied", stateRequest, "There is no Telegram account with this phone number. Please sign up in a Telegram app first."},
-	{ErrPhoneNumberFlood, "", 429, "phone_number_flood", stateRequest, "There were too many tries with this phone number. Telegram usually lifts the block within a day."},
+	{ErrPhoneNumberUnoccupied, "post_login_code", 403, "phone_number_unoccupied", stateRequest, "There is no Telegram account with this phone number. Please sign up in a Telegram app first."},
+	{ErrPhoneNumberFlood, phoneOps, 429, "phone_number_flood", stateRequest, "There were too many tries with this phone number. Telegram usually lifts the block within a day."},
 	{errValueMissing, "post_login_code", 400, "body_value_missing", "", "Please enter the code that Telegram sent you."},
-	{ErrPhoneCodeInvalid, "", 401, "phone_code_invalid", stateCode, "That is not the right code. Please check it and try again."},
-	{ErrPhoneCodeExpired, "", 403, "phone_code_expired", stateRequest, "The code has expired, or none was requested. Please request a new one."},
+	{ErrPhoneCodeInvalid, "post_login_code", 401, "phone_code_invalid", stateCode, "That is not the right code. Please check it and try again."},
+	{ErrPhoneCodeExpired, "post_login_code", 403, "phone_code_expired", stateRequest, "The code has expired, or none was requested. Please request a new one."},
 	{errPasswordEmpty, "", 400, "password_empty", "", "Please enter your two-factor password."},
-	{ErrPhoneCodeNotEntered, "", 400, "phone_code_not_entered", stateRequest, "Please request a login code and enter it before the password."},
-	{ErrPasswordInvalid, "", 401, "password_invalid", statePassword, "That is not the right password."},
-	{ErrSessionRevoked, "", 401, "session_revoked", stateRequest, "Telegram has ended this login. Please start again with a new code."},
+	{ErrPhoneCodeNotEntered, "post_login_password", 400, "phone_code_not_entered", stateRequest, "Please request a login code and enter it before the password."},
+	{ErrPasswordInvalid, "post_login_password", 401, "password_invalid", statePassword, "That is not the right password."},
+	{ErrSessionRevoked, "post_login_password", 401, "session_revoked", stateRequest, "Telegram has ended this login. Please start again with a new code."},
 	{errValueMissing, "post_bot_token", 400, "body_value_missing", "", "Please enter the bot's token."},
-	{ErrBotTokenInvalid, "", 401, "bot_token_invalid", stateToken, "Telegram knows no bot with this token."},
-	{ErrBotTokenExpired, "", 401, "bot_token_expired", stateToken, "This bot token has expired. Please get the current one from BotFather."},
+	{ErrBotTokenInvalid, "post_bot_token", 401, "bot_token_invalid", stateToken, "Telegram knows no bot with this token."},
+	{ErrBotTokenExpired, "post_bot_token", 401, "bot_token_expired", stateToken, "This bot token has expired. Please get the current one from BotFather."},
 	{errValueMissing, "create_portal", 400, "body_value_missing", "", "Please say which type of chat to create, a chat, a supergroup or a channel."},
 	{errValueInvalid, "", 400, "body_value_invalid", "", "A value in the request has the wrong type."},
 	{errValueUnknown, "", 400, "body_value_invalid", "", "A value in the request is none of those allowed."},
 
 	// Bridging
 	{errBridgeExists, "", 200, "bridge_exists", "", "The room is bridged to this Telegram chat already."},
-	{ErrPortalNotFound, "", 404, "portal_not_found", "", "This is not bridged."},
-	{ErrRoomBridged, "", 409, "room_already_bridged", "", "The room is bridged to another Telegram chat already."},
-	{ErrChatBridged, "", 409, "chat_already_bridged", "", "The Telegram chat is bridged to another Matrix room already."},
-	{ErrBotNotInRoom, "", 403, "bot_not_in_room", "", "The bridge bot is not in the room. Please invite it first."},
+	{ErrPortalNotFound, "get_portal get_portal_by_tgid disconnect_portal", 404, "portal_not_found", "", "This is not bridged."},
+	{ErrRoomBridged, "connect_portal create_portal", 409, "room_already_bridged", "", "The room is bridged to another Telegram chat already."},
+	{ErrChatBridged, "connect_portal", 409, "chat_already_bridged", "", "The Telegram chat is bridged to another Matrix room already."},
+	{ErrBotNotInRoom, "connect_portal create_portal", 403, "bot_not_in_room", "", "The bridge bot is not in the room. Please invite it first."},
 	{errRelayNotInChat, "", 403, "bot_not_in_chat", "", "The bridge's relay bot is not in the Telegram chat. Please add it first."},
-	{ErrNotInChat, "", 403, "user_not_in_chat", "", "Your Telegram account is not in that chat."},
+	{ErrNotInChat, "connect_portal", 403, "user_not_in_chat", "", "Your Telegram account is not in that chat."},
 	{ErrNotLoggedIn, "connect_portal", 403, "not_logged_in", "", "You are not logged in to Telegram, and the bridge has no relay bot."},
 	{errNoRealAccount, "", 403, "not_logged_in_real_account", "", "You are not logged in to Telegram with a real account, which creating a chat takes."},
 	{errTitleEmpty, "", 400, "body_value_invalid", "", "The chat needs a title. Please give one, or give the room a name."},
-	{ErrNewChatInvalid, "", 400, "body_value_invalid", "", "Telegram does not accept the title or the description of the chat."},
-	{ErrTooFewMembers, "", 500, "unknown_error", "", "There are not enough Telegram users in the room for such a chat. Please invite more of them, or create a supergroup."},
-	{ErrUserNotFound, "", 404, "M_NOT_FOUND", "", "Nobody on Telegram was found by that name, number or ID."},
-	{ErrNotUser, "", 400, "FI.MAU.TELEGRAM_ID_NOT_USER", "", "That is a group or channel on Telegram, not a person."},
+	{ErrNewChatInvalid, "create_portal", 400, "body_value_invalid", "", "Telegram does not accept the title or the description of the chat."},
+	{ErrTooFewMembers, "create_portal", 500, "unknown_error", "", "There are not enough Telegram users in the room for such a chat. Please invite more of them, or create a supergroup."},
+	{ErrUserNotFound, "start_dm", 404, "M_NOT_FOUND", "", "Nobody on Telegram was found by that name, number or ID."},
+	{ErrNotUser, "start_dm", 400, "FI.MAU.TELEGRAM_ID_NOT_USER", "", "That is a group or channel on Telegram, not a person."},
 	{ErrHomeserver, "", 500, "unknown_error", "", "The Matrix homeserver can't be reached, or refuses. The bridge's log has the details."},
 
 	// Anything on Telegram
-	{ErrNotLoggedIn, "", 403, "not_logged_in", "", "You are not logged in to Telegram."},
-	{ErrNotImplemented, "", 501, "not_implemented", "", "This bridge does not support that."},
+	{ErrNotLoggedIn, "get_chats get_contacts start_dm logout", 403, "not_logged_in", "", "You are not logged in to Telegram."},
+	{ErrNotImplemented, "get_chats get_contacts connect_portal create_portal disconnect_portal start_dm " + loginOps, 501, "not_implemented", "", "This bridge does not support that."},
 	{ErrTelegramUnavailable, "", 500, "unknown_error", "", "Telegram can't be reached. Please try again later."},
 	{context.DeadlineExceeded, "", 500, "unknown_error", "", "Telegram or the Matrix homeserver did not answer in time. Please try again later."},
 	{context.Canceled, "", 500, "unknown_error", "", "The request was cancelled."},
@@ -158,10 +168,15 @@ var unhandled = outcome{
 	sentence: "Something went wrong inside the bridge. Its log has the details.",
 }
 
+// isFor says whether the row is for an operation.
+func (o outcome) isFor(op string) bool {
+	return o.ops == "" || slices.Contains(strings.Fields(o.ops), op)
+}
+
 // outcomeOf finds the row of an error in an operation.
 func outcomeOf(err error, op string) outcome {
 	for _, o := range outcomes {
-		if (o.op == "" || o.op == op) && errors.Is(err, o.err) {
+		if o.isFor(op) && errors.Is(err, o.err) {
 			return o
 		}
 	}

@@ -5,7 +5,7 @@ import "strings"
 // Outcome is a row of the error table, for tests.
 type Outcome struct {
 	Err      error
-	Op       string
+	Ops      []string // nil is any
 	Status   int
 	Errcode  string
 	State    string
@@ -13,7 +13,7 @@ type Outcome struct {
 }
 
 func exportOutcome(o outcome) Outcome {
-	return Outcome{o.err, o.op, o.status, o.errcode, string(o.state), o.sentence}
+	return Outcome{o.err, strings.Fields(o.ops), o.status, o.errcode, string(o.state), o.sentence}
 }
 
 // Outcomes returns the error table.

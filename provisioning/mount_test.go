@@ -83,7 +83,7 @@ func TestMountOnAnyRouter(t *testing.T) {
 			"/slash":               func(r *mux.Router) *mux.Router { return r.PathPrefix("/slash/").Subrouter() },
 			"/a/b":                 func(r *mux.Router) *mux.Router { return r.PathPrefix("/a").Subrouter().PathPrefix("/b").Subrouter() },
 			"/bridges/telegram-1/": func(r *mux.Router) *mux.Router { return r.PathPrefix("/bridges/{name}").Subrouter() },
-			"/regexp/v1":           func(r *mux.Router) *mux.Router { return r.PathPrefix("/regexp/{version:v[0-9]}").Subrouter() },
+			"/regexp/v2":           func(r *mux.Router) *mux.Router { return r.PathPrefix("/regexp/{version:v[0-9]}").Subrouter() },
 		}
 		for at, mount := range mounts {
 			t.Run("at "+at, func(t *testing.T) {
