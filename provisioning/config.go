@@ -7,6 +7,7 @@ import (
 	"reflect"
 	"time"
 
+	"github.com/gorilla/mux"
 	"github.com/rs/zerolog"
 )
 
@@ -49,6 +50,10 @@ type Config struct {
 	// Timeout is how long one request may wait for Telegram, the homeserver and
 	// the database together. Zero is DefaultTimeout; it can't be negative.
 	Timeout time.Duration
+	// Docs adds the OpenAPI document of the API, and what goes with it, to the router of
+	// /v1, where it comes before the operations and is public: apidocs.Mount does. Nil
+	// serves none.
+	Docs func(v1 *mux.Router)
 	// Log is where the access lines and the errors of requests go that come
 	// without a logger in their context (zerolog.Ctx). The zero value is silent.
 	Log zerolog.Logger

@@ -26,6 +26,7 @@ type Provisioner struct {
 	rooms    Rooms
 	events   func(context.Context, Event) error
 	timeout  time.Duration
+	docs     func(*mux.Router)
 	log      zerolog.Logger
 
 	requests requestGroup
@@ -56,6 +57,7 @@ func New(cfg Config) (*Provisioner, error) {
 		rooms:    cfg.Rooms,
 		events:   cfg.Events,
 		timeout:  timeout,
+		docs:     cfg.Docs,
 		log:      cfg.Log,
 	}
 	p.avatars.init(p.log)
@@ -74,6 +76,9 @@ func New(cfg Config) (*Provisioner, error) {
 // exception: a router (or an http.ServeMux) that cleans paths redirects a
 // request whose decoded path holds "//", "/./" or "/../" before the API sees it.
 func (p *Provisioner) Mount(r *mux.Router) {
+	if p.docs != nil {
+		p.docs(r.PathPrefix("/v1").Subrouter())
+	}
 	api := r.PathPrefix("/v1/")
 	// The template is what the caller's router has matched already: its own path,
 	// with its own variables, and /v1/. A route made by PathPrefix has one.

@@ -1,0 +1,141 @@
+package client_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/gorilla/mux"
+	"maunium.net/go/mautrix/id"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+	"github.com/tgprovision/tgprovision/provisioning/client"
+	"github.com/tgprovision/tgprovision/provisioning/provisioningtest"
+)
+
+const secret = "correct-horse-battery-staple"
+
+// serve starts a bridge and returns its address.
+func serve(t *testing.T) string {
+	t.Helper()
+	users := provisioningtest.NewMemUserStore(func(id.UserID) provisioning.Permission { return provisioning.PermissionFull })
+	telegram := provisioningtest.NewTelegram(provisioningtest.TelegramAccount{
+		Account: provisioning.Account{ID: 1001, Username: "alice_tg", Phone: "15550100"}, Code: "01234", Password: "open sesame",
+		Chats: []provisioning.Chat{{ID: -1001, Title: "Family"}},
+	})
+	portals := provisioningtest.NewMemPortalStore()
+	for _, portal := range []provisioning.Portal{{RoomID: "!room:example.com", ChatID: -1001}, {RoomID: "!a/b?c#d:example.com", ChatID: -1002}} {
+		if err := portals.Connect(t.Context(), provisioning.NewPortal{Portal: portal}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	p, err := provisioning.New(provisioning.Config{Secret: secret, Users: users, Portals: portals, Telegram: telegram})
+	if err != nil {
+		t.Fatal(err)
+	}
+	router := mux.NewRouter().SkipClean(true).UseEncodedPath()
+	p.Mount(router.PathPrefix("/_matrix/provision").Subrouter())
+	server := httptest.NewServer(router)
+	t.Cleanup(func() {
+		server.Close()
+		if err := p.Close(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	return server.URL + "/_matrix/provision"
+}
+
+func newClient(t *testing.T, server, secret string) *client.ClientWithResponses {
+	t.Helper()
+	api, err := client.New(server, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return api
+}
+
+// logIn goes through a whole login.
+func logIn(t *testing.T, api *client.ClientWithResponses, userID string) {
+	t.Helper()
+	ctx := t.Context()
+	sent, err := client.Do(api.PostLoginPhoneWithResponse(ctx, userID, client.PhoneNumber{Phone: "+15550100"}))
+	if err != nil || sent.JSON200.State != "code" || *sent.JSON200.CodeLength != 5 {
+		t.Fatalf("request_code: %+v, %v", sent, err)
+	}
+	_, err = client.Do(api.PostLoginCodeWithResponse(ctx, userID, client.PhoneCode{Code: "1"}))
+	if fault, ok := errors.AsType[*client.Error](err); !ok || fault.Errcode != "phone_code_invalid" || *fault.State != client.LoginStateCode {
+		t.Fatalf("a wrong code: %v", err)
+	}
+	accepted, err := client.Do(api.PostLoginCodeWithResponse(ctx, userID, client.PhoneCode{Code: "01234"}))
+	if err != nil || accepted.JSON202.State != "password" {
+		t.Fatalf("send_code: %+v, %v", accepted, err)
+	}
+	done, err := client.Do(api.PostLoginPasswordWithResponse(ctx, userID, client.Password{Password: "open sesame"}))
+	if err != nil || done.JSON200.Username != "alice_tg" {
+		t.Fatalf("send_password: %+v, %v", done, err)
+	}
+}
+
+func TestLogin(t *testing.T) {
+	api := newClient(t, serve(t), secret)
+	ctx := t.Context()
+	const alice = "@alice/slash:example.com"
+	_, err := client.Do(api.GetChatsWithResponse(ctx, alice))
+	fault, ok := errors.AsType[*client.Error](err)
+	if !ok || fault.Errcode != "not_logged_in" || fault.Error() != "not_logged_in: "+fault.Message || fault.Message == "" {
+		t.Fatalf("get_chats: %v", err)
+	}
+	logIn(t, api, alice)
+	me, err := client.Do(api.GetMeWithResponse(ctx, alice))
+	if err != nil || me.JSON200.Mxid != alice || me.JSON200.Telegram.Id != 1001 {
+		t.Fatalf("get_me: %+v, %v", me, err)
+	}
+	if _, err := client.Do(api.LogoutWithResponse(ctx, alice)); err != nil {
+		t.Fatal(err)
+	}
+	if me, err = client.Do(api.GetMeWithResponse(ctx, alice)); err != nil || me.JSON200.Telegram != nil {
+		t.Fatalf("get_me: %+v, %v", me, err)
+	}
+}
+
+// Portals are found by whatever a room's ID holds, and by chat.
+func TestPortals(t *testing.T) {
+	api := newClient(t, serve(t), secret)
+	for _, roomID := range []string{"!room:example.com", "!a/b?c#d:example.com"} {
+		byRoom, err := client.Do(api.GetPortalWithResponse(t.Context(), roomID, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		user := "@alice:example.com"
+		byChat, err := client.Do(api.GetPortalByTgidWithResponse(t.Context(), byRoom.JSON200.ChatId, &client.GetPortalByTgidParams{UserId: &user}))
+		if err != nil || *byChat.JSON200 != *byRoom.JSON200 || byChat.JSON200.Mxid != roomID {
+			t.Errorf("%s: by chat %+v, %v", roomID, byChat.JSON200, err)
+		}
+	}
+}
+
+func TestErrors(t *testing.T) {
+	server := serve(t)
+	_, err := client.Do(newClient(t, server, "wrong").GetBridgeWithResponse(t.Context()))
+	if fault, ok := errors.AsType[*client.Error](err); !ok || fault.Errcode != "shared_secret_invalid" || fault.State != nil {
+		t.Errorf("with a wrong secret: %v", err)
+	}
+	_, err = client.Do(newClient(t, "http://127.0.0.1:0", secret).GetBridgeWithResponse(t.Context()))
+	if err == nil {
+		t.Error("no error without a server")
+	}
+	for contentType, body := range map[string]string{"text/html": "<h1>Bad Gateway</h1>", "application/json": "{}"} {
+		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", contentType)
+			w.WriteHeader(http.StatusBadGateway)
+			_, _ = w.Write([]byte(body))
+		}))
+		_, err = client.Do(newClient(t, proxy.URL, secret).GetBridgeWithResponse(t.Context()))
+		if err == nil || err.Error() != "HTTP 502, not by the provisioning API" {
+			t.Errorf("behind a proxy that sends %s: %v", contentType, err)
+		}
+		proxy.Close()
+	}
+}
