@@ -46,8 +46,13 @@ func (s suite) Run() int {
 		}
 	}
 	fmt.Println(contract.Summary())
-	for _, row := range contract.Missing() {
+	rows, examples := contract.Missing()
+	for _, row := range rows {
 		fmt.Println("the document has an answer that no test got:", row)
+		code = max(code, 1)
+	}
+	for _, example := range examples {
+		fmt.Println("the document has an example that no test got:", example)
 		code = max(code, 1)
 	}
 	return code

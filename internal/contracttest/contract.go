@@ -32,7 +32,9 @@ type Row struct {
 }
 
 // String implements fmt.Stringer.
-func (r Row) String() string { return strings.TrimSpace(fmt.Sprint(r.Op, " ", r.Status, " ", r.Errcode)) }
+func (r Row) String() string {
+	return strings.TrimSpace(fmt.Sprint(r.Op, " ", r.Status, " ", r.Errcode))
+}
 
 // Exchange is a request and its answer.
 type Exchange struct {
@@ -58,9 +60,10 @@ type Contract struct {
 	Document *openapi3.T
 
 	operations []operation
-	rows       map[Row]bool // whether it was seen
 
-	mu sync.Mutex
+	mu       sync.Mutex
+	rows     map[Row]bool    // whether it was seen
+	examples map[string]bool // answers of the document's examples, likewise
 }
 
 // New reads the document of the API, which has to be valid.
@@ -74,7 +77,7 @@ func New() (*Contract, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Contract{Document: document, rows: map[Row]bool{}}
+	c := &Contract{Document: document, rows: map[Row]bool{}, examples: map[string]bool{}}
 	for path, item := range strict.Paths.Map() {
 		for method, op := range item.Operations() {
 			c.operations = append(c.operations, operation{
@@ -84,8 +87,11 @@ func New() (*Contract, error) {
 			for _, row := range rowsOf(op) {
 				c.rows[row] = false
 			}
-			for _, response := range op.Responses.Map() {
+			for status, response := range op.Responses.Map() {
 				forbidMore(schemaOf(response))
+				for _, example := range response.Value.Content.Get("application/json").Examples {
+					c.examples[canonical(status, example.Value.Value)] = false
+				}
 			}
 		}
 	}
@@ -101,6 +107,12 @@ func load() (*openapi3.T, error) {
 		return nil, fmt.Errorf("the OpenAPI document: %w", err)
 	}
 	return document, nil
+}
+
+// canonical is an answer of one spelling.
+func canonical(status string, body any) string {
+	text, _ := json.Marshal(body) // from JSON, or YAML like it
+	return status + " " + string(text)
 }
 
 // schemaOf returns what the body of a response is.
@@ -213,6 +225,9 @@ func (op operation) isMeant(values map[string]string) bool {
 	return true
 }
 
+// maxExample is more than the examples of the document have, in bytes.
+const maxExample = 4096
+
 // outside is what requests get that no operation is for.
 var outside = map[int]string{401: "shared_secret_invalid", 404: "unhandled_http_404", 405: "unhandled_http_405", 429: "too_many_requests"}
 
@@ -253,6 +268,15 @@ func (c *Contract) Check(e Exchange) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rows[Row{op.route.Operation.OperationID, e.Status, body.Errcode}] = true
+	var whole any
+	if err := json.Unmarshal(e.Answer, &whole); err != nil {
+		return fmt.Errorf("%s: not JSON: %w", op.route.Operation.OperationID, err)
+	}
+	if example := canonical(fmt.Sprint(e.Status), whole); len(e.Answer) < maxExample {
+		if _, ok := c.examples[example]; ok {
+			c.examples[example] = true
+		}
+	}
 	return nil
 }
 
@@ -266,17 +290,24 @@ func request(e Exchange) *http.Request {
 	return r
 }
 
-// Missing returns the rows that no answer has been yet, in order.
-func (c *Contract) Missing() (missing []Row) {
+// Missing returns the rows that no answer has been yet, and the examples that none was
+// equal to, in order.
+func (c *Contract) Missing() (rows []Row, examples []string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for row, seen := range c.rows {
 		if !seen {
-			missing = append(missing, row)
+			rows = append(rows, row)
 		}
 	}
-	slices.SortFunc(missing, func(a, b Row) int { return cmp.Compare(a.String(), b.String()) })
-	return missing
+	for example, seen := range c.examples {
+		if !seen {
+			examples = append(examples, example)
+		}
+	}
+	slices.SortFunc(rows, func(a, b Row) int { return cmp.Compare(a.String(), b.String()) })
+	slices.Sort(examples)
+	return rows, examples
 }
 
 // Rows returns all rows.
@@ -288,7 +319,7 @@ func (c *Contract) Rows() []Row {
 
 // Summary counts the operations and rows that have been seen.
 func (c *Contract) Summary() string {
-	missing := c.Missing()
+	missing, _ := c.Missing()
 	incomplete := map[string]bool{}
 	for _, row := range missing {
 		incomplete[row.Op] = true
