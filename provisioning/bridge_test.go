@@ -305,6 +305,12 @@ func (l *logBuffer) String() string {
 	return l.buf.String()
 }
 
+func (l *logBuffer) reset() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.buf.Reset()
+}
+
 // lines returns the log, decoded.
 func (l *logBuffer) lines(t testing.TB) []map[string]any {
 	t.Helper()
