@@ -12,7 +12,11 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/tgprovision/tgprovision/internal/contracttest"
+	"github.com/tgprovision/tgprovision/provisioning/client"
 )
 
 const secret = "integration-secret-0123456789"
@@ -83,13 +87,56 @@ func (e *example) raw(t *testing.T, method, path, body string) (int, []byte) {
 	req, err := http.NewRequestWithContext(t.Context(), method, e.url+path, strings.NewReader(body))
 	require.NoError(t, err)
 	req.Header.Set("Authorization", "Bearer "+secret)
-	resp, err := http.DefaultClient.Do(req)
+	resp, err := (&http.Client{Transport: checked{t}}).Do(req)
 	require.NoError(t, err, "%s", e.stderr)
 	defer resp.Body.Close()
 	require.Equal(t, "application/json", resp.Header.Get("Content-Type"))
 	raw, err := io.ReadAll(resp.Body)
 	require.NoError(t, err)
 	return resp.StatusCode, raw
+}
+
+// api returns a typed client of the API.
+func (e *example) api(t *testing.T) *client.ClientWithResponses {
+	t.Helper()
+	api, err := client.New(e.url, secret, client.WithHTTPClient(&http.Client{Transport: checked{t}}))
+	require.NoError(t, err)
+	return api
+}
+
+// contract is the OpenAPI document of the API.
+var contract = sync.OnceValues(contracttest.New)
+
+// checked sends requests of the API, and checks them and the answers against the
+// document.
+type checked struct{ t *testing.T }
+
+// RoundTrip implements http.RoundTripper.
+func (c checked) RoundTrip(r *http.Request) (*http.Response, error) {
+	exchange := contracttest.Exchange{Request: r}
+	var err error
+	if r.Body != nil {
+		if exchange.Body, err = io.ReadAll(r.Body); err != nil {
+			return nil, err
+		}
+		r = r.Clone(r.Context())
+		r.Body = io.NopCloser(bytes.NewReader(exchange.Body))
+	}
+	response, err := http.DefaultTransport.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	defer response.Body.Close()
+	if exchange.Answer, err = io.ReadAll(response.Body); err != nil {
+		return nil, err
+	}
+	response.Body = io.NopCloser(bytes.NewReader(exchange.Answer))
+	exchange.Status, exchange.Header = response.StatusCode, response.Header
+	document, err := contract()
+	if assert.NoError(c.t, err) {
+		assert.NoError(c.t, document.Check(exchange), "%s %s", r.Method, r.URL)
+	}
+	return response, nil
 }
 
 // lockedBuffer is a buffer that a process writes while a test reads.

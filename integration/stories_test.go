@@ -21,6 +21,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"github.com/tgprovision/tgprovision/portal/matrixtest"
+	"github.com/tgprovision/tgprovision/provisioning/client"
 	"github.com/tgprovision/tgprovision/telegram/telegramtest"
 )
 
@@ -163,9 +164,12 @@ func (s *stage) post(status int, errcode, path string) map[string]any {
 // login logs a Matrix user in to a Telegram account.
 func (s *stage) login(user *mautrix.Client, account telegramtest.Account) {
 	s.t.Helper()
-	path := "/user/" + string(user.UserID) + "/login/"
-	s.want(200, "", http.MethodPost, path+"request_code", `{"phone":"+`+account.Phone+`"}`)
-	s.want(200, "", http.MethodPost, path+"send_code", `{"code":"`+account.Code+`"}`)
+	api, userID := s.api(s.t), string(user.UserID)
+	_, err := client.Do(api.PostLoginPhoneWithResponse(s.t.Context(), userID, client.PhoneNumber{Phone: "+" + account.Phone}))
+	require.NoError(s.t, err)
+	in, err := client.Do(api.PostLoginCodeWithResponse(s.t.Context(), userID, client.PhoneCode{Code: account.Code}))
+	require.NoError(s.t, err)
+	require.Equal(s.t, client.LoggedIn{State: "logged-in", Username: account.Username, Phone: account.Phone}, *in.JSON200)
 }
 
 func (s *stage) bot() id.UserID {
@@ -259,7 +263,8 @@ func TestConnectStory(t *testing.T) {
 	everywhere(t, func(t *testing.T, s *stage) {
 		alice, guest := s.hs.user(t, "alice"), s.hs.user(t, "guest")
 		s.login(alice, ada)
-		asAlice := "?user_id=" + string(alice.UserID)
+		aliceID := string(alice.UserID)
+		asAlice := "?user_id=" + aliceID
 		first := s.room(alice, mautrix.ReqCreateRoom{Preset: "public_chat", Name: "First", Topic: "Of all"})
 		second := s.room(alice, mautrix.ReqCreateRoom{Preset: "public_chat"})
 		third := s.room(alice, mautrix.ReqCreateRoom{Preset: "public_chat", Name: "Third"})
@@ -270,16 +275,21 @@ func TestConnectStory(t *testing.T) {
 		at := func(roomID id.RoomID) string { return "/portal/" + string(roomID) }
 		const lounge = "/connect/-1000000000011"
 
-		status, raw := s.raw(t, http.MethodGet, "/v1/user/"+string(alice.UserID)+"/chats", "")
-		require.Equal(t, 200, status)
-		require.JSONEq(t, `[{"id":-1000000000011,"title":"Lounge"},{"id":-12,"title":"Family"}]`, string(raw))
+		api := s.api(t)
+		chats, err := client.Do(api.GetChatsWithResponse(t.Context(), aliceID))
+		require.NoError(t, err)
+		require.JSONEq(t, `[{"id":-1000000000011,"title":"Lounge"},{"id":-12,"title":"Family"}]`, string(chats.Body))
 
 		// Connected, it can be read at once, by room and by chat.
-		s.post(202, "", at(first)+lounge+asAlice)
-		byChat := s.get(200, "", "/portal/-1000000000011"+asAlice)
-		assert.Equal(t, string(first), byChat["mxid"])
-		assert.Equal(t, true, byChat["can_unbridge"])
+		connected, err := client.Do(api.ConnectPortalWithResponse(t.Context(), string(first), (*chats.JSON200)[0].Id, &client.ConnectPortalParams{UserId: &aliceID}))
+		require.NoError(t, err)
+		require.NotNil(t, connected.JSON202)
+		byChat, err := client.Do(api.GetPortalByTgidWithResponse(t.Context(), -1000000000011, &client.GetPortalByTgidParams{UserId: &aliceID}))
+		require.NoError(t, err)
+		assert.Equal(t, string(first), byChat.JSON200.Mxid)
+		assert.True(t, byChat.JSON200.CanUnbridge)
 		assert.Equal(t, "Lounge", s.get(200, "", at(first))["title"])
+		assert.Equal(t, string(first), s.get(200, "", "/portal/-1000000000011")["mxid"], "without the slash of the document")
 		s.until("the first room shows its bridge", func() bool { return s.bridgeInfo(alice, first) == "[Lounge][Lounge]" })
 		var name event.RoomNameEventContent
 		require.NoError(t, alice.StateEvent(t.Context(), first, event.StateRoomName, "", &name))
@@ -318,7 +328,9 @@ func TestConnectStory(t *testing.T) {
 		// Unbridged, and deleted.
 		s.bring(alice, third, bert)
 		s.bring(alice, third, cleo)
-		s.post(202, "", at(third)+"/disconnect"+asAlice+"&sync=true")
+		yes := true
+		_, err = client.Do(api.DisconnectPortalWithResponse(t.Context(), string(third), &client.DisconnectPortalParams{UserId: &aliceID, Sync: &yes}))
+		require.NoError(t, err)
 		s.get(404, "portal_not_found", at(third))
 		s.get(404, "portal_not_found", "/portal/-1000000000011")
 		for _, account := range []telegramtest.Account{bert, cleo} {
@@ -436,18 +448,22 @@ func TestCreateStory(t *testing.T) {
 			_, err := bob.JoinRoomByID(t.Context(), roomID)
 			require.NoError(t, err)
 			s.bring(alice, roomID, bert)
-			body := `{"type":"` + c.kind + `"}`
+			body := client.NewChat{Type: client.NewChatType(c.kind)}
 			if c.title == "Given" {
-				body = `{"type":"` + c.kind + `","title":"Given"}`
+				body.Title = &c.title
 			}
-			path := "/portal/" + string(roomID) + "/create?user_id=" + string(alice.UserID)
-			created := s.want(201, "", http.MethodPost, path, body)
-			chatID := int64(created["chat_id"].(float64))
+			params := &client.CreatePortalParams{UserId: string(alice.UserID)}
+			created, err := client.Do(s.api(t).CreatePortalWithResponse(t.Context(), string(roomID), params, body))
+			require.NoError(t, err)
+			chatID := created.JSON201.ChatId
 			shown := s.get(200, "", fmt.Sprintf("/portal/%d", chatID))
 			assert.Equal(t, []any{string(roomID), c.title, about, c.kind == "supergroup"},
 				[]any{shown["mxid"], shown["title"], shown["about"], shown["megagroup"]})
 			s.wantChat(c.telegram, chatID, c.title, about, everybody)
-			s.want(409, "room_already_bridged", http.MethodPost, path, body)
+			_, err = client.Do(s.api(t).CreatePortalWithResponse(t.Context(), string(roomID), params, body))
+			var fault *client.Error
+			require.ErrorAs(t, err, &fault)
+			assert.Equal(t, "room_already_bridged", fault.Errcode)
 			s.until("the room shows its bridge", func() bool { return s.bridgeInfo(alice, roomID) == "["+c.title+"]["+c.title+"]" })
 		}
 	})
@@ -484,20 +500,21 @@ func TestAvatarStory(t *testing.T) {
 	everywhere(t, func(t *testing.T, s *stage) {
 		alice := s.hs.user(t, "alice")
 		s.login(alice, ada)
-		contact := func(account telegramtest.Account) map[string]any {
-			contacts := s.get(200, "", "/user/"+string(alice.UserID)+"/contacts")
-			return contacts[fmt.Sprint(account.ID)].(map[string]any)
+		contact := func(account telegramtest.Account) client.Contact {
+			contacts, err := client.Do(s.api(t).GetContactsWithResponse(t.Context(), string(alice.UserID)))
+			require.NoError(t, err)
+			return (*contacts.JSON200)[fmt.Sprint(account.ID)]
 		}
 		s.wantMedia(alice, string(bert.Photo.Data), func() id.ContentURIString {
-			return id.ContentURIString(contact(bert)["avatar_url"].(string))
+			return id.ContentURIString(contact(bert).AvatarUrl)
 		})
 		profile, err := alice.GetProfile(t.Context(), s.ghost(bert))
 		require.NoError(t, err)
-		assert.Equal(t, []any{"Bert", contact(bert)["avatar_url"]}, []any{profile.DisplayName, profile.AvatarURL.String()})
-		assert.Empty(t, contact(cleo)["avatar_url"])
+		assert.Equal(t, []any{"Bert", contact(bert).AvatarUrl}, []any{profile.DisplayName, profile.AvatarURL.String()})
+		assert.Empty(t, contact(cleo).AvatarUrl)
 		downloads := s.telegram.Calls("upload.getFile")
 		s.restart()
-		assert.Equal(t, profile.AvatarURL.String(), contact(bert)["avatar_url"], "remembered")
+		assert.Equal(t, profile.AvatarURL.String(), contact(bert).AvatarUrl, "remembered")
 		assert.Equal(t, downloads, s.telegram.Calls("upload.getFile"))
 	})
 }
@@ -507,14 +524,15 @@ func TestDirectStory(t *testing.T) {
 		alice := s.hs.user(t, "alice")
 		s.login(alice, ada)
 		path := "/user/" + string(alice.UserID) + "/pm/"
-		started := s.post(201, "", path+"@bert_tg")
-		roomID := id.RoomID(started["room_id"].(string))
-		assert.Equal(t, []any{true, float64(bert.ID)}, []any{started["just_created"], started["id"]})
+		started, err := client.Do(s.api(t).StartDmWithResponse(t.Context(), string(alice.UserID), "@bert_tg"))
+		require.NoError(t, err)
+		roomID := id.RoomID(started.JSON201.RoomId)
+		assert.Equal(t, []any{true, bert.ID}, []any{started.JSON201.JustCreated, started.JSON201.Id})
 		// The invitation says that the chat is direct, and comes from the ghost.
 		invite := s.invitation(alice, roomID)
 		assert.True(t, invite.Content.AsMember().IsDirect)
 		assert.Equal(t, s.ghost(bert), invite.Sender)
-		_, err := alice.JoinRoomByID(t.Context(), roomID)
+		_, err = alice.JoinRoomByID(t.Context(), roomID)
 		require.NoError(t, err)
 		members, err := alice.JoinedMembers(t.Context(), roomID)
 		require.NoError(t, err)
