@@ -161,6 +161,7 @@ func (d *demo) close() error { return d.server.Close() }
 // welcome is what the program prints when it listens.
 var welcome = template.Must(template.New("welcome").Parse(`The provisioning API is at {{.API}}
 Secret:  {{.Secret}}
+Docs:    {{.API}}/v1/docs/
 Data in: {{.Database}}
 {{- if .Accounts}}
 

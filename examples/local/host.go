@@ -20,6 +20,7 @@ import (
 	"github.com/tgprovision/tgprovision/auth"
 	"github.com/tgprovision/tgprovision/portal"
 	"github.com/tgprovision/tgprovision/provisioning"
+	"github.com/tgprovision/tgprovision/provisioning/apidocs"
 	"github.com/tgprovision/tgprovision/telegram"
 )
 
@@ -80,6 +81,7 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, 
 	}
 	settings := provisioning.Config{
 		Secret: cfg.secret, Users: users, Portals: h.portals, Telegram: h.clients, Rooms: rooms, Log: log,
+		Docs: apidocs.Mount,
 		// A bridge starts and stops to sync accounts and portals here.
 		Events: func(_ context.Context, e provisioning.Event) error {
 			log.Info().Str("event", string(e.Type)).Stringer("user_id", e.UserID).Stringer("room_id", e.Portal.RoomID).

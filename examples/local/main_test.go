@@ -120,6 +120,7 @@ func (i *instance) curl(line string, variables map[string]string) string {
 func TestPrintedLinesWork(t *testing.T) {
 	t.Chdir(t.TempDir())
 	i := start(t)
+	assert.Contains(t, i.curl("curl "+i.api+"/v1/docs/", noSuchEnv), "swagger-ui")
 	require.Len(t, i.curls, 9)
 	var answers []string
 	for _, line := range i.curls {
