@@ -101,6 +101,7 @@ var (
 			{ID: 1002, Name: "Bob Builder", Username: "bob_tg", Phone: "15550101"},
 			{ID: 2001, Name: "Helper", IsBot: true},
 		},
+		StickerSets: []string{"HotCherry", "AnimatedEmojies"},
 	}
 	// guardedAccount has a two-factor password, with spaces that count.
 	guardedAccount = provisioningtest.TelegramAccount{

@@ -68,6 +68,10 @@ func userOperations() []operation {
 			op: "get_contacts", method: http.MethodGet, path: "/user/{user_id}/contacts",
 			documented: []string{"403 not_logged_in", "501 not_implemented"}, cases: contactsCases(),
 		},
+		{
+			op: "get_stickersets", method: http.MethodGet, path: "/user/{user_id}/stickersets",
+			documented: []string{"403 not_logged_in", "501 not_implemented"}, cases: stickersetsCases(),
+		},
 	}
 }
 
@@ -170,11 +174,20 @@ func contactsCases() []wireCase {
 	)
 }
 
+func stickersetsCases() []wireCase {
+	return append(listCases("StickerSets"),
+		wireCase{name: "sticker sets", prepare: as(aliceAccount), status: 200, success: `["HotCherry","AnimatedEmojies"]`},
+		wireCase{name: "no sticker sets", prepare: as(hiddenAccount), status: 200, success: `[]`},
+		wireCase{name: "bot", prepare: as(botAccount), status: 200, success: `[]`},
+		wireCase{name: "bot of a minimal client", change: minimalClients, prepare: as(botAccount), status: 200, success: `[]`},
+	)
+}
+
 // The Python bridge sent {} the second time.
 func TestListsAreTheSameEveryTime(t *testing.T) {
 	b := newBridge(t)
 	b.logIn(t, alice, aliceAccount)
-	for _, path := range []string{"/contacts", "/chats", ""} {
+	for _, path := range []string{"/contacts", "/chats", "/stickersets", ""} {
 		first := b.call(t, http.MethodGet, user(alice, path), "")
 		for range 3 {
 			b.call(t, http.MethodGet, user(alice, path), "").wantBody(t, 200, first.body[:len(first.body)-1])

@@ -84,7 +84,9 @@ type outcome struct {
 const (
 	phoneOps = "post_login_phone post_login_code post_login_password"
 	loginOps = phoneOps + " post_bot_token"
-	userOps  = "get_me get_chats get_contacts start_dm logout " + loginOps
+	listOps  = "get_chats get_contacts get_stickersets "
+	findOps  = "start_dm resolve_identifier "
+	userOps  = "get_me logout " + listOps + findOps + loginOps
 )
 
 // outcomes is the whole mapping of errors to answers. The first match wins. An
@@ -149,13 +151,13 @@ var outcomes = []outcome{
 	{errTitleEmpty, "", 400, "body_value_invalid", "", "The chat needs a title. Please give one, or give the room a name."},
 	{ErrNewChatInvalid, "create_portal", 400, "body_value_invalid", "", "Telegram does not accept the title or the description of the chat."},
 	{ErrTooFewMembers, "create_portal", 500, "unknown_error", "", "There are not enough Telegram users in the room for such a chat. Please invite more of them, or create a supergroup."},
-	{ErrUserNotFound, "start_dm", 404, "M_NOT_FOUND", "", "Nobody on Telegram was found by that name, number or ID."},
-	{ErrNotUser, "start_dm", 400, "FI.MAU.TELEGRAM_ID_NOT_USER", "", "That is a group or channel on Telegram, not a person."},
+	{ErrUserNotFound, findOps, 404, "M_NOT_FOUND", "", "Nobody on Telegram was found by that name, number or ID."},
+	{ErrNotUser, findOps, 400, "FI.MAU.TELEGRAM_ID_NOT_USER", "", "That is a group or channel on Telegram, not a person."},
 	{ErrHomeserver, "", 500, "unknown_error", "", "The Matrix homeserver can't be reached, or refuses. The bridge's log has the details."},
 
 	// Anything on Telegram
-	{ErrNotLoggedIn, "get_chats get_contacts start_dm logout", 403, "not_logged_in", "", "You are not logged in to Telegram."},
-	{ErrNotImplemented, "get_chats get_contacts connect_portal create_portal disconnect_portal start_dm " + loginOps, 501, "not_implemented", "", "This bridge does not support that."},
+	{ErrNotLoggedIn, "logout " + listOps + findOps, 403, "not_logged_in", "", "You are not logged in to Telegram."},
+	{ErrNotImplemented, "connect_portal create_portal disconnect_portal " + listOps + findOps + loginOps, 501, "not_implemented", "", "This bridge does not support that."},
 	{ErrTelegramUnavailable, "", 500, "unknown_error", "", "Telegram can't be reached. Please try again later."},
 	{context.DeadlineExceeded, "", 500, "unknown_error", "", "Telegram or the Matrix homeserver did not answer in time. Please try again later."},
 	{context.Canceled, "", 500, "unknown_error", "", "The request was cancelled."},

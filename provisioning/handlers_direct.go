@@ -70,21 +70,12 @@ func usernameOf(text string) string {
 
 func (p *Provisioner) startDM(ctx context.Context, c *call) (reply, error) {
 	rooms, ok := p.rooms.(DirectRooms)
-	resolver, can := c.client.(UserResolver)
-	if !ok || !can {
+	if !ok {
 		return reply{}, ErrNotImplemented
 	}
-	account, err := p.account(ctx, c)
+	account, contact, err := p.resolve(ctx, c)
 	if err != nil {
 		return reply{}, err
-	}
-	identifier, err := parseIdentifier(c.vars["identifier"])
-	if err != nil {
-		return reply{}, err
-	}
-	contact, err := resolver.ResolveUser(ctx, identifier)
-	if err != nil {
-		return reply{}, fmt.Errorf("find somebody on Telegram: %w", err)
 	}
 	portal, created, err := p.directPortal(ctx, c, rooms, account, contact)
 	if err != nil {
@@ -98,6 +89,43 @@ func (p *Provisioner) startDM(ctx context.Context, c *call) (reply, error) {
 		return reply{http.StatusCreated, body}, nil
 	}
 	return reply{http.StatusOK, body}, nil
+}
+
+// resolveIdentifier is startDM without the start.
+func (p *Provisioner) resolveIdentifier(ctx context.Context, c *call) (reply, error) {
+	account, contact, err := p.resolve(ctx, c)
+	if err != nil {
+		return reply{}, err
+	}
+	portal, err := p.portals.PortalByChat(ctx, UserChatID(contact.ID), account.ID)
+	if err != nil && !errors.Is(err, ErrPortalNotFound) {
+		return reply{}, fmt.Errorf("look up the portal: %w", err)
+	}
+	return reply{http.StatusOK, startedBody{
+		RoomID: portal.RoomID, ID: contact.ID, ContactInfo: p.contactBodies(ctx, c, []Contact{contact})[0],
+	}}, nil
+}
+
+// resolve finds whom the identifier in the path names, and the account that knows
+// them.
+func (p *Provisioner) resolve(ctx context.Context, c *call) (Account, Contact, error) {
+	resolver, ok := c.client.(UserResolver)
+	if !ok {
+		return Account{}, Contact{}, ErrNotImplemented
+	}
+	account, err := p.account(ctx, c)
+	if err != nil {
+		return Account{}, Contact{}, err
+	}
+	identifier, err := parseIdentifier(c.vars["identifier"])
+	if err != nil {
+		return Account{}, Contact{}, err
+	}
+	contact, err := resolver.ResolveUser(ctx, identifier)
+	if err != nil {
+		return Account{}, Contact{}, fmt.Errorf("find somebody on Telegram: %w", err)
+	}
+	return account, contact, nil
 }
 
 // directChat is the chat of an account with somebody.

@@ -108,6 +108,25 @@ func (p *Provisioner) getContacts(ctx context.Context, c *call) (reply, error) {
 	return reply{http.StatusOK, contacts}, nil
 }
 
+func (p *Provisioner) getStickersets(ctx context.Context, c *call) (reply, error) {
+	account, err := p.account(ctx, c)
+	if err != nil {
+		return reply{}, err
+	}
+	if account.IsBot {
+		return reply{http.StatusOK, []string{}}, nil
+	}
+	lister, ok := c.client.(StickerSetLister)
+	if !ok {
+		return reply{}, ErrNotImplemented
+	}
+	sets, err := lister.StickerSets(ctx)
+	if err != nil {
+		return reply{}, fmt.Errorf("list sticker sets: %w", err)
+	}
+	return reply{http.StatusOK, append([]string{}, sets...)}, nil
+}
+
 // contactBodies returns what the API says of some contacts of the call's user. It
 // knows the avatars that were fetched before, and has the others fetched.
 func (p *Provisioner) contactBodies(ctx context.Context, c *call, contacts []Contact) []contactBody {

@@ -83,7 +83,7 @@ func TestNoErrorTextInAnswers(t *testing.T) {
 // hostMethods are all methods of a host's that the core calls.
 var hostMethods = []string{
 	"User", "LinkAccount", "ClaimAccount", "UnlinkAccount", "Client", "Account", "Logout", "RequestCode", "SubmitCode",
-	"SubmitPassword", "LoginBot", "Chats", "Contacts", "AccountPortals", "PortalByRoom", "PortalByChat", "Connect", "Disconnect",
+	"SubmitPassword", "LoginBot", "Chats", "Contacts", "StickerSets", "AccountPortals", "PortalByRoom", "PortalByChat", "Connect", "Disconnect",
 	"CheckBot", "HasPower", "Room", "CreateDirect", "Avatars", "GetChat", "CreateChat", "ResolveUser",
 }
 

@@ -137,6 +137,10 @@ func TestExtensionsAreMarked(t *testing.T) {
 	}
 	var added []string
 	for name, op := range documented() {
+		isNew := !slices.ContainsFunc(oldRows(t), func(row contracttest.Row) bool { return row.Op == name })
+		if reason, _ := op.Extensions["x-extension-reason"].(string); (reason != "") != isNew || (op.Extensions["x-extension"] == true) != isNew {
+			t.Errorf("%s is new: %t; the reason for an extension: %q", name, isNew, reason)
+		}
 		for code, response := range op.Responses.Map() {
 			errcodes := contracttest.Errcodes(response)
 			var status int
@@ -144,7 +148,7 @@ func TestExtensionsAreMarked(t *testing.T) {
 				t.Fatal(err)
 			}
 			if errcodes == nil {
-				if !old[contracttest.Row{Op: name, Status: status}] {
+				if !old[contracttest.Row{Op: name, Status: status}] && !isNew {
 					t.Errorf("%s %s is a success that the old document does not have", name, code)
 				}
 				continue

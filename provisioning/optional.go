@@ -29,7 +29,7 @@ type PhoneLogin interface {
 	// account has a two-factor password, to be given to SubmitPassword;
 	// [ErrAlreadyLoggedIn]; [ErrPhoneCodeInvalid], after which the right code may
 	// follow; [ErrPhoneCodeExpired] when no code was requested or it timed out;
-	// [ErrPhoneNumberUnoccupied] when no account has that number.
+	// [ErrPhoneNumberUnoccupied] when no account has that number; [ErrPhoneNumberFlood].
 	//
 	// TL: auth.signIn.
 	SubmitCode(ctx context.Context, code LoginCode) (Account, error)
@@ -37,7 +37,8 @@ type PhoneLogin interface {
 	// SubmitPassword finishes a login whose code was accepted. Errors:
 	// [ErrAlreadyLoggedIn]; [ErrPasswordInvalid], after which the right password
 	// may follow; [ErrPhoneCodeNotEntered] when no code was accepted before;
-	// [ErrSessionRevoked] when the half-done login was ended from the outside.
+	// [ErrSessionRevoked] when the half-done login was ended from the outside;
+	// [ErrPhoneNumberFlood].
 	//
 	// TL: account.getPassword, auth.checkPassword.
 	SubmitPassword(ctx context.Context, password string) (Account, error)
@@ -105,13 +106,23 @@ type ChatCreator interface {
 	DeleteChat(ctx context.Context, chatID ChatID) error
 }
 
-// UserResolver finds people on Telegram. It unlocks start_dm.
+// UserResolver finds people on Telegram. It unlocks start_dm and resolve_identifier.
 type UserResolver interface {
 	// ResolveUser finds a user or bot. Errors: [ErrUserNotFound]; [ErrNotUser] for
 	// the username of a group or channel.
 	//
 	// TL: contacts.resolveUsername, contacts.resolvePhone, users.getUsers.
 	ResolveUser(ctx context.Context, identifier Identifier) (Contact, error)
+}
+
+// StickerSetLister lists sticker sets. It unlocks get_stickersets.
+type StickerSetLister interface {
+	// StickerSets returns the short names of the sticker sets that the account has
+	// installed, in Telegram's order. The core does not ask it of bot accounts, which
+	// have none.
+	//
+	// TL: messages.getAllStickers.
+	StickerSets(ctx context.Context) ([]string, error)
 }
 
 // PhotoGetter downloads the photos of chats and people. Without it rooms and ghosts

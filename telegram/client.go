@@ -22,15 +22,16 @@ type Client struct {
 }
 
 var (
-	_ provisioning.TelegramClient = (*Client)(nil)
-	_ provisioning.PhoneLogin     = (*Client)(nil)
-	_ provisioning.BotLogin       = (*Client)(nil)
-	_ provisioning.ChatLister     = (*Client)(nil)
-	_ provisioning.ContactLister  = (*Client)(nil)
-	_ provisioning.ChatGetter     = (*Client)(nil)
-	_ provisioning.ChatCreator    = (*Client)(nil)
-	_ provisioning.UserResolver   = (*Client)(nil)
-	_ provisioning.PhotoGetter    = (*Client)(nil)
+	_ provisioning.TelegramClient   = (*Client)(nil)
+	_ provisioning.PhoneLogin       = (*Client)(nil)
+	_ provisioning.BotLogin         = (*Client)(nil)
+	_ provisioning.ChatLister       = (*Client)(nil)
+	_ provisioning.ContactLister    = (*Client)(nil)
+	_ provisioning.ChatGetter       = (*Client)(nil)
+	_ provisioning.ChatCreator      = (*Client)(nil)
+	_ provisioning.UserResolver     = (*Client)(nil)
+	_ provisioning.StickerSetLister = (*Client)(nil)
+	_ provisioning.PhotoGetter      = (*Client)(nil)
 )
 
 // Account implements provisioning.TelegramClient. It asks Telegram each time, and

@@ -168,6 +168,20 @@ func TestShortFloodWaitsAreWaitedOut(t *testing.T) {
 	assert.Len(t, slept(), 4)
 }
 
+func TestStickerSets(t *testing.T) {
+	b := newBridge(t)
+	collector := telegramtest.Account{ID: 777_001, Phone: "9996617771", FirstName: "Collector", StickerSets: []string{"HotCherry", "AnimatedEmojies"}}
+	require.NoError(t, b.telegram.AddAccount(collector))
+	b.logIn(you, collector)
+	for range 2 {
+		assert.JSONEq(t, `["HotCherry","AnimatedEmojies"]`, string(b.get(you, "/stickersets").is(t, 200, "").raw))
+	}
+	b.telegram.Fail("messages.getAllStickers", 1, 420, "FLOOD_WAIT_11")
+	b.get(you, "/stickersets").is(t, 429, "flood_wait")
+	require.NoError(t, b.telegram.RevokeSessions(collector.ID))
+	b.get(you, "/stickersets").is(t, 403, "not_logged_in")
+}
+
 func TestFloodWaitInTheMiddle(t *testing.T) {
 	b := newBridge(t)
 	b.logIn(you, ada)

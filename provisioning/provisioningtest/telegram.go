@@ -29,6 +29,8 @@ type TelegramAccount struct {
 	Chats []provisioning.Chat
 	// Contacts is the account's list of contacts.
 	Contacts []provisioning.Contact
+	// StickerSets are the short names of the account's sticker sets.
+	StickerSets []string
 }
 
 // Telegram is all of Telegram in memory, and the factory of the clients that use

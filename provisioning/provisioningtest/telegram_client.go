@@ -49,6 +49,12 @@ func (c *client) Chats(ctx context.Context) ([]provisioning.Chat, error) {
 	return slices.Clone(account.Chats), err
 }
 
+// StickerSets implements provisioning.StickerSetLister.
+func (c *client) StickerSets(ctx context.Context) ([]string, error) {
+	account, err := c.use(ctx, "StickerSets")
+	return slices.Clone(account.StickerSets), err
+}
+
 // Contacts implements provisioning.ContactLister.
 func (c *client) Contacts(ctx context.Context) ([]provisioning.Contact, error) {
 	account, err := c.use(ctx, "Contacts")

@@ -55,6 +55,8 @@ type Account struct {
 	Dialogs []Dialog
 	// Contacts are the user IDs of the contacts, see [Server.SetContacts].
 	Contacts []int64
+	// StickerSets are the short names of the sticker sets that the account has installed.
+	StickerSets []string
 	// SavedContacts is the number of phone contacts that were uploaded, which is
 	// part of the contact list's hash.
 	SavedContacts int
@@ -129,6 +131,7 @@ func newAccount(a Account) (*account, error) {
 	if err != nil {
 		return nil, err
 	}
+	a.StickerSets = slices.Clone(a.StickerSets)
 	added := &account{Account: a, dialogs: dialogs, contacts: newContactList(a.SavedContacts, a.Contacts)}
 	added.Contacts = nil // the list has them
 	added.Photo.Data = slices.Clone(a.Photo.Data)
