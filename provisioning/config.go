@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"reflect"
 	"time"
 
@@ -50,6 +51,31 @@ type Config struct {
 	// Timeout is how long one request may wait for Telegram, the homeserver and
 	// the database together. Zero is DefaultTimeout; it can't be negative.
 	Timeout time.Duration
+	// FailureLimit is how many wrong secrets one address may send at once; one more is
+	// allowed every six seconds. Zero is DefaultFailureLimit, a negative number turns
+	// the limit off. Only a secret that is wrong counts, not a missing or malformed
+	// Authorization header.
+	//
+	// Over its limit, an address gets 429 too_many_requests, with Retry-After, whatever
+	// secret it sends: a guesser does not learn which is the right one. The exception is
+	// an address from which the right secret has come before: there the right one passes
+	// still, and only a wrong one gets 429. Otherwise anybody behind a reverse proxy,
+	// where all callers have one address, could lock the others out. But whoever shares
+	// an address with somebody who has the secret is not slowed down: a host behind a
+	// proxy sets ClientAddress.
+	//
+	// Up to 10,000 addresses are remembered, by this process alone. Where there are more,
+	// those that have the most tries left are forgotten first and, of equals, those from
+	// which the right secret never came.
+	FailureLimit int
+	// ClientAddress tells API clients apart, for FailureLimit. Nil, the default, takes the
+	// host part of the request's RemoteAddr, of an IPv6 address the first 64 bits; clients
+	// without one, on a Unix socket for example, are one client. Behind a reverse proxy all
+	// requests have the proxy's address: there the host has to read the header in which its
+	// proxy passes the client's on, and no header, or part of one, that the client can set
+	// itself, such as all but the last of X-Forwarded-For. What is returned is taken as it
+	// is, also if empty, and is not logged. It is called by many goroutines at once.
+	ClientAddress func(*http.Request) string
 	// Docs adds the OpenAPI document of the API, and what goes with it, to the router of
 	// /v1, where it comes before the operations and is public: apidocs.Mount does. Nil
 	// serves none.

@@ -21,6 +21,7 @@ var allowedDeps = []string{
 	"github.com/mattn/go-colorable", // zerolog's
 	"github.com/mattn/go-isatty",    // zerolog's
 	"golang.org/x/sys/",             // zerolog's
+	"golang.org/x/time/rate",
 	"maunium.net/go/mautrix/id",
 	"go.mau.fi/util/exbytes", // mautrix/id's
 	"go.mau.fi/util/random",  // mautrix/id's

@@ -47,6 +47,11 @@ func errorReply(err error, rt route, header http.Header) (reply, outcome) {
 	}
 	if e, ok := errors.AsType[*FloodWaitError](err); ok {
 		body.RetryAfter = waitSeconds(e.Wait)
+	}
+	if e, ok := errors.AsType[*tooManyGuessesError](err); ok {
+		body.RetryAfter = waitSeconds(e.wait)
+	}
+	if body.RetryAfter > 0 {
 		header.Set("Retry-After", strconv.FormatInt(body.RetryAfter, 10))
 	}
 	return reply{o.status, body}, o

@@ -22,6 +22,7 @@ const (
 // The errors that the core itself finds in a request.
 var (
 	errUnauthorized    = errors.New("no valid shared secret")
+	errTooManyGuesses  = errors.New("too many wrong secrets")
 	errUnknownRoute    = errors.New("no such route")
 	errClosed          = errors.New("the provisioner is closed")
 	errPanic           = errors.New("panic")
@@ -103,6 +104,7 @@ var outcomes = []outcome{
 
 	// Every request
 	{errUnauthorized, "", 401, "shared_secret_invalid", "", "The shared secret is missing or wrong."},
+	{errTooManyGuesses, "", 429, "too_many_requests", "", "There were too many requests with a wrong shared secret. Please try again later."},
 	{errUnknownRoute, "", 404, "unhandled_http_404", "", "There is nothing at this address of the provisioning API."},
 	{errWrongVerb, "", 405, "unhandled_http_405", "", "This address does not support the HTTP method of the request."},
 	{errUserIDEmpty, "", 400, "mxid_empty", "", "The Matrix user ID is missing."},

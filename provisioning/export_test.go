@@ -1,6 +1,9 @@
 package provisioning
 
-import "strings"
+import (
+	"net/http"
+	"strings"
+)
 
 // Outcome is a row of the error table, for tests.
 type Outcome struct {
@@ -36,3 +39,12 @@ func Routes() []string {
 	}
 	return all
 }
+
+// Authorise checks the secret of a request.
+func (p *Provisioner) Authorise(r *http.Request) error { return p.authorise(r) }
+
+// Remembered returns how many addresses are remembered for their wrong secrets.
+func (p *Provisioner) Remembered() int { return len(p.failures.records) }
+
+// MaxAddresses is the most that are.
+const MaxAddresses = maxAddresses

@@ -57,8 +57,8 @@ func (p *Provisioner) answer(w http.ResponseWriter, r *http.Request, found **cal
 			err = fmt.Errorf("%w: %v\n%s", errPanic, v, debug.Stack())
 		}
 	}()
-	if !p.validSecret(bearerToken(r.Header)) {
-		return reply{}, errUnauthorized
+	if err := p.authorise(r); err != nil {
+		return reply{}, err
 	}
 	rt, c := find(r)
 	c.w, c.r, c.rt = w, r, rt

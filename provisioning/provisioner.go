@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
+	"net/http"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ import (
 // concurrent use.
 type Provisioner struct {
 	secret   [sha256.Size]byte
+	failures *failures // nil where wrong secrets are not limited
 	users    UserStore
 	telegram TelegramClientFactory
 	portals  PortalStore
@@ -50,6 +52,7 @@ func New(cfg Config) (*Provisioner, error) {
 	}
 	p := &Provisioner{
 		secret:   sha256.Sum256([]byte(cfg.Secret)),
+		failures: newFailures(cfg.FailureLimit, cfg.ClientAddress),
 		users:    cfg.Users,
 		telegram: cfg.Telegram,
 		portals:  cfg.Portals,
@@ -107,10 +110,26 @@ func (p *Provisioner) Close(ctx context.Context) error {
 	return errors.Join(err, p.avatars.wait(ctx))
 }
 
-// validSecret compares in time that depends on neither argument.
-func (p *Provisioner) validSecret(given string) bool {
+// authorise returns nil for a request with the shared secret. Errors:
+// errUnauthorized, errTooManyGuesses.
+func (p *Provisioner) authorise(r *http.Request) error {
+	given := bearerToken(r.Header)
+	if given == "" {
+		return errUnauthorized
+	}
 	sum := sha256.Sum256([]byte(given))
-	return subtle.ConstantTimeCompare(sum[:], p.secret[:]) == 1
+	if p.failures != nil {
+		return p.failures.check(r, func() bool { return p.validSecret(sum) })
+	}
+	if !p.validSecret(sum) {
+		return errUnauthorized
+	}
+	return nil
+}
+
+// validSecret compares hashes, in time that depends on neither secret.
+func (p *Provisioner) validSecret(given [sha256.Size]byte) bool {
+	return subtle.ConstantTimeCompare(given[:], p.secret[:]) == 1
 }
 
 // requestGroup counts the requests under way. Unlike a sync.WaitGroup it can be

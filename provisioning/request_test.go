@@ -24,7 +24,7 @@ func everyPath() map[string]string {
 }
 
 func TestUnauthorized(t *testing.T) {
-	b := newBridge(t)
+	b := newBridge(t, func(_ *bridge, cfg *provisioning.Config) { cfg.FailureLimit = -1 })
 	headers := map[string][]string{
 		"none":             nil,
 		"empty":            {""},

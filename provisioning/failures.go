@@ -1,0 +1,173 @@
+package provisioning
+
+import (
+	"cmp"
+	"crypto/sha256"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/time/rate"
+)
+
+// DefaultFailureLimit is how many wrong secrets one address may send at once where
+// [Config.FailureLimit] is zero.
+const DefaultFailureLimit = 10
+
+const (
+	// guessInterval is the time after which an address may guess once more.
+	guessInterval = 6 * time.Second
+	// maxAddresses is how many addresses are remembered.
+	maxAddresses = 10_000
+)
+
+// tooManyGuessesError says when an address may send a secret again.
+type tooManyGuessesError struct{ wait time.Duration }
+
+func (e *tooManyGuessesError) Error() string        { return "too many wrong secrets from this address" }
+func (e *tooManyGuessesError) Is(target error) bool { return target == errTooManyGuesses }
+
+// address is where requests come from: an IP address or, where there is none, a name.
+type address struct {
+	ip   netip.Addr
+	name string
+}
+
+// failures limits the wrong secrets of each address.
+type failures struct {
+	limit  int
+	client func(*http.Request) string // nil is by RemoteAddr
+
+	mu      sync.Mutex
+	records map[address]record
+}
+
+// record is what is remembered of an address.
+type record struct {
+	// guesses is the bucket of those allowed, nil while it is full.
+	guesses *rate.Limiter
+	// known says that the right secret has come from here.
+	known bool
+}
+
+// newFailures returns nil where nothing is limited.
+func newFailures(limit int, client func(*http.Request) string) *failures {
+	switch {
+	case limit < 0:
+		return nil
+	case limit == 0:
+		limit = DefaultFailureLimit
+	}
+	return &failures{limit: limit, client: client, records: map[address]record{}}
+}
+
+// check returns nil if the secret of a request is right and counts. Looking at the
+// record, comparing and counting is one step, so that guesses sent in parallel are
+// no more than others. Errors: errUnauthorized, errTooManyGuesses.
+func (f *failures) check(r *http.Request, right func() bool) error {
+	from := f.addressOf(r)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	rec := f.records[from]
+	wait := rec.wait(now)
+	if wait > 0 && !rec.known {
+		return &tooManyGuessesError{wait}
+	}
+	if right() {
+		if !rec.known {
+			rec.known = true
+			f.put(from, rec, now)
+		}
+		return nil
+	}
+	if wait > 0 {
+		return &tooManyGuessesError{wait}
+	}
+	if rec.guesses == nil {
+		rec.guesses = rate.NewLimiter(rate.Every(guessInterval), f.limit)
+		f.put(from, rec, now)
+	}
+	rec.guesses.AllowN(now, 1)
+	return errUnauthorized
+}
+
+// wait returns the time until one more guess is allowed, zero if one is now.
+func (rec record) wait(now time.Time) time.Duration {
+	if rec.guesses == nil {
+		return 0
+	}
+	return time.Duration(max(0, 1-rec.guesses.TokensAt(now)) * float64(guessInterval))
+}
+
+// put remembers an address, and forgets others where there are too many.
+func (f *failures) put(from address, rec record, now time.Time) {
+	if _, there := f.records[from]; !there && len(f.records) >= maxAddresses {
+		f.forget(now)
+	}
+	from.name = strings.Clone(from.name) // which may be a part of a large header
+	f.records[from] = rec
+}
+
+// forget removes a tenth of the addresses: those with the fullest buckets and, of
+// equals, those that never sent the right secret. A full bucket is no loss.
+func (f *failures) forget(now time.Time) {
+	type candidate struct {
+		from  address
+		left  float64
+		known int
+	}
+	candidates := make([]candidate, 0, len(f.records))
+	for from, rec := range f.records {
+		c := candidate{from: from, left: float64(f.limit)}
+		if rec.guesses != nil {
+			c.left = rec.guesses.TokensAt(now)
+		}
+		if rec.known {
+			c.known = 1
+		}
+		candidates = append(candidates, c)
+	}
+	slices.SortFunc(candidates, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(b.left, a.left), a.known-b.known)
+	})
+	for _, c := range candidates[:maxAddresses/10] {
+		delete(f.records, c.from)
+	}
+}
+
+// addressOf returns the address of a request's client.
+func (f *failures) addressOf(r *http.Request) address {
+	if f.client != nil {
+		return named(f.client(r))
+	}
+	host := r.RemoteAddr
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return named(host)
+	}
+	if ip = ip.Unmap(); ip.Is6() {
+		// Whoever has an IPv6 address has the 2^64 of its network.
+		if network, err := ip.Prefix(64); err == nil {
+			ip = network.Addr()
+		}
+	}
+	return address{ip: ip}
+}
+
+// named is an address of a name, of which a long one is not kept.
+func named(name string) address {
+	const longest = 64
+	if len(name) > longest {
+		sum := sha256.Sum256([]byte(name))
+		name = string(sum[:])
+	}
+	return address{name: name}
+}

@@ -1,0 +1,302 @@
+package provisioning_test
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"os"
+	"reflect"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+)
+
+const wrongSecret = "correct-horse-battery-stable"
+
+// from makes a request from an address with a secret.
+func from(remoteAddr, given string) *http.Request {
+	r := newRequest(http.MethodGet, "/bridge", "")
+	r.RemoteAddr = remoteAddr
+	r.Header.Set("Authorization", "Bearer "+given)
+	return r
+}
+
+// guess sends wrong secrets from an address until it is over its limit, and returns
+// how many it could.
+func (b *bridge) guess(t testing.TB, remoteAddr string) int {
+	t.Helper()
+	const most = 1000
+	for n := range most {
+		if a := b.send(t, from(remoteAddr, wrongSecret)); a.status != 401 {
+			a.want(t, 429, "too_many_requests")
+			return n
+		}
+	}
+	return most
+}
+
+func limit(n int) func(*bridge, *provisioning.Config) {
+	return func(_ *bridge, cfg *provisioning.Config) { cfg.FailureLimit = n }
+}
+
+func TestFailureLimit(t *testing.T) {
+	const here, there = "192.0.2.1:1", "192.0.2.2:1"
+	for given, want := range map[int]int{0: provisioning.DefaultFailureLimit, 1: 1, 3: 3, 100: 100, -1: 1000} {
+		inBubble(t, func(t *testing.T) {
+			if got := newBridge(t, limit(given)).guess(t, here); got != want {
+				t.Errorf("with the limit %d an address may guess %d times, want %d", given, got, want)
+			}
+		})
+	}
+	inBubble(t, func(t *testing.T) {
+		b := newBridge(t, limit(3))
+		b.guess(t, here)
+		a := b.send(t, from(here, secret)) // which may not be told from a wrong one
+		a.wantBody(t, 429, `{"errcode":"too_many_requests","error":"There were too many requests with a wrong shared secret. Please try again later.","retry_after":6}`)
+		if got := a.header.Get("Retry-After"); got != "6" {
+			t.Errorf("Retry-After %q, want 6", got)
+		}
+		b.send(t, from(there, secret)).want(t, 200, "")
+		b.send(t, from("192.0.2.1:9999", secret)).want(t, 429, "too_many_requests")
+
+		r := from(here, "")
+		for _, values := range [][]string{nil, {"Bearer "}, {"Basic " + secret}, {"Bearer " + secret, "Bearer " + secret}} {
+			r.Header["Authorization"] = values
+			b.send(t, r).want(t, 401, "shared_secret_invalid")
+		}
+
+		advance(6*time.Second - 1)
+		a = b.send(t, from(here, secret))
+		a.want(t, 429, "too_many_requests")
+		if got := a.header.Get("Retry-After"); got != "1" {
+			t.Errorf("Retry-After %q, want 1", got)
+		}
+		advance(1)
+		if got := b.guess(t, here); got != 1 {
+			t.Errorf("after six seconds the address may guess %d times, want once", got)
+		}
+		advance(time.Hour)
+		if got := b.guess(t, here); got != 3 {
+			t.Errorf("after an hour the address may guess %d times, want 3", got)
+		}
+		advance(6 * time.Second)
+		b.send(t, from(here, secret)).want(t, 200, "")
+	})
+}
+
+// Nobody behind a reverse proxy can lock the others out.
+func TestKnownAddressIsNotLockedOut(t *testing.T) {
+	const proxy = "192.0.2.1:1"
+	inBubble(t, func(t *testing.T) {
+		b := newBridge(t, limit(3))
+		b.send(t, from(proxy, secret)).want(t, 200, "")
+		if got := b.guess(t, proxy); got != 3 {
+			t.Errorf("a known address may guess %d times, want 3", got)
+		}
+		for range 10 {
+			b.send(t, from(proxy, secret)).want(t, 200, "")
+			b.send(t, from(proxy, wrongSecret)).want(t, 429, "too_many_requests")
+		}
+		advance(6 * time.Second)
+		if got := b.guess(t, proxy); got != 1 {
+			t.Errorf("after six seconds a known address may guess %d times, want once", got)
+		}
+	})
+}
+
+// A header that is missing or malformed is no guess.
+func TestMalformedHeaderCountsNothing(t *testing.T) {
+	b := newBridge(t, limit(1))
+	r := from("192.0.2.1:1", "")
+	for _, values := range [][]string{nil, {""}, {secret}, {"Bearer"}, {"Bearer "}, {"Basic x"}, {"Bearer x", "Bearer x"}} {
+		r.Header["Authorization"] = values
+		b.send(t, r).want(t, 401, "shared_secret_invalid")
+	}
+	if n := b.provisioner.Remembered(); n != 0 {
+		t.Errorf("%d addresses are remembered, want 0", n)
+	}
+}
+
+func TestAddresses(t *testing.T) {
+	same := [][2]string{
+		{"192.0.2.1:1", "192.0.2.1:2"},
+		{"192.0.2.1:1", "192.0.2.1"},
+		{"192.0.2.1:1", "[::ffff:192.0.2.1]:1"},
+		{"[2001:db8::1]:1", "[2001:db8:0:0:ffff::2]:2"},
+		{"[fe80::1%eth0]:1", "[fe80::2%eth1]:1"},
+		{"", ""},
+		{"@", "@"},
+		{"pipe", "pipe"},
+		{"host:1", "host:2"},
+		{strings.Repeat("x", 1000), strings.Repeat("x", 1000)},
+	}
+	different := [][2]string{
+		{"192.0.2.1:1", "192.0.2.2:1"},
+		{"[2001:db8::1]:1", "[2001:db8:0:1::1]:1"},
+		{"[::ffff:192.0.2.1]:1", "[::ffff:192.0.2.2]:1"},
+		{"192.0.2.1:1", ""},
+		{"", "@"},
+		{strings.Repeat("x", 1000), strings.Repeat("x", 999) + "y"},
+	}
+	for _, pair := range slices.Concat(same, different) {
+		inBubble(t, func(t *testing.T) {
+			b := newBridge(t, limit(1))
+			b.guess(t, pair[0])
+			want := 429
+			if slices.Contains(different, pair) {
+				want = 200
+			}
+			if a := b.send(t, from(pair[1], secret)); a.status != want {
+				t.Errorf("%q is over its limit: %q gets %d, want %d", pair[0], pair[1], a.status, want)
+			}
+		})
+	}
+}
+
+func TestClientAddress(t *testing.T) {
+	const proxy = "192.0.2.1:1"
+	inBubble(t, func(t *testing.T) {
+		b := newBridge(t, func(_ *bridge, cfg *provisioning.Config) {
+			cfg.ClientAddress = func(r *http.Request) string { return r.Header.Get("X-Real-Ip") }
+		})
+		as := func(client, given string) answer {
+			r := from(proxy, given)
+			r.Header.Set("X-Real-Ip", client)
+			return b.send(t, r)
+		}
+		for range provisioning.DefaultFailureLimit {
+			as("198.51.100.1", wrongSecret).want(t, 401, "shared_secret_invalid")
+		}
+		as("198.51.100.1", secret).want(t, 429, "too_many_requests")
+		as("198.51.100.2", secret).want(t, 200, "")
+		as("", secret).want(t, 200, "")
+	})
+	b := newBridge(t, func(_ *bridge, cfg *provisioning.Config) {
+		cfg.ClientAddress = func(*http.Request) string { panic("no address") }
+	})
+	b.call(t, http.MethodGet, "/bridge", "").want(t, 500, "unhandled_error")
+}
+
+// What is remembered has a limit, and a full bucket goes before others.
+func TestRememberedAddresses(t *testing.T) {
+	const guesser, client = "198.51.100.1:1", "198.51.100.2:1"
+	inBubble(t, func(t *testing.T) {
+		b := newBridge(t)
+		try := func(i int, given string) {
+			_ = b.provisioner.Authorise(from(fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255), given))
+			if n := b.provisioner.Remembered(); n > provisioning.MaxAddresses {
+				t.Fatalf("%d addresses are remembered, want %d at most", n, provisioning.MaxAddresses)
+			}
+		}
+		b.send(t, from(client, secret)).want(t, 200, "")
+		b.guess(t, client)
+		b.guess(t, guesser)
+		for i := range 20_000 {
+			try(i, wrongSecret)
+		}
+		b.send(t, from(guesser, secret)).want(t, 429, "too_many_requests")
+		b.send(t, from(client, secret)).want(t, 200, "")
+		b.send(t, from(client, wrongSecret)).want(t, 429, "too_many_requests")
+
+		advance(6 * time.Second) // the buckets of the 20,000 are full again
+		b.send(t, from("203.0.113.1:1", secret)).want(t, 200, "")
+		for i := 20_000; i < 25_000; i++ {
+			try(i, wrongSecret)
+		}
+		b.guess(t, "203.0.113.1:1")
+		b.send(t, from("203.0.113.1:1", secret)).want(t, 200, "")
+		for i := 25_000; i < 45_000; i++ {
+			try(i, secret)
+		}
+		if b.provisioner.Remembered() < provisioning.MaxAddresses*9/10 {
+			t.Errorf("%d addresses are remembered after 45,000", b.provisioner.Remembered())
+		}
+	})
+}
+
+// Guesses sent at once are no more than others, and don't disturb a client.
+func TestGuessesAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBridge(t)
+		b.send(t, from("192.0.2.9:1", secret)).want(t, 200, "")
+		var requests []*http.Request
+		for i := range 300 {
+			requests = append(requests, from("192.0.2.1:1", wrongSecret), from("192.0.2.9:1", secret), from(fmt.Sprintf("192.0.3.%d:1", i%256), secret))
+		}
+		counts := map[string]int{}
+		for _, result := range results(b.atOnce(t, requests...)) {
+			counts[result]++
+		}
+		want := map[string]int{"200 ": 600, "401 shared_secret_invalid": provisioning.DefaultFailureLimit, "429 too_many_requests": 300 - provisioning.DefaultFailureLimit}
+		if !reflect.DeepEqual(counts, want) {
+			t.Errorf("got %v, want %v", counts, want)
+		}
+	})
+}
+
+func TestFailureLimitInTheLog(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBridge(t, limit(1))
+		b.guess(t, "192.0.2.1:1")
+		line := b.log.lines(t)[1]
+		if line["op"] != "unauthorized" || line["status"] != 429.0 || line["errcode"] != "too_many_requests" || line["level"] != "info" || line["request_id"] == nil {
+			t.Errorf("the access line is %v", line)
+		}
+		if log := b.log.String(); strings.Contains(log, wrongSecret) {
+			t.Errorf("the log has what was given as the secret: %s", log)
+		}
+	})
+}
+
+// A client with the right secret pays nothing for the limit.
+func TestNoAllocationForAKnownAddress(t *testing.T) {
+	for _, remoteAddr := range []string{"192.0.2.1:1", "[2001:db8::1]:1"} {
+		b, off := newBridge(t), newBridge(t, limit(-1))
+		r := from(remoteAddr, secret)
+		count := func(b *bridge) float64 {
+			return testing.AllocsPerRun(100, func() {
+				if err := b.provisioner.Authorise(r); err != nil {
+					t.Fatal(err)
+				}
+			})
+		}
+		if with, without := count(b), count(off); with != without {
+			t.Errorf("%s: %v allocations, and %v without the limit", remoteAddr, with, without)
+		}
+	}
+}
+
+// The comparison takes the same time for every secret since both sides are hashes,
+// of one length, that are compared whole.
+func TestSecretsAreComparedAsHashes(t *testing.T) {
+	p := reflect.TypeFor[provisioning.Provisioner]()
+	field, ok := p.FieldByName("secret")
+	if !ok || field.Type != reflect.TypeFor[[sha256.Size]byte]() {
+		t.Errorf("the Provisioner keeps the secret as %v, want a hash", field.Type)
+	}
+	source, err := os.ReadFile("provisioner.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare := regexp.MustCompile(`(?s)func \(p \*Provisioner\) validSecret\(given \[sha256\.Size\]byte\) bool \{\s+return subtle\.ConstantTimeCompare\(given\[:\], p\.secret\[:\]\) == 1\s+\}`)
+	if !compare.Match(source) {
+		t.Error("validSecret does not compare two hashes in constant time")
+	}
+}
+
+func BenchmarkAuthorise(b *testing.B) {
+	p := newBridge(b).provisioner
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		r := from("192.0.2.1:1", secret)
+		for pb.Next() {
+			if err := p.Authorise(r); err != nil {
+				b.Error(err)
+			}
+		}
+	})
+}
