@@ -64,7 +64,11 @@ func (p *Provisioner) showPortal(ctx context.Context, c *call, find func() (Port
 // readUserID takes the user who asks for something from the query, if one is
 // given.
 func (c *call) readUserID() (err error) {
-	if given := c.r.URL.Query().Get("user_id"); given != "" {
+	given, err := queryValue(c.r.URL, "user_id")
+	switch {
+	case err != nil:
+		return errUserIDInvalid
+	case given != "":
 		c.userID, err = checkUserID(given)
 	}
 	return err
@@ -190,7 +194,10 @@ func (p *Provisioner) connectPortal(ctx context.Context, c *call) (reply, error)
 	if err != nil {
 		return reply{}, err
 	}
-	force := c.r.URL.Query().Get("force")
+	force, err := queryValue(c.r.URL, "force")
+	if err != nil {
+		return reply{}, err
+	}
 	if force != "" && force != forceUnbridge && force != forceDelete {
 		return reply{}, errValueUnknown
 	}
@@ -299,12 +306,11 @@ func (p *Provisioner) disconnectPortal(ctx context.Context, c *call) (reply, err
 	if err != nil {
 		return reply{}, err
 	}
-	query := c.r.URL.Query()
-	everybody, err := parseBool(query, "delete")
+	everybody, err := parseBool(c.r.URL, "delete")
 	if err != nil {
 		return reply{}, err
 	}
-	wait, err := parseBool(query, "sync")
+	wait, err := parseBool(c.r.URL, "sync")
 	if err != nil {
 		return reply{}, err
 	}
