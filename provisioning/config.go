@@ -48,8 +48,11 @@ type Config struct {
 	// TaskFailed is told of background work that failed and will be tried again, for
 	// metrics and alarms. The log has the same. Nil is allowed.
 	TaskFailed func(TaskFailure)
-	// Timeout is how long one request may wait for Telegram, the homeserver and
-	// the database together. Zero is DefaultTimeout; it can't be negative.
+	// Timeout is how long one request may wait for its body, Telegram, the homeserver
+	// and the database together. Zero is DefaultTimeout; it can't be negative. A body
+	// that stops arriving is waited for without end where the host's middleware hides
+	// the http.ResponseWriter in one that has no Unwrap and the http.Server has no
+	// ReadTimeout.
 	Timeout time.Duration
 	// FailureLimit is how many wrong secrets one address may send at once; one more is
 	// allowed every six seconds. Zero is DefaultFailureLimit, a negative number turns

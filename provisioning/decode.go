@@ -7,8 +7,10 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -127,6 +129,22 @@ func parseBool(u *url.URL, name string) (bool, error) {
 	return false, errValueUnknown
 }
 
+// limitBody makes reading the body of a request fail with os.ErrDeadlineExceeded
+// when the time is up: a context does not interrupt it. It holds as well for the rest
+// of a body that net/http reads when the handler did not, and ends with the body. A
+// shorter ReadTimeout of the server stays. A ResponseWriter of the host's middleware
+// that has no Unwrap can set no deadline: then that ReadTimeout is all there is.
+func limitBody(w http.ResponseWriter, r *http.Request, timeout time.Duration) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return
+	}
+	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
+	if ok && 0 < server.ReadTimeout && server.ReadTimeout <= timeout {
+		return
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(timeout))
+}
+
 // object is a decoded JSON object.
 type object map[string]json.RawMessage
 
@@ -136,6 +154,9 @@ func readObject(w http.ResponseWriter, r *http.Request) (object, error) {
 	data, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodySize))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return nil, errBodyTooLarge
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, errBodyTimeout
 	}
 	if err != nil || !utf8.Valid(data) || !bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")) {
 		return nil, errJSONInvalid

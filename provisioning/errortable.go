@@ -29,6 +29,7 @@ var (
 	errNoClient        = errors.New("the TelegramClientFactory returned neither a client nor an error")
 	errJSONInvalid     = errors.New("body is not one JSON object")
 	errBodyTooLarge    = errors.New("body over the size limit")
+	errBodyTimeout     = errors.New("body not received in time")
 	errValueMissing    = errors.New("required value missing in the body")
 	errValueInvalid    = errors.New("value of a wrong type in the body")
 	errValueUnknown    = errors.New("value is none of those allowed")
@@ -115,6 +116,7 @@ var outcomes = []outcome{
 	{errRoomIDInvalid, "", 400, "mxid_invalid", "", "That is not a valid Matrix room ID."},
 	{errChatIDInvalid, "", 400, "tgid_invalid", "", "That is not the ID of a Telegram group or channel."},
 	{errBodyTooLarge, "", 413, "body_too_large", "", "The request body is too large."},
+	{errBodyTimeout, "", 408, "body_timeout", "", "The request body did not arrive in time. Please try again."},
 	{errJSONInvalid, "", 400, "json_invalid", "", "The request body is not a JSON object."},
 	{errClosed, "", 500, "unknown_error", "", "The bridge is shutting down. Please try again in a moment."},
 

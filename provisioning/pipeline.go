@@ -38,8 +38,10 @@ func (p *Provisioner) pipeline(find func(*http.Request) (route, *call)) http.Han
 		w.Header().Set("X-Request-Id", reqID)
 		log := p.logger(r).With().Str("request_id", reqID).Logger()
 
+		r = r.WithContext(log.WithContext(r.Context()))
+		limitBody(w, r, p.timeout)
 		c := &call{rt: route{op: "unauthorized"}}
-		rep, err := p.answer(w, r.WithContext(log.WithContext(r.Context())), &c, find)
+		rep, err := p.answer(w, r, &c, find)
 		var o outcome
 		if err != nil {
 			rep, o = errorReply(err, c.rt, w.Header())
