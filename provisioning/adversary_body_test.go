@@ -86,6 +86,27 @@ func TestStalledBody(t *testing.T) {
 	}
 }
 
+// Every operation that reads a body waits no longer.
+func TestStalledBodyAnywhere(t *testing.T) {
+	for _, op := range operations() {
+		if op.validBody() == "" {
+			continue
+		}
+		synctest.Test(t, func(t *testing.T) {
+			s := newWireServer(t, nil, inRooms)
+			path := op.pathFor("")
+			if op.op == "create_portal" {
+				path += asAlice
+			}
+			a, _ := s.stalled(t, request(v1(op.method, path), "Content-Length: 9\r\n\r\n{"))
+			a.want(t, 408, "body_timeout")
+			if a.field("state") != op.ownState() {
+				t.Errorf("%s: the state in %s is not %q", op.op, a.body, op.ownState())
+			}
+		})
+	}
+}
+
 // unwrapper is a ResponseWriter of a host's middleware.
 type unwrapper struct{ http.ResponseWriter }
 

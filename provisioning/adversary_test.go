@@ -15,6 +15,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/tgprovision/tgprovision/internal/contracttest"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
@@ -150,6 +151,17 @@ func receive(t *testing.T, r *bufio.Reader, text string) answer {
 		t.Errorf("%q: the answer has a body: %s", shown, body)
 	case method != http.MethodHead && (!json.Valid(body) || (a.status >= 400) != (a.field("errcode") != "")):
 		t.Errorf("%q: %d %s", shown, a.status, body)
+	case method != http.MethodHead:
+		sent, err := http.ReadRequest(bufio.NewReader(strings.NewReader(text)))
+		if err != nil {
+			t.Errorf("%q is no request, and has got an answer: %v", shown, err)
+			break
+		}
+		exchange := contracttest.Exchange{Request: sent, Status: a.status, Header: a.header, Answer: body}
+		exchange.Body, _ = io.ReadAll(sent.Body) // as far as it was sent
+		if err := contract.Check(exchange); err != nil {
+			t.Errorf("%q: %v", shown, err)
+		}
 	}
 	return a
 }

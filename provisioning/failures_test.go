@@ -43,6 +43,25 @@ func limit(n int) func(*bridge, *provisioning.Config) {
 	return func(_ *bridge, cfg *provisioning.Config) { cfg.FailureLimit = n }
 }
 
+// Whatever is asked for, an address over its limit learns nothing.
+func TestFailureLimitAnywhere(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBridge(t, limit(1))
+		b.guess(t, newRequest(http.MethodGet, "/bridge", "").RemoteAddr)
+		for path, method := range everyPath() {
+			for _, given := range []string{secret, wrongSecret} {
+				r := newRequest(method, path, "{}")
+				r.Header.Set("Authorization", "Bearer "+given)
+				a := b.send(t, r)
+				a.wantBody(t, 429, `{"errcode":"too_many_requests","error":"There were too many requests with a wrong shared secret. Please try again later.","retry_after":6}`)
+				if got := a.header.Get("Retry-After"); got != "6" {
+					t.Errorf("Retry-After %q", got)
+				}
+			}
+		}
+	})
+}
+
 func TestFailureLimit(t *testing.T) {
 	const here, there = "192.0.2.1:1", "192.0.2.2:1"
 	for given, want := range map[int]int{0: provisioning.DefaultFailureLimit, 1: 1, 3: 3, 100: 100, -1: 1000} {

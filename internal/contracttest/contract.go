@@ -249,8 +249,13 @@ func (c *Contract) Check(e Exchange) error {
 		Request: request(e), PathParams: values, QueryParams: url.Values{}, Route: &op.route,
 		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true},
 	}
-	for name, given := range e.Request.URL.Query() {
-		input.QueryParams[name] = given[:1]
+	for parameter := range strings.SplitSeq(e.Request.URL.RawQuery, "&") { // Query leaves out what has a semicolon
+		name, value, _ := strings.Cut(parameter, "=")
+		name, nameErr := url.QueryUnescape(name)
+		value, valueErr := url.QueryUnescape(value)
+		if nameErr == nil && valueErr == nil && !input.QueryParams.Has(name) { // the first one counts
+			input.QueryParams.Set(name, value)
+		}
 	}
 	ctx := context.Background()
 	if e.Status < 300 {

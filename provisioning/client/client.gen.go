@@ -133,6 +133,21 @@ func (e PortalInfoPeerType) Valid() bool {
 	}
 }
 
+// Defines values for ResolvedUserJustCreated.
+const (
+	False ResolvedUserJustCreated = false
+)
+
+// Valid indicates whether the value is a known member of the ResolvedUserJustCreated enum.
+func (e ResolvedUserJustCreated) Valid() bool {
+	switch e {
+	case False:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for UserInfoPermissions.
 const (
 	UserInfoPermissionsAdmin    UserInfoPermissions = "admin"
@@ -347,6 +362,21 @@ type PortalInfo struct {
 // PortalInfoPeerType A direct chat, a basic group, or a supergroup or channel
 type PortalInfoPeerType string
 
+// ResolvedUser defines model for ResolvedUser.
+type ResolvedUser struct {
+	ContactInfo Contact `json:"contact_info"`
+
+	// Id The Telegram user
+	Id          int64                   `json:"id"`
+	JustCreated ResolvedUserJustCreated `json:"just_created"`
+
+	// RoomId The room of the direct chat; empty where there is none
+	RoomId string `json:"room_id"`
+}
+
+// ResolvedUserJustCreated defines model for ResolvedUser.JustCreated.
+type ResolvedUserJustCreated bool
+
 // RoomID defines model for RoomID.
 type RoomID = string
 
@@ -395,6 +425,9 @@ type AskingUser = UserID
 
 // ChatID A group or channel, as in the Bot API
 type ChatID = GroupID
+
+// Identifier defines model for Identifier.
+type Identifier = string
 
 // GetPortalByTgidParams defines parameters for GetPortalByTgid.
 type GetPortalByTgidParams struct {
@@ -671,7 +704,19 @@ type ClientInterface interface {
 	// StartDm Start a direct chat with somebody on Telegram
 	//
 	// Corresponds with POST /v1/user/{user_id}/pm/{identifier} (the `StartDm` operationId).
-	StartDm(ctx context.Context, userId UserID, identifier string, reqEditors ...RequestEditorFn) (*http.Response, error)
+	StartDm(ctx context.Context, userId UserID, identifier Identifier, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResolveIdentifier Find somebody on Telegram
+	//
+	// As start_dm, but it creates nothing.
+	//
+	// Corresponds with GET /v1/user/{user_id}/resolve_identifier/{identifier} (the `ResolveIdentifier` operationId).
+	ResolveIdentifier(ctx context.Context, userId UserID, identifier Identifier, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetStickersets List a user's sticker sets
+	//
+	// Corresponds with GET /v1/user/{user_id}/stickersets (the `GetStickersets` operationId).
+	GetStickersets(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // GetBridge Get what there is to know of the bridge
@@ -1007,8 +1052,40 @@ func (c *Client) Logout(ctx context.Context, userId UserID, reqEditors ...Reques
 // StartDm Start a direct chat with somebody on Telegram
 //
 // Corresponds with POST /v1/user/{user_id}/pm/{identifier} (the `StartDm` operationId).
-func (c *Client) StartDm(ctx context.Context, userId UserID, identifier string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+func (c *Client) StartDm(ctx context.Context, userId UserID, identifier Identifier, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewStartDmRequest(c.Server, userId, identifier)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResolveIdentifier Find somebody on Telegram
+//
+// As start_dm, but it creates nothing.
+//
+// Corresponds with GET /v1/user/{user_id}/resolve_identifier/{identifier} (the `ResolveIdentifier` operationId).
+func (c *Client) ResolveIdentifier(ctx context.Context, userId UserID, identifier Identifier, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResolveIdentifierRequest(c.Server, userId, identifier)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetStickersets List a user's sticker sets
+//
+// Corresponds with GET /v1/user/{user_id}/stickersets (the `GetStickersets` operationId).
+func (c *Client) GetStickersets(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetStickersetsRequest(c.Server, userId)
 	if err != nil {
 		return nil, err
 	}
@@ -1728,7 +1805,7 @@ func NewLogoutRequest(server string, userId UserID) (*http.Request, error) {
 }
 
 // NewStartDmRequest constructs an http.Request for the StartDm method
-func NewStartDmRequest(server string, userId UserID, identifier string) (*http.Request, error) {
+func NewStartDmRequest(server string, userId UserID, identifier Identifier) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1761,6 +1838,81 @@ func NewStartDmRequest(server string, userId UserID, identifier string) (*http.R
 	}
 
 	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewResolveIdentifierRequest constructs an http.Request for the ResolveIdentifier method
+func NewResolveIdentifierRequest(server string, userId UserID, identifier Identifier) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_id", userId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "identifier", identifier, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/user/%s/resolve_identifier/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetStickersetsRequest constructs an http.Request for the GetStickersets method
+func NewGetStickersetsRequest(server string, userId UserID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_id", userId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/user/%s/stickersets", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -1975,7 +2127,23 @@ type ClientWithResponsesInterface interface {
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/user/{user_id}/pm/{identifier} (the `StartDm` operationId).
-	StartDmWithResponse(ctx context.Context, userId UserID, identifier string, reqEditors ...RequestEditorFn) (*StartDmResponse, error)
+	StartDmWithResponse(ctx context.Context, userId UserID, identifier Identifier, reqEditors ...RequestEditorFn) (*StartDmResponse, error)
+
+	// ResolveIdentifierWithResponse Find somebody on Telegram
+	//
+	// As start_dm, but it creates nothing.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/user/{user_id}/resolve_identifier/{identifier} (the `ResolveIdentifier` operationId).
+	ResolveIdentifierWithResponse(ctx context.Context, userId UserID, identifier Identifier, reqEditors ...RequestEditorFn) (*ResolveIdentifierResponse, error)
+
+	// GetStickersetsWithResponse List a user's sticker sets
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/user/{user_id}/stickersets (the `GetStickersets` operationId).
+	GetStickersetsWithResponse(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*GetStickersetsResponse, error)
 }
 
 type GetBridgeResponse struct {
@@ -2719,6 +2887,102 @@ func (r StartDmResponse) ContentType() string {
 	return ""
 }
 
+type ResolveIdentifierResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *ResolvedUser
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ResolveIdentifierResponse) GetJSON200() *ResolvedUser {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ResolveIdentifierResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ResolveIdentifierResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResolveIdentifierResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResolveIdentifierResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResolveIdentifierResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetStickersetsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]string
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetStickersetsResponse) GetJSON200() *[]string {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r GetStickersetsResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetStickersetsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetStickersetsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetStickersetsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetStickersetsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // GetBridgeWithResponse Get what there is to know of the bridge
 //
 // Returns a wrapper object for the known response body format(s).
@@ -2996,12 +3260,40 @@ func (c *ClientWithResponses) LogoutWithResponse(ctx context.Context, userId Use
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/user/{user_id}/pm/{identifier} (the `StartDm` operationId).
-func (c *ClientWithResponses) StartDmWithResponse(ctx context.Context, userId UserID, identifier string, reqEditors ...RequestEditorFn) (*StartDmResponse, error) {
+func (c *ClientWithResponses) StartDmWithResponse(ctx context.Context, userId UserID, identifier Identifier, reqEditors ...RequestEditorFn) (*StartDmResponse, error) {
 	rsp, err := c.StartDm(ctx, userId, identifier, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
 	return ParseStartDmResponse(rsp)
+}
+
+// ResolveIdentifierWithResponse Find somebody on Telegram
+//
+// As start_dm, but it creates nothing.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/user/{user_id}/resolve_identifier/{identifier} (the `ResolveIdentifier` operationId).
+func (c *ClientWithResponses) ResolveIdentifierWithResponse(ctx context.Context, userId UserID, identifier Identifier, reqEditors ...RequestEditorFn) (*ResolveIdentifierResponse, error) {
+	rsp, err := c.ResolveIdentifier(ctx, userId, identifier, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResolveIdentifierResponse(rsp)
+}
+
+// GetStickersetsWithResponse List a user's sticker sets
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/user/{user_id}/stickersets (the `GetStickersets` operationId).
+func (c *ClientWithResponses) GetStickersetsWithResponse(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*GetStickersetsResponse, error) {
+	rsp, err := c.GetStickersets(ctx, userId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetStickersetsResponse(rsp)
 }
 
 // ParseGetBridgeResponse parses an HTTP response from a GetBridgeWithResponse call
@@ -3507,6 +3799,72 @@ func ParseStartDmResponse(rsp *http.Response) (*StartDmResponse, error) {
 			return nil, err
 		}
 		response.JSON201 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseResolveIdentifierResponse parses an HTTP response from a ResolveIdentifierWithResponse call
+func ParseResolveIdentifierResponse(rsp *http.Response) (*ResolveIdentifierResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResolveIdentifierResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest ResolvedUser
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetStickersetsResponse parses an HTTP response from a GetStickersetsWithResponse call
+func ParseGetStickersetsResponse(rsp *http.Response) (*GetStickersetsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetStickersetsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []string
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Error
