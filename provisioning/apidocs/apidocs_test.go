@@ -106,8 +106,14 @@ func TestNothingElseIsPublic(t *testing.T) {
 	for name, docs := range map[string]func(*mux.Router){"with": apidocs.Mount, "without": nil} {
 		api := newAPI(t, docs)
 		requests := [][2]string{
-			{"GET", "bridge"}, {"POST", "openapi.yaml"}, {"DELETE", "docs/"}, {"GET", "docs/embed.go"}, {"GET", "docs/x"},
-			{"GET", "docs/swagger-ui.css/"}, {"GET", "openapi.yml"}, {"GET", "docs/../bridge"},
+			{"GET", "bridge"},
+			{"POST", "openapi.yaml"},
+			{"DELETE", "docs/"},
+			{"GET", "docs/embed.go"},
+			{"GET", "docs/x"},
+			{"GET", "docs/swagger-ui.css/"},
+			{"GET", "openapi.yml"},
+			{"GET", "docs/../bridge"},
 		}
 		if docs == nil {
 			requests = append(requests, [][2]string{{"GET", "openapi.yaml"}, {"GET", "openapi.json"}, {"GET", "docs"}, {"GET", "docs/"}}...)
