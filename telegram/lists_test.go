@@ -170,7 +170,7 @@ func TestShortFloodWaitsAreWaitedOut(t *testing.T) {
 
 func TestStickerSets(t *testing.T) {
 	b := newBridge(t)
-	collector := telegramtest.Account{ID: 777_001, Phone: "9996617771", FirstName: "Collector", StickerSets: []string{"HotCherry", "AnimatedEmojies"}}
+	collector := telegramtest.Account{ID: 777_001, Phone: "9996617771", Code: "12345", FirstName: "Collector", StickerSets: []string{"HotCherry", "AnimatedEmojies"}}
 	require.NoError(t, b.telegram.AddAccount(collector))
 	b.logIn(you, collector)
 	for range 2 {
@@ -178,7 +178,7 @@ func TestStickerSets(t *testing.T) {
 	}
 	b.telegram.Fail("messages.getAllStickers", 1, 420, "FLOOD_WAIT_11")
 	b.get(you, "/stickersets").is(t, 429, "flood_wait")
-	require.NoError(t, b.telegram.RevokeSessions(collector.ID))
+	require.NoError(t, b.telegram.Revoke(collector.ID, "SESSION_REVOKED"))
 	b.get(you, "/stickersets").is(t, 403, "not_logged_in")
 }
 
