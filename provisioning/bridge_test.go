@@ -91,7 +91,7 @@ var (
 		Account: provisioning.Account{
 			ID: 1001, Username: "alice_tg", FirstName: "Alice", LastName: "Liddell", Phone: "15550100",
 		},
-		Code: "01234", Delivery: provisioning.DeliveryApp,
+		Code: "01234", Delivery: provisioning.DeliveryApp, Next: new(provisioning.DeliverySMS),
 		Chats: []provisioning.Chat{
 			{ID: provisioning.ChannelChatID(7), Title: "News <é 中 😀> \"q\""},
 			{ID: provisioning.BasicGroupChatID(1001), Title: "Family"},
@@ -106,7 +106,8 @@ var (
 	// guardedAccount has a two-factor password, with spaces that count.
 	guardedAccount = provisioningtest.TelegramAccount{
 		Account: provisioning.Account{ID: 1002, FirstName: "Bob", Phone: "15550101"},
-		Code:    "54321", Delivery: provisioning.DeliverySMS, Password: " open sesame ",
+		Code:    "54321", Delivery: provisioning.DeliveryEmail, Destination: "b***@example.com",
+		Password: " open sesame ", PasswordHint: "as Ali Baba",
 	}
 	botAccount = provisioningtest.TelegramAccount{
 		Account: provisioning.Account{ID: 2001, Username: "helper_bot", FirstName: "Helper", IsBot: true},

@@ -2,6 +2,7 @@ package provisioning_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -52,7 +53,8 @@ var aliceLoggedIn = map[string]any{"username": "alice_tg", "phone": "15550100"}
 const loggedInAlice = `{"state":"logged-in","username":"alice_tg","phone":"15550100"}`
 
 func phoneOperations() []operation {
-	const sent = `{"state":"code","username":"","phone":"","message":"Telegram has sent a code to your Telegram apps. Please enter it.","code_length":5}`
+	const sent = `{"state":"code","username":"","phone":"","message":"Telegram has sent a code to your Telegram apps. Please enter it.","code_length":5,` +
+		`"code":{"delivery":"app","destination":"","length":5,"next_delivery":"sms","resend_in":60}}`
 	cases := []wireCase{
 		{name: "code sent", body: `{"phone":"+15550100"}`, status: 200, success: sent},
 		{name: "code sent again", body: `{"phone":"+15550100"}`, prepare: after(requestAlice), status: 200, success: sent},
@@ -140,7 +142,7 @@ func codeOperations() []operation {
 		},
 		wireCase{
 			name: "password needed", body: `{"code":54321}`, prepare: after(requestGuarded), status: 202,
-			success: `{"state":"password","username":"","phone":"","message":"The code is right. The account also has a two-factor password: please enter it."}`,
+			success: `{"state":"password","username":"","phone":"","message":"The code is right. The account also has a two-factor password: please enter it.","password_hint":"as Ali Baba"}`,
 		},
 		wireCase{
 			name: "refused: flood wait", body: `{"code":"01234"}`, prepare: fails("SubmitCode", &provisioning.FloodWaitError{Wait: 100 * time.Second}, requestAlice),
@@ -257,4 +259,88 @@ func logoutCases() []wireCase {
 		cases = append(cases, wireCase{name: "body " + fmt.Sprintf("%.9q", body), body: body, prepare: as(aliceAccount), status: 200, success: `{}`})
 	}
 	return cases
+}
+
+// controlOperations look at a half-done login and steer it.
+func controlOperations() []operation {
+	const (
+		codeSent = `"code":{"delivery":"app","destination":"","length":5,"next_delivery":"sms","resend_in":60}`
+		message  = `"message":"Telegram has sent a code to your Telegram apps. Please enter it."`
+		none     = `{"state":"request","username":"","phone":"","since":null,"message":"","code":null,"password_hint":""}`
+	)
+	loggedIn := func(account provisioningAccount) wireCase {
+		return wireCase{
+			name: "already logged in", prepare: as(account), status: 409, errcode: "already_logged_in", state: "logged-in",
+			fields: map[string]any{"username": account.Username, "phone": account.Phone},
+		}
+	}
+	minimal := wireCase{name: "not implemented", change: minimalClients, status: 501, errcode: "not_implemented"}
+	levels := func(state string) (cases []wireCase) {
+		for _, userID := range []string{string(stranger), string(relayed), string(plain)} {
+			cases = append(cases, wireCase{name: "level of " + userID, user: userID, status: 403, errcode: "mxid_not_whitelisted", state: state})
+		}
+		return cases
+	}
+	inState := func(c wireCase, state string) wireCase {
+		c.state = state
+		return c
+	}
+	get := append(levels(""), minimal,
+		wireCase{name: "no login", status: 200, success: none},
+		wireCase{
+			name: "code sent", prepare: after(requestAlice), status: 200,
+			success: `{"state":"code","username":"","phone":"15550100","since":946684800000,` + message + `,` + codeSent + `,"password_hint":""}`,
+		},
+		wireCase{
+			name: "code sent by mail, which can't be sent again", prepare: after(requestGuarded), status: 200,
+			success: `{"state":"code","username":"","phone":"15550101","since":946684800000,` +
+				`"message":"Telegram has sent a code to your login e-mail address. Please enter it.",` +
+				`"code":{"delivery":"email","destination":"b***@example.com","length":5,"next_delivery":null,"resend_in":0},"password_hint":""}`,
+		},
+		wireCase{
+			name: "password needed", prepare: after(requestGuarded, codeGuarded), status: 200,
+			success: `{"state":"password","username":"","phone":"15550101","since":946684800000,` +
+				`"message":"The code is right. The account also has a two-factor password: please enter it.","code":null,"password_hint":"as Ali Baba"}`,
+		},
+		wireCase{
+			name: "logged in", prepare: as(aliceAccount), status: 200,
+			success: `{"state":"logged-in","username":"alice_tg","phone":"15550100","since":null,"message":"","code":null,"password_hint":""}`,
+		},
+		wireCase{name: "logged in as a bot", prepare: as(botAccount), status: 200, success: `{"state":"logged-in","username":"helper_bot","phone":"","since":null,"message":"","code":null,"password_hint":""}`},
+		wireCase{name: "look broken", prepare: fails("LoginProgress", errors.New("disk full")), status: 500, errcode: "unhandled_error"},
+	)
+	resend := append(levels("code"), inState(minimal, "code"), loggedIn(aliceAccount),
+		wireCase{
+			name: "sent again", prepare: after(requestAlice), status: 200,
+			success: `{"state":"code","username":"","phone":"","message":"Telegram has sent a code by SMS. Please enter it.","code_length":5,` +
+				`"code":{"delivery":"sms","destination":"","length":5,"next_delivery":null,"resend_in":0}}`,
+		},
+		wireCase{name: "no login", status: 403, errcode: "phone_code_expired", state: "request"},
+		wireCase{name: "no way left", prepare: after(requestGuarded), status: 409, errcode: "code_not_resendable", state: "code"},
+		wireCase{name: "code accepted", prepare: after(requestGuarded, codeGuarded), status: 409, errcode: "code_not_resendable", state: "password"},
+		wireCase{name: "number blocked", prepare: fails("ResendCode", provisioning.ErrPhoneNumberFlood, requestAlice), status: 429, errcode: "phone_number_flood", state: "request"},
+		wireCase{name: "overtaken", prepare: overtaken("ResendCode"), status: 409, errcode: "already_logged_in", state: "logged-in", fields: aliceLoggedIn},
+		wireCase{name: "any body", prepare: after(requestAlice), body: "garbage", status: 200, success: `{"state":"code","username":"","phone":"","message":"Telegram has sent a code by SMS. Please enter it.","code_length":5,` +
+			`"code":{"delivery":"sms","destination":"","length":5,"next_delivery":null,"resend_in":0}}`},
+	)
+	forgotten := func(t *testing.T, b *bridge) {
+		b.call(t, http.MethodGet, user(alice, "/login"), "").wantBody(t, 200, none)
+	}
+	cancel := append(levels("request"), inState(minimal, "request"), loggedIn(aliceAccount),
+		wireCase{name: "no login", status: 200, success: `{}`},
+		wireCase{name: "code sent", prepare: after(requestAlice), status: 200, success: `{}`, after: forgotten},
+		wireCase{name: "password needed", prepare: after(requestGuarded, codeGuarded), status: 200, success: `{}`, after: forgotten},
+		wireCase{name: "overtaken", prepare: overtaken("CancelLogin"), status: 409, errcode: "already_logged_in", state: "logged-in", fields: aliceLoggedIn},
+	)
+	return []operation{
+		{op: "get_login", method: http.MethodGet, path: "/user/{user_id}/login", cases: get, documented: []string{"200 ", "501 not_implemented"}},
+		{
+			op: "resend_login_code", method: http.MethodPost, path: "/user/{user_id}/login/resend_code", cases: resend,
+			documented: []string{"200 ", "403 phone_code_expired", "409 code_not_resendable", "409 already_logged_in", "429 phone_number_flood", "501 not_implemented"},
+		},
+		{
+			op: "cancel_login", method: http.MethodDelete, path: "/user/{user_id}/login", cases: cancel,
+			documented: []string{"200 ", "409 already_logged_in", "501 not_implemented"},
+		},
+	}
 }

@@ -38,6 +38,8 @@ var (
 	ErrPhoneCodeInvalid = errors.New("login code invalid")
 	// ErrPhoneCodeExpired: no login code was requested, or it timed out.
 	ErrPhoneCodeExpired = errors.New("login code expired or never requested")
+	// ErrCodeNotResendable: Telegram has no further way to send the login code.
+	ErrCodeNotResendable = errors.New("login code can't be sent again")
 	// ErrPhoneCodeNotEntered: a password came before an accepted login code.
 	ErrPhoneCodeNotEntered = errors.New("no login code was accepted before")
 	// ErrPasswordNeeded: the code was right, and the two-factor password is needed.

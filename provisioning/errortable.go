@@ -84,11 +84,11 @@ type outcome struct {
 
 // Operations that answer some errors alike.
 const (
-	phoneOps = "post_login_phone post_login_code post_login_password"
-	loginOps = phoneOps + " post_bot_token"
+	phoneOps = "post_login_phone post_login_code post_login_password resend_login_code "
+	loginOps = phoneOps + "post_bot_token cancel_login "
 	listOps  = "get_chats get_contacts get_stickersets "
 	findOps  = "start_dm resolve_identifier "
-	userOps  = "get_me logout " + listOps + findOps + loginOps
+	userOps  = "get_me get_login logout " + listOps + findOps + loginOps
 )
 
 // outcomes is the whole mapping of errors to answers. The first match wins. An
@@ -130,7 +130,9 @@ var outcomes = []outcome{
 	{ErrPhoneNumberFlood, phoneOps, 429, "phone_number_flood", stateRequest, "There were too many tries with this phone number. Telegram usually lifts the block within a day."},
 	{errValueMissing, "post_login_code", 400, "body_value_missing", "", "Please enter the code that Telegram sent you."},
 	{ErrPhoneCodeInvalid, "post_login_code", 401, "phone_code_invalid", stateCode, "That is not the right code. Please check it and try again."},
-	{ErrPhoneCodeExpired, "post_login_code", 403, "phone_code_expired", stateRequest, "The code has expired, or none was requested. Please request a new one."},
+	{ErrPhoneCodeExpired, "post_login_code resend_login_code", 403, "phone_code_expired", stateRequest, "The code has expired, or none was requested. Please request a new one."},
+	{ErrCodeNotResendable, "resend_login_code", 409, "code_not_resendable", stateCode, "Telegram has no further way to send this code. Please enter the one that it has sent, or start again later."},
+	{ErrPasswordNeeded, "resend_login_code", 409, "code_not_resendable", statePassword, "The code was right already. Please enter your two-factor password."},
 	{errPasswordEmpty, "", 400, "password_empty", "", "Please enter your two-factor password."},
 	{ErrPhoneCodeNotEntered, "post_login_password", 400, "phone_code_not_entered", stateRequest, "Please request a login code and enter it before the password."},
 	{ErrPasswordInvalid, "post_login_password", 401, "password_invalid", statePassword, "That is not the right password."},
@@ -161,7 +163,7 @@ var outcomes = []outcome{
 
 	// Anything on Telegram
 	{ErrNotLoggedIn, "logout " + listOps + findOps, 403, "not_logged_in", "", "You are not logged in to Telegram."},
-	{ErrNotImplemented, "connect_portal create_portal disconnect_portal " + listOps + findOps + loginOps, 501, "not_implemented", "", "This bridge does not support that."},
+	{ErrNotImplemented, "connect_portal create_portal disconnect_portal get_login " + listOps + findOps + loginOps, 501, "not_implemented", "", "This bridge does not support that."},
 	{ErrTelegramUnavailable, "", 500, "unknown_error", "", "Telegram can't be reached. Please try again later."},
 	{context.DeadlineExceeded, "", 500, "unknown_error", "", "Telegram or the Matrix homeserver did not answer in time. Please try again later."},
 	{context.Canceled, "", 500, "unknown_error", "", "The request was cancelled."},

@@ -27,6 +27,7 @@ var hostErrors = map[string]error{
 	"ErrPhoneNumberFlood":              provisioning.ErrPhoneNumberFlood,
 	"ErrPhoneCodeInvalid":              provisioning.ErrPhoneCodeInvalid,
 	"ErrPhoneCodeExpired":              provisioning.ErrPhoneCodeExpired,
+	"ErrCodeNotResendable":             provisioning.ErrCodeNotResendable,
 	"ErrPhoneCodeNotEntered":           provisioning.ErrPhoneCodeNotEntered,
 	"ErrAccountLinked":                 provisioning.ErrAccountLinked,
 	"ErrPasswordNeeded":                provisioning.ErrPasswordNeeded,
@@ -51,9 +52,8 @@ var hostErrors = map[string]error{
 
 // handledElsewhere are the errors that need no row, and where they go.
 var handledElsewhere = map[string]string{
-	"ErrAccountLinked":  "claim ends the session, and so answers as for somebody who is logged out",
-	"ErrPhotoGone":      "photos are fetched in the background, and left out where there are none",
-	"ErrPasswordNeeded": "postLoginCode answers it with 202 and the state password",
+	"ErrAccountLinked": "claim ends the session, and so answers as for somebody who is logged out",
+	"ErrPhotoGone":     "photos are fetched in the background, and left out where there are none",
 }
 
 // exportedErrors returns the names of the Err… variables and …Error types of

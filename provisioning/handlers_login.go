@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // loginBody is the body of every successful login step.
@@ -15,6 +16,38 @@ type loginBody struct {
 	Phone      string     `json:"phone"`
 	Message    string     `json:"message,omitempty"`
 	CodeLength int        `json:"code_length,omitempty"`
+	Code       *codeBody  `json:"code,omitempty"`
+	// PasswordHint is set where the state is password.
+	PasswordHint *string `json:"password_hint,omitempty"`
+}
+
+// codeBody says how a login code was sent.
+type codeBody struct {
+	Delivery     string  `json:"delivery"`
+	Destination  string  `json:"destination"`
+	Length       int     `json:"length"`
+	NextDelivery *string `json:"next_delivery"`
+	ResendIn     int64   `json:"resend_in"`
+}
+
+// codeOf describes a code that was sent.
+func codeOf(sent SentCode) *codeBody {
+	body := codeBody{Delivery: sent.Delivery.String(), Destination: sent.Destination, Length: sent.Length}
+	if sent.Next != nil {
+		next := sent.Next.String()
+		body.NextDelivery = &next
+		if wait := time.Until(sent.ResendAt); wait > 0 {
+			body.ResendIn = waitSeconds(wait)
+		}
+	}
+	return &body
+}
+
+// codeSent is the answer after a code was sent.
+func codeSent(sent SentCode) reply {
+	return reply{http.StatusOK, loginBody{
+		State: stateCode, Message: deliveryMessage(sent.Delivery), CodeLength: sent.Length, Code: codeOf(sent),
+	}}
 }
 
 func (p *Provisioner) postBotToken(ctx context.Context, c *call) (reply, error) {
@@ -54,7 +87,7 @@ func (p *Provisioner) postLoginPhone(ctx context.Context, c *call) (reply, error
 	if err != nil {
 		return reply{}, p.loginFault(ctx, c, fmt.Errorf("request a code: %w", err))
 	}
-	return reply{http.StatusOK, loginBody{State: stateCode, Message: deliveryMessage(sent.Delivery), CodeLength: sent.Length}}, nil
+	return codeSent(sent), nil
 }
 
 func (p *Provisioner) postLoginCode(ctx context.Context, c *call) (reply, error) {
@@ -72,8 +105,11 @@ func (p *Provisioner) postLoginCode(ctx context.Context, c *call) (reply, error)
 	}
 	account, err := login.SubmitCode(ctx, code)
 	if errors.Is(err, ErrPasswordNeeded) {
-		const message = "The code is right. The account also has a two-factor password: please enter it."
-		return reply{http.StatusAccepted, loginBody{State: statePassword, Message: message}}, nil
+		progress, err := progressOf(ctx, c)
+		if err != nil {
+			return reply{}, err
+		}
+		return reply{http.StatusAccepted, loginBody{State: statePassword, Message: passwordMessage, PasswordHint: &progress.PasswordHint}}, nil
 	}
 	return p.loggedIn(ctx, c, account, err)
 }
@@ -96,6 +132,84 @@ func (p *Provisioner) postLoginPassword(ctx context.Context, c *call) (reply, er
 	}
 	account, err := login.SubmitPassword(ctx, password)
 	return p.loggedIn(ctx, c, account, err)
+}
+
+// progressOf returns how far the login of the call's user has come, as far as the
+// client tells.
+func progressOf(ctx context.Context, c *call) (LoginProgress, error) {
+	control, ok := c.client.(LoginControl)
+	if !ok {
+		return LoginProgress{}, nil
+	}
+	progress, err := control.LoginProgress(ctx)
+	if err != nil {
+		return LoginProgress{}, fmt.Errorf("look at the login: %w", err)
+	}
+	return progress, nil
+}
+
+// loginStatus is the body of get_login.
+type loginStatus struct {
+	State        loginState `json:"state"`
+	Username     string     `json:"username"`
+	Phone        string     `json:"phone"`
+	Since        *int64     `json:"since"` // milliseconds since 1970
+	Message      string     `json:"message"`
+	Code         *codeBody  `json:"code"`
+	PasswordHint string     `json:"password_hint"`
+}
+
+func (p *Provisioner) getLogin(ctx context.Context, c *call) (reply, error) {
+	if _, ok := c.client.(LoginControl); !ok {
+		return reply{}, ErrNotImplemented
+	}
+	account, err := p.account(ctx, c)
+	if err == nil {
+		return reply{http.StatusOK, loginStatus{State: stateLoggedIn, Username: account.Username, Phone: account.Phone}}, nil
+	}
+	if !errors.Is(err, ErrNotLoggedIn) {
+		return reply{}, err
+	}
+	progress, err := progressOf(ctx, c)
+	if err != nil {
+		return reply{}, err
+	}
+	status := loginStatus{State: stateRequest, Phone: progress.Phone}
+	if !progress.Since.IsZero() {
+		since := progress.Since.UnixMilli()
+		status.Since = &since
+	}
+	switch progress.Step {
+	case LoginNone:
+	case LoginCodeSent:
+		status.State, status.Message, status.Code = stateCode, deliveryMessage(progress.Sent.Delivery), codeOf(progress.Sent)
+	case LoginPasswordNeeded:
+		status.State, status.Message, status.PasswordHint = statePassword, passwordMessage, progress.PasswordHint
+	}
+	return reply{http.StatusOK, status}, nil
+}
+
+func (p *Provisioner) resendLoginCode(ctx context.Context, c *call) (reply, error) {
+	control, err := loginOf[LoginControl](ctx, p, c)
+	if err != nil {
+		return reply{}, err
+	}
+	sent, err := control.ResendCode(ctx)
+	if err != nil {
+		return reply{}, p.loginFault(ctx, c, fmt.Errorf("send a code again: %w", err))
+	}
+	return codeSent(sent), nil
+}
+
+func (p *Provisioner) cancelLogin(ctx context.Context, c *call) (reply, error) {
+	control, err := loginOf[LoginControl](ctx, p, c)
+	if err != nil {
+		return reply{}, err
+	}
+	if err := control.CancelLogin(ctx); err != nil {
+		return reply{}, p.loginFault(ctx, c, fmt.Errorf("cancel a login: %w", err))
+	}
+	return reply{http.StatusOK, struct{}{}}, nil
 }
 
 func (p *Provisioner) logout(ctx context.Context, c *call) (reply, error) {
@@ -173,6 +287,9 @@ func (p *Provisioner) loginFault(ctx context.Context, c *call, err error) error 
 	}
 	return p.settle(ctx, c)
 }
+
+// passwordMessage tells the end user what is missing.
+const passwordMessage = "The code is right. The account also has a two-factor password: please enter it."
 
 // deliveryMessage tells the end user where the code went.
 func deliveryMessage(delivery CodeDelivery) string {

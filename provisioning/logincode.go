@@ -2,6 +2,7 @@ package provisioning
 
 import (
 	"strings"
+	"time"
 )
 
 // SentCode says how Telegram delivers a login code.
@@ -10,6 +11,14 @@ type SentCode struct {
 	Delivery CodeDelivery
 	// Length is the number of characters of the code, 0 where unknown.
 	Length int
+	// Destination is what Telegram says of where it went: a masked e-mail address, the
+	// beginning of the number that calls, or the address of a page on Fragment. It may
+	// be shown to the user. "" where Telegram says nothing.
+	Destination string
+	// Next is the way in which it can be sent again, nil where it can't. ResendAt is
+	// when that may be asked for, the zero time for at once.
+	Next     *CodeDelivery
+	ResendAt time.Time
 }
 
 // CodeDelivery is a way in which Telegram delivers a login code (TL:
@@ -34,6 +43,50 @@ const (
 	// numbers.
 	DeliveryFragment
 )
+
+// deliveries are the names of the API.
+var deliveries = map[CodeDelivery]string{
+	DeliveryApp: "app", DeliverySMS: "sms", DeliveryCall: "call", DeliveryMissedCall: "missed_call",
+	DeliveryEmail: "email", DeliveryFragment: "fragment",
+}
+
+// String returns the name that the API has for it: app, sms, call, missed_call, email,
+// fragment or unknown.
+func (d CodeDelivery) String() string {
+	if name, ok := deliveries[d]; ok {
+		return name
+	}
+	return "unknown"
+}
+
+// LoginStep is how far a login has come.
+type LoginStep int
+
+// The steps of a login.
+const (
+	// LoginNone is no login under way.
+	LoginNone LoginStep = iota
+	// LoginCodeSent is a login whose code has been sent.
+	LoginCodeSent
+	// LoginPasswordNeeded is a login whose code was right, or that needs none, and
+	// whose two-factor password is missing.
+	LoginPasswordNeeded
+)
+
+// LoginProgress is a login that is under way.
+type LoginProgress struct {
+	// Step is how far it has come.
+	Step LoginStep
+	// Since is when the code was sent last, or when the password was first missing; the
+	// zero time without a login.
+	Since time.Time
+	// Phone is the number that logs in, in digits, "" where it is not known.
+	Phone string
+	// Sent is how the code was sent, of a login whose code is missing.
+	Sent SentCode
+	// PasswordHint is the account's hint for its two-factor password, "" for none.
+	PasswordHint string
+}
 
 // LoginCode is a login code as the API client sent it. It keeps itself out of
 // logs: only Value reveals it.

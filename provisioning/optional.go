@@ -44,6 +44,29 @@ type PhoneLogin interface {
 	SubmitPassword(ctx context.Context, password string) (Account, error)
 }
 
+// LoginControl shows and steers a half-done login. It is for clients that are
+// PhoneLogins, and unlocks get_login, resend_login_code and cancel_login.
+type LoginControl interface {
+	// LoginProgress returns how far the login has come, from what is recorded: it asks
+	// Telegram nothing. The core asks it of users who are not logged in.
+	LoginProgress(ctx context.Context) (LoginProgress, error)
+
+	// ResendCode has the code sent again, in the next way that Telegram has. Errors:
+	// [ErrAlreadyLoggedIn]; [ErrPhoneCodeExpired] when no code was requested or it timed
+	// out; [ErrPasswordNeeded] when the code was accepted already; [ErrCodeNotResendable]
+	// when Telegram has no further way; [ErrPhoneNumberFlood].
+	//
+	// TL: auth.resendCode.
+	ResendCode(ctx context.Context) (SentCode, error)
+
+	// CancelLogin forgets the half-done login, here and on Telegram, and is no error
+	// where there is none. When Telegram can't be reached, it is forgotten here all the
+	// same. Errors: [ErrAlreadyLoggedIn].
+	//
+	// TL: auth.cancelCode.
+	CancelLogin(ctx context.Context) error
+}
+
 // BotLogin logs a user in as a bot. It unlocks post_bot_token.
 type BotLogin interface {
 	// LoginBot logs in with a bot token. Errors: [ErrAlreadyLoggedIn],

@@ -3,6 +3,7 @@ package provisioning_test
 import (
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -15,12 +16,14 @@ import (
 )
 
 // everyPath lists the paths of the API with the verb that each has.
-func everyPath() map[string]string {
-	paths := map[string]string{}
-	for _, op := range operations() {
-		paths[op.pathFor("")] = op.method
+func everyPath() iter.Seq2[string, string] {
+	return func(yield func(path, verb string) bool) {
+		for _, op := range operations() {
+			if !yield(op.pathFor(""), op.method) {
+				return
+			}
+		}
 	}
-	return paths
 }
 
 func TestUnauthorized(t *testing.T) {
@@ -50,10 +53,13 @@ func TestUnauthorized(t *testing.T) {
 	}
 	for name, values := range headers {
 		t.Run(name, func(t *testing.T) {
-			paths := everyPath()
-			paths["/nothing/here"], paths["/"], paths[""] = http.MethodGet, http.MethodGet, http.MethodGet
-			for path, method := range paths {
-				for _, method := range []string{method, http.MethodDelete} { // a wrong verb is not revealed either
+			requests := [][2]string{{"/nothing/here", http.MethodGet}, {"/", http.MethodGet}, {"", http.MethodGet}}
+			for path, method := range everyPath() {
+				requests = append(requests, [2]string{path, method})
+			}
+			for _, request := range requests {
+				path := request[0]
+				for _, method := range []string{request[1], http.MethodPut} { // a wrong verb is not revealed either
 					r := newRequest(method, path, "{}")
 					r.Header["Authorization"] = values
 					a := b.send(t, r)
@@ -82,16 +88,20 @@ func TestWrongVerb(t *testing.T) {
 		http.MethodGet, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete,
 		http.MethodHead, http.MethodOptions, http.MethodTrace, "PROPFIND", "get",
 	}
-	for path, right := range everyPath() {
+	allowed := map[string][]string{}
+	for path, verb := range everyPath() {
+		allowed[path] = append(allowed[path], verb)
+	}
+	for path, right := range allowed {
 		for _, verb := range verbs {
 			for _, slash := range []string{"", "/", "?user_id=@bob:example.com"} {
-				if verb == right {
+				if slices.Contains(right, verb) {
 					continue
 				}
 				a := b.call(t, verb, path+slash, "")
 				a.wantBody(t, 405, `{"errcode":"unhandled_http_405","error":"This address does not support the HTTP method of the request."}`)
-				if got := a.header.Values("Allow"); !slices.Equal(got, []string{right}) {
-					t.Errorf("%s %s: Allow %q, want %s", verb, path+slash, got, right)
+				if got := a.header.Values("Allow"); !slices.Equal(got, []string{strings.Join(right, ", ")}) {
+					t.Errorf("%s %s: Allow %q, want %q", verb, path+slash, got, right)
 				}
 			}
 		}
@@ -105,7 +115,7 @@ func TestUnknownRoute(t *testing.T) {
 	b := newBridge(t)
 	for _, path := range []string{
 		"", "/", "//", "/bridge//", "/bridges", "/Bridge", "/bridge/x", "/user", "/users", "/user/@alice:example.com//",
-		"/user/@alice:example.com/login", "/user/@alice:example.com/login/", "/user/@alice:example.com/login/foo",
+		"/user/@alice:example.com/logins", "/user/@alice:example.com/login//", "/user/@alice:example.com/login/foo",
 		"/user/@alice:example.com/Chats", "/user/@alice:example.com/chats/x", "/user/@alice/slash:example.com",
 		"/user/@alice:example.com/login%2Frequest_code", "/nope?user_id=@alice:example.com", "/v1/bridge", "/../v1/bridge", "/%62ridge/x",
 	} {
@@ -275,11 +285,12 @@ func TestDeliveryMessages(t *testing.T) {
 	for delivery := range 9 { // the last is one that nobody knows yet
 		b := newBridge(t)
 		account := aliceAccount
-		account.Phone, account.Delivery, account.Code = "15550199", provisioning.CodeDelivery(delivery), ""
+		account.Phone, account.Delivery, account.Code, account.Next = "15550199", provisioning.CodeDelivery(delivery), "", nil
 		b.telegram.Add(account)
 		a := b.call(t, http.MethodPost, user(alice, "/login/request_code"), `{"phone":"+15550199"}`)
 		message := a.field("message")
-		a.wantBody(t, 200, `{"state":"code","username":"","phone":"","message":"`+message+`"}`)
+		a.wantBody(t, 200, `{"state":"code","username":"","phone":"","message":"`+message+
+			`","code":{"delivery":"`+provisioning.CodeDelivery(delivery).String()+`","destination":"","length":0,"next_delivery":null,"resend_in":0}}`)
 		if message == "" || (seen[message] && delivery < 7) {
 			t.Errorf("delivery %d: the message %q is empty or another's", delivery, message)
 		}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/gotd/td/tg"
 	"github.com/gotd/td/tgerr"
@@ -24,6 +23,7 @@ type Client struct {
 var (
 	_ provisioning.TelegramClient   = (*Client)(nil)
 	_ provisioning.PhoneLogin       = (*Client)(nil)
+	_ provisioning.LoginControl     = (*Client)(nil)
 	_ provisioning.BotLogin         = (*Client)(nil)
 	_ provisioning.ChatLister       = (*Client)(nil)
 	_ provisioning.ContactLister    = (*Client)(nil)
@@ -107,12 +107,7 @@ func (cl *Client) Logout(ctx context.Context) error {
 // logoutRemote ends the session on Telegram. It leaves part of the deadline to the
 // rest of the logout.
 func (cl *Client) logoutRemote(ctx context.Context, s *slot) error {
-	const longest = 10 * time.Second
-	limit := longest
-	if deadline, ok := ctx.Deadline(); ok {
-		limit = min(limit, time.Until(deadline)/2)
-	}
-	ctx, cancel := context.WithTimeout(ctx, limit)
+	ctx, cancel := remotePart(ctx)
 	defer cancel()
 	c, err := cl.f.connect(ctx, cl.key, s)
 	if err != nil {

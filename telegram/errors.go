@@ -21,8 +21,11 @@ var sessionEnded = []string{
 // resendImpossible are the errors after which a code can't be sent again, but a
 // new one can.
 var resendImpossible = []string{
-	"PHONE_CODE_EXPIRED", "PHONE_CODE_EMPTY", "PHONE_CODE_HASH_EMPTY", "SEND_CODE_UNAVAILABLE",
+	"PHONE_CODE_EXPIRED", "PHONE_CODE_EMPTY", "PHONE_CODE_HASH_EMPTY", nothingToResend,
 }
+
+// nothingToResend is the one of them for a code that was sent in every way.
+const nothingToResend = "SEND_CODE_UNAVAILABLE"
 
 // passwordParametersUsed is the error for an answer to SRP parameters that were
 // replaced by newer ones.

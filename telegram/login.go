@@ -139,6 +139,11 @@ func (l *login) requestCode(ctx context.Context, phone string) (provisioning.Sen
 	if err != nil {
 		return provisioning.SentCode{}, c.explain(ctx, err)
 	}
+	return l.sent(ctx, c, phone, answer)
+}
+
+// sent records that a code was sent.
+func (l *login) sent(ctx context.Context, c *conn, phone string, answer tg.AuthSentCodeClass) (provisioning.SentCode, error) {
 	code, ok := answer.(*tg.AuthSentCode)
 	if !ok {
 		// auth.sentCodeSuccess is for clients that send logout tokens, and
@@ -146,10 +151,15 @@ func (l *login) requestCode(ctx context.Context, phone string) (provisioning.Sen
 		return provisioning.SentCode{}, unexpected(answer)
 	}
 	sent := sentCode(code)
-	return sent, l.save(ctx, c, record{
+	r := record{
 		step: stepCode, phone: phone, codeHash: code.PhoneCodeHash, codeLength: sent.Length,
 		emailed: sent.Delivery == provisioning.DeliveryEmail, requestedAt: time.Now(),
-	})
+		delivery: sent.Delivery.String(), destination: sent.Destination, resendAt: sent.ResendAt,
+	}
+	if sent.Next != nil {
+		r.nextDelivery = sent.Next.String()
+	}
+	return sent, l.save(ctx, c, r)
 }
 
 // sendCode has the code of a login under way for the same number sent again, and
@@ -193,7 +203,7 @@ func (l *login) submitCode(ctx context.Context, code provisioning.LoginCode) (pr
 	switch {
 	case errors.Is(err, provisioning.ErrPasswordNeeded):
 		r := l.record
-		r.step = stepPassword
+		r.step, r.requestedAt, r.passwordHint = stepPassword, time.Now(), passwordHint(ctx, c)
 		if err := l.save(ctx, c, r); err != nil {
 			return provisioning.Account{}, err
 		}
@@ -280,7 +290,14 @@ func sentCode(code *tg.AuthSentCode) provisioning.SentCode {
 	if typed, ok := code.Type.(interface{ GetLength() int }); ok {
 		sent.Length = typed.GetLength()
 	}
-	switch code.Type.(type) {
+	if next, ok := code.GetNextType(); ok {
+		way := deliveryOf(next)
+		sent.Next = &way
+		if seconds, ok := code.GetTimeout(); ok {
+			sent.ResendAt = time.Now().Add(time.Duration(seconds) * time.Second)
+		}
+	}
+	switch typed := code.Type.(type) {
 	case *tg.AuthSentCodeTypeApp:
 		sent.Delivery = provisioning.DeliveryApp
 	case *tg.AuthSentCodeTypeSMS, *tg.AuthSentCodeTypeFirebaseSMS, *tg.AuthSentCodeTypeSMSWord, *tg.AuthSentCodeTypeSMSPhrase:
@@ -288,11 +305,11 @@ func sentCode(code *tg.AuthSentCode) provisioning.SentCode {
 	case *tg.AuthSentCodeTypeCall:
 		sent.Delivery = provisioning.DeliveryCall
 	case *tg.AuthSentCodeTypeMissedCall:
-		sent.Delivery = provisioning.DeliveryMissedCall
+		sent.Delivery, sent.Destination = provisioning.DeliveryMissedCall, typed.Prefix
 	case *tg.AuthSentCodeTypeEmailCode:
-		sent.Delivery = provisioning.DeliveryEmail
+		sent.Delivery, sent.Destination = provisioning.DeliveryEmail, typed.EmailPattern
 	case *tg.AuthSentCodeTypeFragmentSMS:
-		sent.Delivery = provisioning.DeliveryFragment
+		sent.Delivery, sent.Destination = provisioning.DeliveryFragment, typed.URL
 	}
 	return sent
 }

@@ -50,6 +50,13 @@ type record struct {
 	emailed     bool // the code went by e-mail
 	requestedAt time.Time
 
+	// Only for showing.
+	delivery     string // of the code, by the name that the core has for it
+	destination  string
+	nextDelivery string // "" where the code can't be sent again
+	resendAt     time.Time
+	passwordHint string
+
 	identity identity // of an active session
 }
 
@@ -75,18 +82,19 @@ func newSessionStore(ctx context.Context, shared *dbutil.Database) (*sessionStor
 // get returns the record of a user, and false when there is none.
 func (s *sessionStore) get(ctx context.Context, key sessionKey) (record, bool, error) {
 	const query = `
-		SELECT step, phone, code_hash, code_length, emailed, requested_at, account_id, username, bot
+		SELECT step, phone, code_hash, code_length, emailed, requested_at,
+			delivery, destination, next_delivery, resend_at, password_hint, account_id, username, bot
 		FROM tgprovision_session WHERE user_id=$1`
 	var r record
-	var requestedAt int64
+	var requestedAt, resendAt int64
 	err := s.db.QueryRow(ctx, query, key).Scan(&r.step, &r.phone, &r.codeHash, &r.codeLength, &r.emailed, &requestedAt,
-		&r.identity.id, &r.identity.username, &r.identity.bot)
+		&r.delivery, &r.destination, &r.nextDelivery, &resendAt, &r.passwordHint, &r.identity.id, &r.identity.username, &r.identity.bot)
 	if errors.Is(err, sql.ErrNoRows) {
 		return record{}, false, nil
 	} else if err != nil {
 		return record{}, false, fmt.Errorf("read a session record: %w", err)
 	}
-	r.requestedAt = time.UnixMilli(requestedAt)
+	r.requestedAt, r.resendAt = time.UnixMilli(requestedAt), time.UnixMilli(resendAt)
 	return r, true, nil
 }
 
@@ -94,13 +102,16 @@ func (s *sessionStore) get(ctx context.Context, key sessionKey) (record, bool, e
 func (s *sessionStore) put(ctx context.Context, key sessionKey, r record) error {
 	const query = `
 		INSERT INTO tgprovision_session
-			(user_id, step, phone, code_hash, code_length, emailed, requested_at, account_id, username, bot)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+			(user_id, step, phone, code_hash, code_length, emailed, requested_at,
+				delivery, destination, next_delivery, resend_at, password_hint, account_id, username, bot)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 		ON CONFLICT (user_id) DO UPDATE SET step=excluded.step, phone=excluded.phone, code_hash=excluded.code_hash,
 			code_length=excluded.code_length, emailed=excluded.emailed, requested_at=excluded.requested_at,
+			delivery=excluded.delivery, destination=excluded.destination, next_delivery=excluded.next_delivery,
+			resend_at=excluded.resend_at, password_hint=excluded.password_hint,
 			account_id=excluded.account_id, username=excluded.username, bot=excluded.bot`
 	_, err := s.db.Exec(ctx, query, key, string(r.step), r.phone, r.codeHash, r.codeLength, r.emailed,
-		r.requestedAt.UnixMilli(), r.identity.id, r.identity.username, r.identity.bot)
+		r.requestedAt.UnixMilli(), r.delivery, r.destination, r.nextDelivery, r.resendAt.UnixMilli(), r.passwordHint, r.identity.id, r.identity.username, r.identity.bot)
 	if err != nil {
 		return fmt.Errorf("store a session record: %w", err)
 	}

@@ -2,6 +2,7 @@ package telegram_test
 
 import (
 	"database/sql"
+	"fmt"
 	"os"
 	"path/filepath"
 	"testing"
@@ -14,8 +15,27 @@ import (
 	"github.com/tgprovision/tgprovision/telegram/telegramtest"
 )
 
+// olderTables are the columns of sessions in earlier versions of the tables, and what
+// else is to be copied into them.
+var olderTables = []struct{ columns, more string }{
+	{"user_id, data, step, phone, code_hash, code_length, emailed, requested_at", ""},
+	{
+		"user_id, data, step, phone, code_hash, code_length, emailed, requested_at, account_id, username, bot",
+		"INSERT INTO tgprovision_peer SELECT * FROM newer.tgprovision_peer",
+	},
+}
+
 // Who was logged in before the upgrade still is, and everything works for them.
-func TestUpgradeFromVersion1(t *testing.T) {
+func TestUpgrade(t *testing.T) {
+	files, err := filepath.Glob("upgrades/*.sql")
+	require.NoError(t, err)
+	require.Len(t, files, len(olderTables)+1)
+	for version := range olderTables {
+		t.Run(fmt.Sprint("from version ", version+1), func(t *testing.T) { testUpgrade(t, version+1, files) })
+	}
+}
+
+func testUpgrade(t *testing.T, version int, files []string) {
 	b := newBridge(t)
 	b.logIn(you, ada)
 	_, err := b.relayBot().Account(t.Context())
@@ -30,15 +50,20 @@ func TestUpgradeFromVersion1(t *testing.T) {
 	b.database = filepath.Join(t.TempDir(), "old.db")
 	old, err := sql.Open("sqlite", "file:"+b.database)
 	require.NoError(t, err)
-	tables, err := os.ReadFile("upgrades/01-sessions.sql")
-	require.NoError(t, err)
+	var tables []byte
+	for _, file := range files[:version] {
+		text, err := os.ReadFile(file)
+		require.NoError(t, err)
+		tables = append(tables, text...)
+	}
+	columns := olderTables[version-1].columns
 	for _, statement := range []string{
 		string(tables),
 		"CREATE TABLE tgprovision_telegram_version (version INTEGER, compat INTEGER)",
-		"INSERT INTO tgprovision_telegram_version VALUES (1, 1)",
+		fmt.Sprintf("INSERT INTO tgprovision_telegram_version VALUES (%d, %[1]d)", version),
 		"ATTACH DATABASE '" + newer + "' AS newer",
-		`INSERT INTO tgprovision_session SELECT user_id, data, step, phone, code_hash, code_length, emailed, requested_at
-			FROM newer.tgprovision_session`,
+		fmt.Sprintf("INSERT INTO tgprovision_session (%s) SELECT %[1]s FROM newer.tgprovision_session", columns),
+		olderTables[version-1].more,
 	} {
 		_, err := old.Exec(statement)
 		require.NoError(t, err, statement)

@@ -16,6 +16,39 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for CodeDelivery.
+const (
+	App        CodeDelivery = "app"
+	Call       CodeDelivery = "call"
+	Email      CodeDelivery = "email"
+	Fragment   CodeDelivery = "fragment"
+	MissedCall CodeDelivery = "missed_call"
+	Sms        CodeDelivery = "sms"
+	Unknown    CodeDelivery = "unknown"
+)
+
+// Valid indicates whether the value is a known member of the CodeDelivery enum.
+func (e CodeDelivery) Valid() bool {
+	switch e {
+	case App:
+		return true
+	case Call:
+		return true
+	case Email:
+		return true
+	case Fragment:
+		return true
+	case MissedCall:
+		return true
+	case Sms:
+		return true
+	case Unknown:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CodeSentState.
 const (
 	CodeSentStateCode CodeSentState = "code"
@@ -220,8 +253,13 @@ type BridgeInfo struct {
 	RelaybotUsername *string `json:"relaybot_username"`
 }
 
+// CodeDelivery A message in Telegram's apps, a text message, a call that says the code, a call from a number whose last digits are the code, an e-mail, or a message on the Fragment platform
+type CodeDelivery string
+
 // CodeSent defines model for CodeSent.
 type CodeSent struct {
+	Code *SentCode `json:"code,omitempty"`
+
 	// CodeLength How many characters the code has; missing where Telegram does not say
 	CodeLength *int `json:"code_length,omitempty"`
 
@@ -290,6 +328,30 @@ type LoggedInState string
 // LoginState The step to go on from or with
 type LoginState string
 
+// LoginStatus defines model for LoginStatus.
+type LoginStatus struct {
+	// Code How the code was sent; null where none is waited for
+	Code *SentCode `json:"code"`
+
+	// Message A sentence for the user; empty without a login under way
+	Message string `json:"message"`
+
+	// PasswordHint The account's hint for its two-factor password; empty where it has none
+	PasswordHint string `json:"password_hint"`
+
+	// Phone Digits without `+`; empty where it is not known, and for bots
+	Phone AccountPhone `json:"phone"`
+
+	// Since When the code was sent, or accepted, in milliseconds since 1970; null without a login under way
+	Since *int64 `json:"since"`
+
+	// State The step to go on from or with
+	State LoginState `json:"state"`
+
+	// Username The account's username, once logged in
+	Username string `json:"username"`
+}
+
 // NewChat defines model for NewChat.
 type NewChat struct {
 	// About The room's topic where it is missing
@@ -317,10 +379,13 @@ type Password struct {
 // PasswordNeeded defines model for PasswordNeeded.
 type PasswordNeeded struct {
 	// Message A sentence for the user
-	Message  string              `json:"message"`
-	Phone    string              `json:"phone"`
-	State    PasswordNeededState `json:"state"`
-	Username string              `json:"username"`
+	Message string `json:"message"`
+
+	// PasswordHint The account's hint for its password; empty where it has none
+	PasswordHint *string             `json:"password_hint,omitempty"`
+	Phone        string              `json:"phone"`
+	State        PasswordNeededState `json:"state"`
+	Username     string              `json:"username"`
 }
 
 // PasswordNeededState defines model for PasswordNeeded.State.
@@ -379,6 +444,24 @@ type ResolvedUserJustCreated bool
 
 // RoomID defines model for RoomID.
 type RoomID = string
+
+// SentCode defines model for SentCode.
+type SentCode struct {
+	// Delivery A message in Telegram's apps, a text message, a call that says the code, a call from a number whose last digits are the code, an e-mail, or a message on the Fragment platform
+	Delivery CodeDelivery `json:"delivery"`
+
+	// Destination What Telegram says of where it went, such as a masked e-mail address; empty where it says nothing
+	Destination string `json:"destination"`
+
+	// Length How many characters the code has; 0 where Telegram does not say
+	Length int `json:"length"`
+
+	// NextDelivery How resend_login_code would send it; null where it can't be sent again
+	NextDelivery *CodeDelivery `json:"next_delivery"`
+
+	// ResendIn The seconds until it may be sent again
+	ResendIn int `json:"resend_in"`
+}
 
 // StartedChat defines model for StartedChat.
 type StartedChat struct {
@@ -634,6 +717,20 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/user/{user_id}/contacts (the `GetContacts` operationId).
 	GetContacts(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// CancelLogin Forget a login that is half done
+	//
+	// It is a success as well where there is none. Where Telegram can't be reached, the bridge forgets it all the same.
+	//
+	// Corresponds with DELETE /v1/user/{user_id}/login (the `CancelLogin` operationId).
+	CancelLogin(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetLogin See how far a login has come
+	//
+	// It asks Telegram nothing about a login that is half done.
+	//
+	// Corresponds with GET /v1/user/{user_id}/login (the `GetLogin` operationId).
+	GetLogin(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// PostBotTokenWithBody Log in as a bot
 	//
 	// Takes any type of body and a specified content type.
@@ -665,6 +762,13 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/user/{user_id}/login/request_code (the `PostLoginPhone` operationId).
 	PostLoginPhone(ctx context.Context, userId UserID, body PostLoginPhoneJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ResendLoginCode Have the login code sent again, in the next way
+	//
+	// Telegram goes from its apps to SMS and calls. `next_delivery` and `resend_in` of the code say how and when.
+	//
+	// Corresponds with POST /v1/user/{user_id}/login/resend_code (the `ResendLoginCode` operationId).
+	ResendLoginCode(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PostLoginCodeWithBody Log in with the code
 	//
@@ -892,6 +996,40 @@ func (c *Client) GetContacts(ctx context.Context, userId UserID, reqEditors ...R
 	return c.Client.Do(req)
 }
 
+// CancelLogin Forget a login that is half done
+//
+// It is a success as well where there is none. Where Telegram can't be reached, the bridge forgets it all the same.
+//
+// Corresponds with DELETE /v1/user/{user_id}/login (the `CancelLogin` operationId).
+func (c *Client) CancelLogin(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCancelLoginRequest(c.Server, userId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetLogin See how far a login has come
+//
+// It asks Telegram nothing about a login that is half done.
+//
+// Corresponds with GET /v1/user/{user_id}/login (the `GetLogin` operationId).
+func (c *Client) GetLogin(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetLoginRequest(c.Server, userId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // PostBotTokenWithBody Log in as a bot
 //
 // Takes any type of body and a specified content type.
@@ -954,6 +1092,23 @@ func (c *Client) PostLoginPhoneWithBody(ctx context.Context, userId UserID, cont
 // Corresponds with POST /v1/user/{user_id}/login/request_code (the `PostLoginPhone` operationId).
 func (c *Client) PostLoginPhone(ctx context.Context, userId UserID, body PostLoginPhoneJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPostLoginPhoneRequest(c.Server, userId, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ResendLoginCode Have the login code sent again, in the next way
+//
+// Telegram goes from its apps to SMS and calls. `next_delivery` and `resend_in` of the code say how and when.
+//
+// Corresponds with POST /v1/user/{user_id}/login/resend_code (the `ResendLoginCode` operationId).
+func (c *Client) ResendLoginCode(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewResendLoginCodeRequest(c.Server, userId)
 	if err != nil {
 		return nil, err
 	}
@@ -1582,6 +1737,74 @@ func NewGetContactsRequest(server string, userId UserID) (*http.Request, error) 
 	return req, nil
 }
 
+// NewCancelLoginRequest constructs an http.Request for the CancelLogin method
+func NewCancelLoginRequest(server string, userId UserID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_id", userId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/user/%s/login", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodDelete, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetLoginRequest constructs an http.Request for the GetLogin method
+func NewGetLoginRequest(server string, userId UserID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_id", userId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/user/%s/login", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewPostBotTokenRequest calls the generic PostBotToken builder with application/json body
 func NewPostBotTokenRequest(server string, userId UserID, body PostBotTokenJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -1672,6 +1895,40 @@ func NewPostLoginPhoneRequestWithBody(server string, userId UserID, contentType 
 	}
 
 	req.Header.Add("Content-Type", contentType)
+
+	return req, nil
+}
+
+// NewResendLoginCodeRequest constructs an http.Request for the ResendLoginCode method
+func NewResendLoginCodeRequest(server string, userId UserID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_id", userId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/user/%s/login/resend_code", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
 
 	return req, nil
 }
@@ -2053,6 +2310,24 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/user/{user_id}/contacts (the `GetContacts` operationId).
 	GetContactsWithResponse(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*GetContactsResponse, error)
 
+	// CancelLoginWithResponse Forget a login that is half done
+	//
+	// It is a success as well where there is none. Where Telegram can't be reached, the bridge forgets it all the same.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with DELETE /v1/user/{user_id}/login (the `CancelLogin` operationId).
+	CancelLoginWithResponse(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*CancelLoginResponse, error)
+
+	// GetLoginWithResponse See how far a login has come
+	//
+	// It asks Telegram nothing about a login that is half done.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/user/{user_id}/login (the `GetLogin` operationId).
+	GetLoginWithResponse(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*GetLoginResponse, error)
+
 	// PostBotTokenWithBodyWithResponse Log in as a bot
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -2084,6 +2359,15 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /v1/user/{user_id}/login/request_code (the `PostLoginPhone` operationId).
 	PostLoginPhoneWithResponse(ctx context.Context, userId UserID, body PostLoginPhoneJSONRequestBody, reqEditors ...RequestEditorFn) (*PostLoginPhoneResponse, error)
+
+	// ResendLoginCodeWithResponse Have the login code sent again, in the next way
+	//
+	// Telegram goes from its apps to SMS and calls. `next_delivery` and `resend_in` of the code say how and when.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/user/{user_id}/login/resend_code (the `ResendLoginCode` operationId).
+	ResendLoginCodeWithResponse(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*ResendLoginCodeResponse, error)
 
 	// PostLoginCodeWithBodyWithResponse Log in with the code
 	//
@@ -2585,6 +2869,102 @@ func (r GetContactsResponse) ContentType() string {
 	return ""
 }
 
+type CancelLoginResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Nothing
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CancelLoginResponse) GetJSON200() *Nothing {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r CancelLoginResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CancelLoginResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CancelLoginResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CancelLoginResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CancelLoginResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetLoginResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LoginStatus
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetLoginResponse) GetJSON200() *LoginStatus {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r GetLoginResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r GetLoginResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetLoginResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetLoginResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetLoginResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type PostBotTokenResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -2675,6 +3055,54 @@ func (r PostLoginPhoneResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r PostLoginPhoneResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ResendLoginCodeResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *CodeSent
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ResendLoginCodeResponse) GetJSON200() *CodeSent {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ResendLoginCodeResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ResendLoginCodeResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ResendLoginCodeResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ResendLoginCodeResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ResendLoginCodeResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3132,6 +3560,36 @@ func (c *ClientWithResponses) GetContactsWithResponse(ctx context.Context, userI
 	return ParseGetContactsResponse(rsp)
 }
 
+// CancelLoginWithResponse Forget a login that is half done
+//
+// It is a success as well where there is none. Where Telegram can't be reached, the bridge forgets it all the same.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with DELETE /v1/user/{user_id}/login (the `CancelLogin` operationId).
+func (c *ClientWithResponses) CancelLoginWithResponse(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*CancelLoginResponse, error) {
+	rsp, err := c.CancelLogin(ctx, userId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCancelLoginResponse(rsp)
+}
+
+// GetLoginWithResponse See how far a login has come
+//
+// It asks Telegram nothing about a login that is half done.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/user/{user_id}/login (the `GetLogin` operationId).
+func (c *ClientWithResponses) GetLoginWithResponse(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*GetLoginResponse, error) {
+	rsp, err := c.GetLogin(ctx, userId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetLoginResponse(rsp)
+}
+
 // PostBotTokenWithBodyWithResponse Log in as a bot
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -3186,6 +3644,21 @@ func (c *ClientWithResponses) PostLoginPhoneWithResponse(ctx context.Context, us
 		return nil, err
 	}
 	return ParsePostLoginPhoneResponse(rsp)
+}
+
+// ResendLoginCodeWithResponse Have the login code sent again, in the next way
+//
+// Telegram goes from its apps to SMS and calls. `next_delivery` and `resend_in` of the code say how and when.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/user/{user_id}/login/resend_code (the `ResendLoginCode` operationId).
+func (c *ClientWithResponses) ResendLoginCodeWithResponse(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*ResendLoginCodeResponse, error) {
+	rsp, err := c.ResendLoginCode(ctx, userId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseResendLoginCodeResponse(rsp)
 }
 
 // PostLoginCodeWithBodyWithResponse Log in with the code
@@ -3600,6 +4073,72 @@ func ParseGetContactsResponse(rsp *http.Response) (*GetContactsResponse, error) 
 	return response, nil
 }
 
+// ParseCancelLoginResponse parses an HTTP response from a CancelLoginWithResponse call
+func ParseCancelLoginResponse(rsp *http.Response) (*CancelLoginResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CancelLoginResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Nothing
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseGetLoginResponse parses an HTTP response from a GetLoginWithResponse call
+func ParseGetLoginResponse(rsp *http.Response) (*GetLoginResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetLoginResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LoginStatus
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParsePostBotTokenResponse parses an HTTP response from a PostBotTokenWithResponse call
 func ParsePostBotTokenResponse(rsp *http.Response) (*PostBotTokenResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -3642,6 +4181,39 @@ func ParsePostLoginPhoneResponse(rsp *http.Response) (*PostLoginPhoneResponse, e
 	}
 
 	response := &PostLoginPhoneResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest CodeSent
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseResendLoginCodeResponse parses an HTTP response from a ResendLoginCodeWithResponse call
+func ParseResendLoginCodeResponse(rsp *http.Response) (*ResendLoginCodeResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ResendLoginCodeResponse{
 		Body:         bodyBytes,
 		HTTPResponse: rsp,
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -21,8 +22,14 @@ type TelegramAccount struct {
 	Code string
 	// Delivery is the way in which it sends the code.
 	Delivery provisioning.CodeDelivery
-	// Password is the two-factor password, empty for an account without one.
-	Password string
+	// Destination is where the code goes, see [provisioning.SentCode].
+	Destination string
+	// Next is the way in which the code can be sent again, once, a minute after it was
+	// sent first; nil where it can't.
+	Next *provisioning.CodeDelivery
+	// Password is the two-factor password, empty for an account without one, and
+	// PasswordHint its hint.
+	Password, PasswordHint string
 	// Token is the bot token, for bot accounts.
 	Token string
 	// Chats is the account's list of chats.
@@ -59,6 +66,8 @@ type session struct {
 	account      TelegramAccount
 	codeAccepted bool
 	loggedIn     bool
+	since        time.Time             // when the code was sent, or accepted
+	sent         provisioning.SentCode // how
 }
 
 // NewTelegram returns a Telegram with some accounts and without any session.

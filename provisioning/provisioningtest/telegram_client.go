@@ -3,6 +3,7 @@ package provisioningtest
 import (
 	"context"
 	"slices"
+	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -74,10 +75,69 @@ func (c *client) RequestCode(ctx context.Context, phone string) (provisioning.Se
 	if !ok {
 		return provisioning.SentCode{}, provisioning.ErrPhoneNumberUnoccupied
 	}
-	sent := provisioning.SentCode{Delivery: account.Delivery, Length: len(account.Code)}
+	now := time.Now()
+	sent := provisioning.SentCode{Delivery: account.Delivery, Length: len(account.Code), Destination: account.Destination, Next: account.Next}
+	if sent.Next != nil {
+		sent.ResendAt = now.Add(time.Minute)
+	}
 	return sent, c.login(func(*session) (*session, error) {
-		return &session{account: account}, nil
+		return &session{account: account, since: now, sent: sent}, nil
 	})
+}
+
+// LoginProgress implements provisioning.LoginControl.
+func (c *client) LoginProgress(ctx context.Context) (provisioning.LoginProgress, error) {
+	if err := c.telegram.enter(ctx, "LoginProgress"); err != nil {
+		return provisioning.LoginProgress{}, err
+	}
+	t := c.telegram
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.sessions[c.userID]
+	switch {
+	case s == nil || s.loggedIn:
+		return provisioning.LoginProgress{}, nil
+	case s.codeAccepted:
+		return provisioning.LoginProgress{
+			Step: provisioning.LoginPasswordNeeded, Since: s.since, Phone: s.account.Phone, PasswordHint: s.account.PasswordHint,
+		}, nil
+	}
+	return provisioning.LoginProgress{Step: provisioning.LoginCodeSent, Since: s.since, Phone: s.account.Phone, Sent: s.sent}, nil
+}
+
+// ResendCode implements provisioning.LoginControl.
+func (c *client) ResendCode(ctx context.Context) (sent provisioning.SentCode, err error) {
+	if err := c.telegram.enter(ctx, "ResendCode"); err != nil {
+		return provisioning.SentCode{}, err
+	}
+	err = c.login(func(s *session) (*session, error) {
+		switch {
+		case s == nil:
+			return nil, provisioning.ErrPhoneCodeExpired
+		case s.codeAccepted:
+			return s, provisioning.ErrPasswordNeeded
+		case s.sent.Next == nil:
+			return s, provisioning.ErrCodeNotResendable
+		}
+		sent = provisioning.SentCode{Delivery: *s.sent.Next, Length: s.sent.Length}
+		return &session{account: s.account, since: time.Now(), sent: sent}, nil
+	})
+	return sent, err
+}
+
+// CancelLogin implements provisioning.LoginControl.
+func (c *client) CancelLogin(ctx context.Context) error {
+	if err := c.telegram.enter(ctx, "CancelLogin"); err != nil {
+		return err
+	}
+	t := c.telegram
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s := t.sessions[c.userID]; s != nil && s.loggedIn {
+		return provisioning.ErrAlreadyLoggedIn
+	}
+	delete(t.sessions, c.userID)
+	return nil
 }
 
 // SubmitCode implements provisioning.PhoneLogin.
@@ -92,7 +152,7 @@ func (c *client) SubmitCode(ctx context.Context, code provisioning.LoginCode) (a
 		case code.Value(len(s.account.Code)) != s.account.Code:
 			return s, provisioning.ErrPhoneCodeInvalid
 		case s.account.Password != "":
-			return &session{account: s.account, codeAccepted: true}, provisioning.ErrPasswordNeeded
+			return &session{account: s.account, codeAccepted: true, since: time.Now()}, provisioning.ErrPasswordNeeded
 		}
 		account = s.account.Account
 		return &session{account: s.account, loggedIn: true}, nil

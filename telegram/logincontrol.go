@@ -1,0 +1,146 @@
+package telegram
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/gotd/td/tg"
+	"github.com/gotd/td/tgerr"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+)
+
+// LoginProgress implements provisioning.LoginControl.
+func (cl *Client) LoginProgress(ctx context.Context) (provisioning.LoginProgress, error) {
+	r, ok, err := cl.f.store.get(ctx, cl.key)
+	if err != nil || !ok || cl.f.expired(r) {
+		return provisioning.LoginProgress{}, err
+	}
+	progress := provisioning.LoginProgress{Since: r.requestedAt, Phone: strings.TrimPrefix(r.phone, "+")}
+	switch r.step {
+	case stepCode:
+		progress.Step = provisioning.LoginCodeSent
+		progress.Sent = provisioning.SentCode{
+			Delivery: deliveryNamed(r.delivery), Length: r.codeLength, Destination: r.destination, ResendAt: r.resendAt,
+		}
+		if r.nextDelivery != "" {
+			next := deliveryNamed(r.nextDelivery)
+			progress.Sent.Next = &next
+		}
+		return progress, nil
+	case stepPassword:
+		progress.Step, progress.PasswordHint = provisioning.LoginPasswordNeeded, r.passwordHint
+		return progress, nil
+	}
+	return provisioning.LoginProgress{}, nil
+}
+
+// ResendCode implements provisioning.LoginControl.
+func (cl *Client) ResendCode(ctx context.Context) (sent provisioning.SentCode, err error) {
+	err = cl.step(ctx, func(l *login) error {
+		switch l.record.step {
+		case stepCode:
+			sent, err = l.resendCode(ctx)
+			return err
+		case stepPassword:
+			return provisioning.ErrPasswordNeeded
+		default:
+			return provisioning.ErrPhoneCodeExpired
+		}
+	})
+	return sent, err
+}
+
+// TL: auth.resendCode.
+func (l *login) resendCode(ctx context.Context) (provisioning.SentCode, error) {
+	c, err := l.f.connect(ctx, l.key, l.slot)
+	if err != nil {
+		return provisioning.SentCode{}, err
+	}
+	answer, err := c.client.Auth().ResendCode(ctx, l.record.phone, l.record.codeHash)
+	switch {
+	case err == nil:
+		return l.sent(ctx, c, l.record.phone, answer)
+	case tgerr.Is(err, nothingToResend):
+		return provisioning.SentCode{}, provisioning.ErrCodeNotResendable
+	case tgerr.Is(err, resendImpossible...), tgerr.Is(err, sessionEnded...):
+		return provisioning.SentCode{}, l.abandon(ctx, provisioning.ErrPhoneCodeExpired)
+	}
+	return provisioning.SentCode{}, c.explain(ctx, err)
+}
+
+// CancelLogin implements provisioning.LoginControl.
+func (cl *Client) CancelLogin(ctx context.Context) error {
+	return cl.step(ctx, func(l *login) error {
+		if l.record.step == stepCode {
+			if err := l.cancelRemote(ctx); err != nil {
+				l.f.cfg.Log.Info().Err(err).Str("session", string(l.key)).
+					Msg("Forgot a login here, but could not cancel its code on Telegram")
+			}
+		}
+		return l.f.discard(ctx, l.key, l.slot)
+	})
+}
+
+// cancelRemote has Telegram forget the code.
+//
+// TL: auth.cancelCode.
+func (l *login) cancelRemote(ctx context.Context) error {
+	ctx, cancel := remotePart(ctx)
+	defer cancel()
+	c, err := l.f.connect(ctx, l.key, l.slot)
+	if err != nil {
+		return err
+	}
+	_, err = c.client.API().AuthCancelCode(ctx, &tg.AuthCancelCodeRequest{PhoneNumber: l.record.phone, PhoneCodeHash: l.record.codeHash})
+	return err
+}
+
+// remotePart returns the part of a request's time that its work on Telegram may take,
+// where there is some to do here afterwards.
+func remotePart(ctx context.Context) (context.Context, context.CancelFunc) {
+	const longest = 10 * time.Second
+	limit := longest
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(deadline)/2)
+	}
+	return context.WithTimeout(ctx, limit)
+}
+
+// passwordHint returns the hint of the account whose code was accepted, "" where it
+// has none or Telegram does not say: the login goes on without it.
+//
+// TL: account.getPassword.
+func passwordHint(ctx context.Context, c *conn) string {
+	password, err := c.client.API().AccountGetPassword(ctx)
+	if err != nil {
+		return ""
+	}
+	return password.Hint
+}
+
+// deliveryOf says how a code will be sent (TL: auth.CodeType).
+func deliveryOf(way tg.AuthCodeTypeClass) provisioning.CodeDelivery {
+	switch way.(type) {
+	case *tg.AuthCodeTypeSMS:
+		return provisioning.DeliverySMS
+	case *tg.AuthCodeTypeCall:
+		return provisioning.DeliveryCall
+	case *tg.AuthCodeTypeMissedCall:
+		return provisioning.DeliveryMissedCall
+	case *tg.AuthCodeTypeFragmentSMS:
+		return provisioning.DeliveryFragment
+	}
+	return provisioning.DeliveryUnknown
+}
+
+// deliveryNamed returns the delivery of a name.
+func deliveryNamed(name string) provisioning.CodeDelivery {
+	for d := provisioning.DeliveryUnknown; d <= provisioning.DeliveryFragment; d++ {
+		if d.String() == name {
+			return d
+		}
+	}
+	return provisioning.DeliveryUnknown
+}
