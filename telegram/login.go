@@ -10,6 +10,7 @@ import (
 	"github.com/gotd/td/tg"
 	"github.com/gotd/td/tgerr"
 
+	"github.com/tgprovision/tgprovision/internal/phone"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
@@ -115,13 +116,13 @@ func (cl *Client) LoginBot(ctx context.Context, token string) (account provision
 }
 
 // RequestCode implements provisioning.PhoneLogin.
-func (cl *Client) RequestCode(ctx context.Context, phone string) (sent provisioning.SentCode, err error) {
-	phone, ok := normalizePhone(phone)
+func (cl *Client) RequestCode(ctx context.Context, given string) (sent provisioning.SentCode, err error) {
+	number, ok := phone.Normalize(given)
 	if !ok {
 		return sent, provisioning.ErrPhoneNumberInvalid
 	}
 	err = cl.step(ctx, func(l *login) error {
-		sent, err = l.requestCode(ctx, phone)
+		sent, err = l.requestCode(ctx, number)
 		if err != nil && l.record.step == stepConnected {
 			return l.abandon(ctx, err) // there was no login before, so there is none now
 		}

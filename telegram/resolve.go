@@ -5,6 +5,7 @@ import (
 
 	"github.com/gotd/td/tg"
 
+	"github.com/tgprovision/tgprovision/internal/phone"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
@@ -46,8 +47,8 @@ func (a *active) resolveUsername(ctx context.Context, username string) (*tg.User
 	return a.resolved(ctx, answer)
 }
 
-func (a *active) resolvePhone(ctx context.Context, phone string) (*tg.User, error) {
-	number, ok := normalizePhone(phone)
+func (a *active) resolvePhone(ctx context.Context, given string) (*tg.User, error) {
+	number, ok := phone.Normalize(given)
 	self, err := a.identity(ctx)
 	if err != nil {
 		return nil, err

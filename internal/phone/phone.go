@@ -1,4 +1,5 @@
-package telegram
+// Package phone reads phone numbers as people write them.
+package phone
 
 import (
 	"strings"
@@ -6,11 +7,11 @@ import (
 	"github.com/nyaruka/phonenumbers"
 )
 
-// normalizePhone brings a phone number in any usual international spelling into
+// Normalize brings a phone number in any usual international spelling into
 // the form +digits, and returns false for what is none. It is lenient, since
 // Telegram has numbers that no numbering plan knows (test accounts, anonymous
 // numbers): Telegram itself has the last word.
-func normalizePhone(s string) (string, bool) {
+func Normalize(s string) (string, bool) {
 	s = strings.TrimSpace(s)
 	if rest, ok := strings.CutPrefix(s, "00"); ok {
 		s = "+" + rest

@@ -1,12 +1,14 @@
-package telegram
+package phone_test
 
 import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+
+	"github.com/tgprovision/tgprovision/internal/phone"
 )
 
-func TestNormalizePhone(t *testing.T) {
+func TestNormalize(t *testing.T) {
 	for in, want := range map[string]string{
 		"+4917012345678":        "+4917012345678",
 		"4917012345678":         "+4917012345678",
@@ -19,7 +21,7 @@ func TestNormalizePhone(t *testing.T) {
 		"+888 0123 4567":        "+88801234567", // anonymous numbers
 		"+42777":                "+42777",       // Telegram's service number
 	} {
-		got, ok := normalizePhone(in)
+		got, ok := phone.Normalize(in)
 		assert.True(t, ok, "%q", in)
 		assert.Equal(t, want, got, "%q", in)
 	}
@@ -27,24 +29,24 @@ func TestNormalizePhone(t *testing.T) {
 		"", " ", "+", "x", "+49", "1234", "+1234567890123456", "abc12345678", "+49 170 x",
 		"+4917012345678;ext=1\n2", "²²²²²²²²", "٠١٢٣٤٥٦٧٨", "@someone",
 	} {
-		got, ok := normalizePhone(in)
+		got, ok := phone.Normalize(in)
 		assert.False(t, ok, "%q gave %q", in, got)
 	}
 }
 
-func FuzzNormalizePhone(f *testing.F) {
+func FuzzNormalize(f *testing.F) {
 	for _, seed := range []string{"+4917012345678", "0049 170", "+49 (0)170 1", "x", "+", "+888 0123 4567"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, in string) {
-		phone, ok := normalizePhone(in)
+		number, ok := phone.Normalize(in)
 		if !ok {
-			assert.Empty(t, phone)
+			assert.Empty(t, number)
 			return
 		}
-		assert.Regexp(t, `^\+[0-9]{5,17}$`, phone)
-		again, ok := normalizePhone(phone)
+		assert.Regexp(t, `^\+[0-9]{5,17}$`, number)
+		again, ok := phone.Normalize(number)
 		assert.True(t, ok)
-		assert.Equal(t, phone, again, "normalising twice changes nothing")
+		assert.Equal(t, number, again, "normalising twice changes nothing")
 	})
 }
