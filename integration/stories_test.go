@@ -408,6 +408,7 @@ func TestBadRooms(t *testing.T) {
 		// A portal whose room the bot was thrown out of: nobody there can show power.
 		portal := s.room(alice, mautrix.ReqCreateRoom{Preset: "private_chat", Name: "Portal", PowerLevelOverride: weak})
 		s.post(202, "", path(portal))
+		s.until("the room shows its bridge", func() bool { return s.bridgeInfo(alice, portal) == "[Lounge][Lounge]" })
 		_, err = alice.KickUser(t.Context(), portal, &mautrix.ReqKickUser{UserID: s.bot()})
 		require.NoError(t, err)
 		disconnect := "/portal/" + string(portal) + "/disconnect"
