@@ -48,6 +48,9 @@ type Config struct {
 	// TaskFailed is told of background work that failed and will be tried again, for
 	// metrics and alarms. The log has the same. Nil is allowed.
 	TaskFailed func(TaskFailure)
+	// Observer is told of requests, logins and background work, for metrics: the one of
+	// metrics.Collector, for example. The zero value observes nothing.
+	Observer Observer
 	// Timeout is how long one request may wait for its body, Telegram, the homeserver
 	// and the database together. Zero is DefaultTimeout; it can't be negative. A body
 	// that stops arriving is waited for without end where the host's middleware hides

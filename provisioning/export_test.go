@@ -1,7 +1,9 @@
 package provisioning
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -48,3 +50,6 @@ func (p *Provisioner) Remembered() int { return len(p.failures.records) }
 
 // MaxAddresses is the most that are.
 const MaxAddresses = maxAddresses
+
+// LoginOperations returns the operations of which Observer.Login is told.
+func LoginOperations() []string { return slices.Collect(maps.Keys(loginMethods)) }

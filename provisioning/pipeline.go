@@ -40,14 +40,16 @@ func (p *Provisioner) pipeline(find func(*http.Request) (route, *call)) http.Han
 
 		r = r.WithContext(log.WithContext(r.Context()))
 		limitBody(w, r, p.timeout)
-		c := &call{rt: route{op: "unauthorized"}}
+		c := &call{rt: unauthorized}
 		rep, err := p.answer(w, r, &c, find)
 		var o outcome
 		if err != nil {
 			rep, o = errorReply(err, c.rt, w.Header())
 		}
 		writeReply(w, rep)
-		p.accessLine(log, c, rep.status, o, err, time.Since(start))
+		took := time.Since(start)
+		p.accessLine(log, c, rep.status, o, err, took)
+		p.observer.request(c, rep, o.errcode, took)
 	})
 }
 

@@ -30,6 +30,7 @@ type Provisioner struct {
 	timeout  time.Duration
 	docs     func(*mux.Router)
 	log      zerolog.Logger
+	observer Observer
 
 	requests requestGroup
 	creating keyed.Mutex[id.RoomID]
@@ -62,10 +63,11 @@ func New(cfg Config) (*Provisioner, error) {
 		timeout:  timeout,
 		docs:     cfg.Docs,
 		log:      cfg.Log,
+		observer: cfg.Observer,
 	}
 	p.avatars.init(p.log)
 	if cfg.Rooms != nil || cfg.Events != nil {
-		p.tasks = newTaskRunner(cfg.Portals.(TaskStore), p.runTask, cfg.TaskFailed, cfg.Log)
+		p.tasks = newTaskRunner(cfg.Portals.(TaskStore), p.runTask, cfg.TaskFailed, &p.observer, cfg.Log)
 	}
 	return p, nil
 }

@@ -72,6 +72,7 @@ var variable = regexp.MustCompile(`\{([a-z_]+)\}`)
 
 // The operations of requests that match no route, in log lines.
 var (
+	unauthorized = route{op: "unauthorized"}
 	unknownRoute = route{op: "unknown_route", handle: func(*Provisioner, context.Context, *call) (reply, error) {
 		return reply{}, errUnknownRoute
 	}}

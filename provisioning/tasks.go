@@ -37,10 +37,11 @@ type TaskFailure struct {
 // taskRunner does the tasks of a store, at once where it is woken up, and those
 // that are due again after a failure or a crash.
 type taskRunner struct {
-	store  TaskStore
-	run    func(context.Context, Task) error
-	failed func(TaskFailure)
-	log    zerolog.Logger
+	store    TaskStore
+	run      func(context.Context, Task) error
+	failed   func(TaskFailure)
+	observer *Observer
+	log      zerolog.Logger
 
 	wake    chan struct{} // something may be due, or somebody may be free
 	closing chan struct{}
@@ -55,10 +56,10 @@ type taskRunner struct {
 	busy int // those of them that the loop has started
 }
 
-func newTaskRunner(store TaskStore, run func(context.Context, Task) error, failed func(TaskFailure), log zerolog.Logger) *taskRunner {
+func newTaskRunner(store TaskStore, run func(context.Context, Task) error, failed func(TaskFailure), observer *Observer, log zerolog.Logger) *taskRunner {
 	ctx, cancel := context.WithCancel(log.WithContext(context.Background()))
 	r := &taskRunner{
-		store: store, run: run, failed: failed, log: log,
+		store: store, run: run, failed: failed, observer: observer, log: log,
 		wake: make(chan struct{}, 1), closing: make(chan struct{}), drained: make(chan struct{}),
 		ctx: ctx, cancel: cancel,
 	}
@@ -169,12 +170,15 @@ func (r *taskRunner) release(ctx context.Context, t Task) {
 // do does a task that is taken, and records what came of it.
 func (r *taskRunner) do(t Task) error {
 	stop := r.keepTaken(t)
+	start := time.Now()
 	err := r.attempt(t)
+	took := time.Since(start)
 	stop()
 	ctx, cancel := recording(r.ctx)
 	defer cancel()
 	switch {
 	case err == nil:
+		r.observer.task(t, false, took)
 		if finishErr := r.store.FinishTask(ctx, t.ID); finishErr != nil {
 			// It is done again, which does no harm.
 			r.log.Error().Err(finishErr).Str("task", t.Kind).Msg("Could not record that background work is done")
@@ -185,6 +189,7 @@ func (r *taskRunner) do(t Task) error {
 			r.log.Warn().Err(postponeErr).Str("task", t.Kind).Msg("Background work goes on later than it could")
 		}
 	default:
+		r.observer.task(t, true, took)
 		r.retry(ctx, t, err)
 	}
 	return err
