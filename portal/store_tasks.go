@@ -109,3 +109,12 @@ func (s *Store) change(ctx context.Context, what, query string, args ...any) err
 func (s *Store) txn(ctx context.Context, fn func(context.Context) error) error {
 	return s.db.DoTxn(ctx, schema.ReadCommitted(s.db), fn)
 }
+
+// PendingTasks counts the tasks that are recorded, those that are being done included,
+// for metrics.
+func (s *Store) PendingTasks(ctx context.Context) (n int, err error) {
+	if err = s.db.QueryRow(ctx, `SELECT COUNT(*) FROM tgprovision_portal_task`).Scan(&n); err != nil {
+		return 0, fmt.Errorf("count the tasks: %w", err)
+	}
+	return n, nil
+}
