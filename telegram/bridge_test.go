@@ -118,6 +118,9 @@ func (b *bridge) start() {
 	cfg := telegram.Config{
 		DB: b.db, APIID: 1, APIHash: "hash", Log: log,
 		Datacenter: &telegram.Datacenter{ID: b.telegram.DC(), Addr: b.telegram.Addr(), Key: b.telegram.PublicKey().RSA},
+		Observer: telegram.Observer{Call: func(method, _ string, _ time.Duration) {
+			assert.NotEqual(b.t, "other", method, "this package has called a method that is not on its list")
+		}},
 	}
 	b.config(&cfg)
 	b.factory, err = telegram.NewFactory(b.t.Context(), cfg)

@@ -69,6 +69,10 @@ type Config struct {
 	// ended from the outside, or at Close, which waits for the function to return.
 	Running func(ctx context.Context, userID id.UserID, client *telegram.Client)
 
+	// Observer is told of calls to Telegram, flood waits and broken connections, for
+	// metrics. The zero value observes nothing. Factory.Stats counts the clients.
+	Observer Observer
+
 	// Log is where starts, stops and lost connections go. The zero value is
 	// silent.
 	Log zerolog.Logger

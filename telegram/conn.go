@@ -21,6 +21,7 @@ type conn struct {
 	ctx     context.Context // ends when the client is to stop
 	cancel  context.CancelFunc
 	breaks  atomic.Int64 // how often the connection has broken
+	up      atomic.Bool  // there is a connection
 
 	ready      chan struct{} // closed when the first connection is up
 	authorized chan struct{} // closed when the client is known to be logged in
@@ -45,14 +46,18 @@ func (f *Factory) start(key sessionKey, s *slot) (*conn, error) {
 	options.SessionStorage = c.storage
 	options.Resolver = &closingResolver{inner: options.Resolver, ctx: ctx}
 	options.Middlewares = []telegram.Middleware{
-		telegram.MiddlewareFunc(f.floodWait), telegram.MiddlewareFunc(punctual), telegram.MiddlewareFunc(c.resend),
-		telegram.MiddlewareFunc(c.once),
+		telegram.MiddlewareFunc(f.floodWait), telegram.MiddlewareFunc(f.observe), telegram.MiddlewareFunc(punctual),
+		telegram.MiddlewareFunc(c.resend), telegram.MiddlewareFunc(c.once),
 	}
 	options.OnDead = func(err error) { log.Debug().Err(err).Msg("Lost a connection to Telegram") }
 	options.OnConnectionState = func(state telegram.ConnectionState) {
 		log.Debug().Stringer("state", state).Msg("Connection to Telegram")
+		c.up.Store(state == telegram.ConnectionStateReady)
 		if state == telegram.ConnectionStateDisconnected {
 			c.breaks.Add(1)
+			if f.cfg.Observer.Disconnected != nil && ctx.Err() == nil {
+				f.cfg.Observer.Disconnected()
+			}
 		}
 	}
 	if f.cfg.Updates != nil {
@@ -74,6 +79,7 @@ func (f *Factory) start(key sessionKey, s *slot) (*conn, error) {
 		defer close(c.done)
 		log.Debug().Msg("Starting a Telegram client")
 		c.err = c.client.Run(ctx, func(ctx context.Context) error {
+			c.up.Store(true) // gotd tells the state a moment later
 			close(c.ready)
 			select {
 			case <-c.authorized:

@@ -129,7 +129,14 @@ func (f *Factory) floodWait(next tg.Invoker) telegram.InvokeFunc {
 		for {
 			err := next.Invoke(ctx, input, output)
 			wait, ok := tgerr.AsFloodWait(err)
-			if !ok || !takeFloodBudget(ctx, wait) {
+			if !ok {
+				return err
+			}
+			again := takeFloodBudget(ctx, wait)
+			if f.cfg.Observer.FloodWait != nil {
+				f.cfg.Observer.FloodWait(wait, again)
+			}
+			if !again {
 				return err
 			}
 			if err := f.sleep(ctx, wait); err != nil {
