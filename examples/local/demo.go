@@ -162,6 +162,9 @@ func (d *demo) close() error { return d.server.Close() }
 var welcome = template.Must(template.New("welcome").Parse(`The provisioning API is at {{.API}}
 Secret:  {{.Secret}}
 Docs:    {{.API}}/v1/docs/
+{{- if .Metrics}}
+Metrics: {{.Metrics}}
+{{- end}}
 Data in: {{.Database}}
 {{- if .Accounts}}
 
@@ -196,6 +199,9 @@ Ctrl-C stops it.
 func printWelcome(out io.Writer, s settings, addr net.Addr, d *demo, hs *demoHomeserver) error {
 	data := map[string]any{
 		"API": "http://" + addr.String() + "/_matrix/provision", "Secret": s.host.secret, "Database": s.host.database,
+	}
+	if s.host.metrics {
+		data["Metrics"] = "http://" + addr.String() + "/metrics"
 	}
 	if isPostgres(s.host.database) {
 		data["Database"] = "PostgreSQL" // the URL may hold a password

@@ -52,6 +52,7 @@ func parseFlags(args []string, getenv func(string) string, stdout io.Writer) (se
 		registration  = flags.String("registration", "", "appservice registration `file`, which the homeserver has read too")
 		generate      = flags.String("generate-registration", "", "write an appservice registration for -listen to a new `file`, and end")
 		relayBotToken = flags.String("relay-bot-token", "", "`token` of the relay bot")
+		metrics       = flags.Bool("metrics", true, "serve Prometheus metrics at /metrics, to everybody who can reach -listen")
 		logLevel      = flags.String("log-level", "info", "trace, debug, info, warn, error or disabled")
 		logFormat     = flags.String("log-format", "console", "console or json")
 	)
@@ -73,7 +74,7 @@ func parseFlags(args []string, getenv func(string) string, stdout io.Writer) (se
 	}
 
 	s := settings{listen: *listen, logFormat: *logFormat, generate: *generate}
-	s.host = hostConfig{database: *database, secret: *secret, relayBot: *relayBotToken}
+	s.host = hostConfig{database: *database, secret: *secret, relayBot: *relayBotToken, metrics: *metrics}
 	s.host.telegram = telegram.Config{APIID: *apiID, APIHash: *apiHash}
 	if _, err := net.ResolveTCPAddr("tcp", s.listen); err != nil {
 		return settings{}, fmt.Errorf("-listen %q: use host:port, such as 127.0.0.1:29317", s.listen)

@@ -21,6 +21,7 @@ import (
 	"github.com/tgprovision/tgprovision/portal"
 	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/provisioning/apidocs"
+	"github.com/tgprovision/tgprovision/provisioning/metrics"
 	"github.com/tgprovision/tgprovision/telegram"
 )
 
@@ -43,6 +44,7 @@ type hostConfig struct {
 	telegram    telegram.Config // without DB and Log
 	relayBot    string          // a bot token, or ""
 	homeserver  homeserver
+	metrics     bool // serve /metrics
 }
 
 // newHost wires the bundled parts together.
@@ -76,12 +78,14 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, 
 	// The Telegram clients. A bridge sets Running and Updates here, to have the
 	// live clients and their updates.
 	cfg.telegram.DB, cfg.telegram.Log = h.db, log
+	counted := metrics.New(metrics.Options{})
+	cfg.telegram.Observer = telegramObserver(counted)
 	if h.clients, err = telegram.NewFactory(ctx, cfg.telegram); err != nil {
 		return nil, err
 	}
 	settings := provisioning.Config{
 		Secret: cfg.secret, Users: users, Portals: h.portals, Telegram: h.clients, Rooms: rooms, Log: log,
-		Docs: apidocs.Mount,
+		Docs: apidocs.Mount, Observer: counted.Observer(),
 		// A bridge starts and stops to sync accounts and portals here.
 		Events: func(_ context.Context, e provisioning.Event) error {
 			log.Info().Str("event", string(e.Type)).Stringer("user_id", e.UserID).Stringer("room_id", e.Portal.RoomID).
@@ -100,6 +104,9 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, 
 	// SkipClean and UseEncodedPath let user IDs with slashes through.
 	h.router = mux.NewRouter().SkipClean(true).UseEncodedPath()
 	h.provisioner.Mount(h.router.PathPrefix("/_matrix/provision").Subrouter())
+	if cfg.metrics {
+		h.router.Handle("/metrics", h.metricsPage(counted)) // to whoever asks: the API's secret does not protect it
+	}
 	h.router.PathPrefix("/").Handler(as.Router) // what the homeserver calls
 	h.stopEvents = acceptInvitations(as, log)
 	return h, nil

@@ -138,6 +138,40 @@ func TestPrintedLinesWork(t *testing.T) {
 	assert.Equal(t, `{}`, answers[8])
 }
 
+func TestMetrics(t *testing.T) {
+	t.Chdir(t.TempDir())
+	i := start(t)
+	metrics := strings.TrimSuffix(i.api, "/_matrix/provision") + "/metrics"
+	for _, line := range i.curls[:3] {
+		i.curl(line, noSuchEnv)
+	}
+	i.curl("curl "+i.api+"/v1/user/@you:localhost", noSuchEnv) // without the secret
+	page := "\n" + i.curl("curl "+metrics, noSuchEnv) + "\n"
+	for _, line := range []string{
+		`tgprovision_requests_total{code="200",operation="post_login_phone"} 1`,
+		`tgprovision_requests_total{code="200",operation="post_login_code"} 1`,
+		`tgprovision_requests_total{code="401",operation="unauthorized"} 1`,
+		`tgprovision_request_errors_total{errcode="unhandled_error",operation="post_login_code"} 0`,
+		`tgprovision_request_duration_seconds_count{operation="get_me"} 1`,
+		`tgprovision_logins_total{method="phone",outcome="success"} 1`,
+		`tgprovision_telegram_calls_total{method="auth.signIn",outcome="ok"} 1`,
+		`tgprovision_telegram_clients{state="connected"} 1`,
+		`tgprovision_telegram_clients{state="connecting"} 0`,
+	} {
+		assert.Contains(t, page, "\n"+line+"\n")
+	}
+	assert.Contains(t, page, "\ntgprovision_tasks_pending ")
+	assert.Contains(t, page, "\ngo_goroutines ")
+	for _, private := range []string{i.secret, "@you", "localhost", demoAccounts[0].Phone} {
+		assert.NotContains(t, page, private)
+	}
+	i.stop()
+
+	i = start(t, "-metrics=false")
+	metrics = strings.TrimSuffix(i.api, "/_matrix/provision") + "/metrics"
+	assert.NotContains(t, i.curl("curl "+metrics, noSuchEnv), "tgprovision_")
+}
+
 func TestDemoBot(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for range 2 { // the second time with the data of the first
@@ -250,7 +284,7 @@ func TestHelp(t *testing.T) {
 	assert.Equal(t, exitOK, run(t.Context(), []string{"-help"}, os.Getenv, &stdout, &stderr))
 	for _, name := range []string{
 		"-listen", "-secret", "-db", "-permissions", "-api-id", "-api-hash", "-telegram-dc", "-telegram-key",
-		"-homeserver", "-registration", "-generate-registration", "-relay-bot-token", "-log-level", "-log-format", "TGPROVISION_",
+		"-homeserver", "-registration", "-generate-registration", "-relay-bot-token", "-metrics", "-log-level", "-log-format", "TGPROVISION_",
 	} {
 		assert.Contains(t, stdout.String(), name)
 	}

@@ -1,0 +1,30 @@
+package main
+
+import (
+	"net/http"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/tgprovision/tgprovision/provisioning/metrics"
+	"github.com/tgprovision/tgprovision/telegram"
+)
+
+// telegramObserver has a collector count what the Telegram clients do.
+func telegramObserver(c *metrics.Collector) telegram.Observer {
+	return telegram.Observer{Call: c.TelegramCall, FloodWait: c.TelegramFloodWait, Disconnected: c.TelegramDisconnected}
+}
+
+// metricsPage serves a collector's metrics and those of the process. A bridge that has
+// a registry already registers the collector there.
+func (h *host) metricsPage(c *metrics.Collector) http.Handler {
+	c.CountTelegramClients(func() (connected, connecting int) {
+		s := h.clients.Stats()
+		return s.Connected, s.Connecting
+	})
+	c.CountPendingTasks(h.portals.PendingTasks)
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(c, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})
+}
