@@ -63,6 +63,17 @@ func TestReadmeQuotesEmbed(t *testing.T) {
 	assert.Contains(t, string(readme), "```go\nfunc embed("+body+"\n}\n```")
 }
 
+// And the wiring of the metrics.
+func TestReadmeQuotesMetrics(t *testing.T) {
+	source, err := os.ReadFile("metrics.go")
+	require.NoError(t, err)
+	_, wiring, ok := strings.Cut(string(source), "\n)\n\n")
+	require.True(t, ok)
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	assert.Contains(t, string(readme), "```go\n"+wiring+"```")
+}
+
 func TestEmbed(t *testing.T) {
 	db, err := openDatabase(filepath.Join(t.TempDir(), "bridge.db"))
 	require.NoError(t, err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"regexp"
 	"slices"
@@ -122,6 +123,23 @@ func TestNamesFollowTheConventions(t *testing.T) {
 	} {
 		assert.Contains(t, page, "\n"+line+"\n")
 	}
+}
+
+// The README lists the metrics that there are.
+func TestReadmeListsTheMetrics(t *testing.T) {
+	readme, err := os.ReadFile("../../README.md")
+	require.NoError(t, err)
+	registry := prometheus.NewRegistry()
+	require.NoError(t, registry.Register(filled(metrics.Options{})))
+	families, err := registry.Gather()
+	require.NoError(t, err)
+	var names []string
+	for _, family := range families {
+		names = append(names, family.GetName())
+	}
+	listed := regexp.MustCompile(`tgprovision_\w+`).FindAllString(string(readme), -1)
+	slices.Sort(listed)
+	assert.ElementsMatch(t, names, slices.Compact(listed))
 }
 
 // Two bridges in one process are told apart by a constant label.
