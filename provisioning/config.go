@@ -51,7 +51,26 @@ type Config struct {
 	// Observer is told of requests, logins and background work, for metrics: the one of
 	// metrics.Collector, for example. The zero value observes nothing.
 	Observer Observer
-	// Timeout is how long one request may wait for its body, Telegram, the homeserver
+	// Tokens tells whose Matrix tokens are, which callers may send in place of the secret.
+	// Nil, the default, is an API for the shared secret alone. A Matrix user calls for
+	// themselves: to name another user is 403 mxid_mismatch, but for those of the level
+	// admin, and where nobody is named it is the caller, whose permissions are checked.
+	// get_bridge takes any level above none, and reading a portal takes the level user,
+	// whatever rooms the caller is in. A right secret never gets as far as Tokens.
+	//
+	// A token that Tokens says is invalid counts for FailureLimit as a wrong secret does,
+	// and so, while it is being checked, does any token: an address can have no more checks
+	// of different tokens under way than it has tries left. Over its limit, an address
+	// gets 429 for every token. Behind a reverse proxy, Tokens needs ClientAddress, or one
+	// caller with an old token holds up all others.
+	Tokens TokenChecker
+	// CORS are the origins of web pages that may call the API from a browser, as browsers
+	// send them, such as "https://app.example.com" or "http://localhost:8080"; "*" is all.
+	// None is the default. Preflight requests of these origins are answered without
+	// authentication, for every path alike. Cookies and other credentials of the browser
+	// are not allowed: pages send the Authorization header themselves.
+	CORS []string
+	// Timeout is how long one request may wait for Tokens, its body, Telegram, the homeserver
 	// and the database together. Zero is DefaultTimeout; it can't be negative. A body
 	// that stops arriving is waited for without end where the host's middleware hides
 	// the http.ResponseWriter in one that has no Unwrap and the http.Server has no
@@ -118,6 +137,14 @@ func (c Config) validate() error {
 	}
 	if c.Rooms != nil && missing(c.Rooms) {
 		fault("Config.Rooms holds a nil pointer: leave it out for a bridge whose portals can't be changed")
+	}
+	if c.Tokens != nil && missing(c.Tokens) {
+		fault("Config.Tokens holds a nil pointer: leave it out for an API that takes the shared secret alone")
+	}
+	for _, origin := range c.CORS {
+		if !validOrigin(origin) {
+			fault("Config.CORS has %q, which no browser sends as an origin: use scheme://host or scheme://host:port in lower case, without a port that is the scheme's own, or *", origin)
+		}
 	}
 	if _, ok := c.Portals.(TaskStore); !ok && !missing(c.Portals) && (c.Rooms != nil || c.Events != nil) {
 		fault("Config.Portals does not implement TaskStore, which Config.Rooms and Config.Events need: use a store that does, for example the one of portal.NewStore")

@@ -61,6 +61,8 @@ func TestConfigFaults(t *testing.T) {
 		{"no portals", func(c *provisioning.Config) { c.Portals = nil }, []string{"Portals"}},
 		{"typed nil portals", func(c *provisioning.Config) { c.Portals = (*provisioningtest.MemPortalStore)(nil) }, []string{"Portals"}},
 		{"typed nil relay bot", func(c *provisioning.Config) { c.RelayBot = (*relayClient)(nil) }, []string{"RelayBot"}},
+		{"typed nil tokens", func(c *provisioning.Config) { c.Tokens = (*checker)(nil) }, []string{"Tokens"}},
+		{"bad origins", func(c *provisioning.Config) { c.CORS = []string{"", webApp, webApp + "/"} }, []string{"CORS", "CORS"}},
 		{"typed nil rooms", func(c *provisioning.Config) { c.Rooms = (*provisioningtest.MemRooms)(nil) }, []string{"Rooms"}},
 		{"portals without tasks", func(c *provisioning.Config) { c.Portals = readOnlyPortals{c.Portals} }, nil},
 		{"portals without tasks for rooms", func(c *provisioning.Config) {

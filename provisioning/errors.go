@@ -75,6 +75,8 @@ var (
 	ErrNewChatInvalid = errors.New("title or description of a new chat invalid")
 	// ErrPhotoGone: the photo is not the chat's any more.
 	ErrPhotoGone = errors.New("no such photo")
+	// ErrTokenInvalid: a Matrix token is nobody's, or that of somebody who may not call.
+	ErrTokenInvalid = errors.New("no valid Matrix token")
 	// ErrHomeserver: the homeserver can't be reached, or refuses.
 	ErrHomeserver = errors.New("no good answer of the homeserver")
 

@@ -3,6 +3,7 @@ package provisioning
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -22,6 +23,7 @@ const (
 // The errors that the core itself finds in a request.
 var (
 	errUnauthorized    = errors.New("no valid shared secret")
+	errTokenRefused    = fmt.Errorf("%w or Matrix token", errUnauthorized)
 	errTooManyGuesses  = errors.New("too many wrong secrets")
 	errUnknownRoute    = errors.New("no such route")
 	errClosed          = errors.New("the provisioner is closed")
@@ -40,6 +42,8 @@ var (
 	errRoomIDInvalid   = errors.New("not a Matrix room ID")
 	errChatIDInvalid   = errors.New("not the ID of a group or channel")
 	errNotWhitelisted  = errors.New("permission level too low")
+	errCallerLevel     = errors.New("permission level of the caller too low")
+	errNotYourself     = errors.New("the caller is another user than the one named")
 	errWrongVerb       = errors.New("wrong verb")
 	errUnknownTelegram = errors.New("unexpected answer of Telegram's")
 	errFloodWait       = errors.New("flood wait")
@@ -104,6 +108,7 @@ var outcomes = []outcome{
 	{errNoPower, "", 403, "not_enough_permissions", "", "You do not have the permissions to bridge or unbridge this room."},
 
 	// Every request
+	{errTokenRefused, "", 401, "shared_secret_invalid", "", "The shared secret or Matrix token is wrong, or the token is not valid any more."},
 	{errUnauthorized, "", 401, "shared_secret_invalid", "", "The shared secret is missing or wrong."},
 	{errTooManyGuesses, "", 429, "too_many_requests", "", "There were too many requests with a wrong shared secret. Please try again later."},
 	{errUnknownRoute, "", 404, "unhandled_http_404", "", "There is nothing at this address of the provisioning API."},
@@ -111,6 +116,8 @@ var outcomes = []outcome{
 	{errUserIDEmpty, "", 400, "mxid_empty", "", "The Matrix user ID is missing."},
 	{errUserIDInvalid, "", 400, "mxid_invalid", "", "That is not a valid Matrix user ID."},
 	{ErrUserRefused, userOps, 403, "mxid_not_whitelisted", "", "This Matrix user may not use the bridge."},
+	{errCallerLevel, "", 403, "mxid_not_whitelisted", "", "This Matrix user may not use the bridge."},
+	{errNotYourself, "", 403, "mxid_mismatch", "", "You may do this for yourself only, not for another Matrix user."},
 	{errNotWhitelisted, "", 403, "mxid_not_whitelisted", "", "This Matrix user may not log in to Telegram through the bridge."},
 	{errRoomIDEmpty, "", 400, "mxid_empty", "", "The Matrix room ID is missing."},
 	{errRoomIDInvalid, "", 400, "mxid_invalid", "", "That is not a valid Matrix room ID."},

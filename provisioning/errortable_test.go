@@ -45,6 +45,7 @@ var hostErrors = map[string]error{
 	"ErrTooFewMembers":                 provisioning.ErrTooFewMembers,
 	"ErrNewChatInvalid":                provisioning.ErrNewChatInvalid,
 	"ErrPhotoGone":                     provisioning.ErrPhotoGone,
+	"ErrTokenInvalid":                  provisioning.ErrTokenInvalid,
 	"ErrHomeserver":                    provisioning.ErrHomeserver,
 	"ErrTelegramUnavailable":           provisioning.ErrTelegramUnavailable,
 	"ErrNotImplemented":                provisioning.ErrNotImplemented,
@@ -53,6 +54,7 @@ var hostErrors = map[string]error{
 // handledElsewhere are the errors that need no row, and where they go.
 var handledElsewhere = map[string]string{
 	"ErrAccountLinked": "claim ends the session, and so answers as for somebody who is logged out",
+	"ErrTokenInvalid":  "callerOf makes it errTokenRefused, and no other part of a host knows tokens",
 	"ErrPhotoGone":     "photos are fetched in the background, and left out where there are none",
 }
 

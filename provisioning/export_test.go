@@ -43,7 +43,17 @@ func Routes() []string {
 }
 
 // Authorise checks the secret of a request.
-func (p *Provisioner) Authorise(r *http.Request) error { return p.authorise(r) }
+func (p *Provisioner) Authorise(r *http.Request) error {
+	_, err := p.authorise(r.Context(), r)
+	return err
+}
+
+// Held returns how many addresses have tokens that are being checked.
+func (p *Provisioner) Held() int {
+	p.failures.mu.Lock()
+	defer p.failures.mu.Unlock()
+	return len(p.failures.held)
+}
 
 // Remembered returns how many addresses are remembered for their wrong secrets.
 func (p *Provisioner) Remembered() int { return len(p.failures.records) }

@@ -44,7 +44,13 @@ type failures struct {
 
 	mu      sync.Mutex
 	records map[address]record
+	// held are the guesses of each address that may be tokens and are being checked, with
+	// the number of requests that wait for it.
+	held map[address]map[guess]int
 }
+
+// guess is the hash of a credential that is not the shared secret.
+type guess = [sha256.Size]byte
 
 // record is what is remembered of an address.
 type record struct {
@@ -62,19 +68,20 @@ func newFailures(limit int, client func(*http.Request) string) *failures {
 	case limit == 0:
 		limit = DefaultFailureLimit
 	}
-	return &failures{limit: limit, client: client, records: map[address]record{}}
+	return &failures{limit: limit, client: client, records: map[address]record{}, held: map[address]map[guess]int{}}
 }
 
-// check returns nil if the secret of a request is right and counts. Looking at the
-// record, comparing and counting is one step, so that guesses sent in parallel are
-// no more than others. Errors: errUnauthorized, errTooManyGuesses.
-func (f *failures) check(r *http.Request, right func() bool) error {
-	from := f.addressOf(r)
+// check returns nil if the secret of a request is right, and counts a wrong one. Looking
+// at the record, comparing and counting is one step, so that guesses sent in parallel are
+// no more than others. With hold, a wrong secret may be something else that is right:
+// after errUnauthorized it is held, as good as counted, until settle tells. Errors:
+// errUnauthorized, errTooManyGuesses.
+func (f *failures) check(from address, sum guess, right func() bool, hold bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	now := time.Now()
 	rec := f.records[from]
-	wait := rec.wait(now)
+	wait := f.wait(rec, from, sum, now)
 	if wait > 0 && !rec.known {
 		return &tooManyGuessesError{wait}
 	}
@@ -88,20 +95,57 @@ func (f *failures) check(r *http.Request, right func() bool) error {
 	if wait > 0 {
 		return &tooManyGuessesError{wait}
 	}
+	if !hold {
+		f.count(from, now)
+		return errUnauthorized
+	}
+	if f.held[from] == nil {
+		f.held[from] = map[guess]int{}
+	}
+	f.held[from][sum]++
+	return errUnauthorized
+}
+
+// settle ends what check has begun with hold: the guess counts only if it was wrong.
+func (f *failures) settle(from address, sum guess, wrong bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	held := f.held[from]
+	if held[sum]--; held[sum] == 0 {
+		delete(held, sum)
+	}
+	if len(held) == 0 {
+		delete(f.held, from)
+	}
+	if wrong {
+		f.count(from, time.Now())
+	}
+}
+
+// count takes a guess from an address.
+func (f *failures) count(from address, now time.Time) {
+	rec := f.records[from]
 	if rec.guesses == nil {
 		rec.guesses = rate.NewLimiter(rate.Every(guessInterval), f.limit)
 		f.put(from, rec, now)
 	}
 	rec.guesses.AllowN(now, 1)
-	return errUnauthorized
 }
 
-// wait returns the time until one more guess is allowed, zero if one is now.
-func (rec record) wait(now time.Time) time.Duration {
-	if rec.guesses == nil {
-		return 0
+// wait returns the time until an address may guess this, zero if it may now. Of what is
+// held, the same guess does not count: it tells nothing new.
+func (f *failures) wait(rec record, from address, sum guess, now time.Time) time.Duration {
+	left := float64(f.limit)
+	if rec.guesses != nil {
+		left = rec.guesses.TokensAt(now)
 	}
-	return time.Duration(max(0, 1-rec.guesses.TokensAt(now)) * float64(guessInterval))
+	if held := f.held[from]; held != nil {
+		left -= float64(len(held))
+		if held[sum] > 0 {
+			left++
+		}
+	}
+	return time.Duration(max(0, 1-left) * float64(guessInterval))
 }
 
 // put remembers an address, and forgets others where there are too many.

@@ -55,7 +55,7 @@ func (p *Provisioner) createPortal(ctx context.Context, c *call) (reply, error) 
 	if err != nil {
 		return reply{}, err
 	}
-	if err = c.readUserID(); err != nil {
+	if err = p.readUserID(ctx, c); err != nil {
 		return reply{}, err
 	}
 	if c.userID == "" {

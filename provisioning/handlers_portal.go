@@ -37,7 +37,7 @@ func (p *Provisioner) getPortalByTgid(ctx context.Context, c *call) (reply, erro
 }
 
 func (p *Provisioner) showPortal(ctx context.Context, c *call, find func() (Portal, error)) (reply, error) {
-	if err := c.readUserID(); err != nil {
+	if err := p.readUserID(ctx, c); err != nil {
 		return reply{}, err
 	}
 	portal, err := find()
@@ -62,23 +62,30 @@ func (p *Provisioner) showPortal(ctx context.Context, c *call, find func() (Port
 }
 
 // readUserID takes the user who asks for something from the query, if one is
-// given.
-func (c *call) readUserID() (err error) {
+// given. Where none is, that is a Matrix caller, or nobody for a trusted one.
+func (p *Provisioner) readUserID(ctx context.Context, c *call) error {
 	given, err := queryValue(c.r.URL, "user_id")
-	switch {
-	case err != nil:
+	if err != nil {
 		return errUserIDInvalid
-	case given != "":
-		c.userID, err = checkUserID(given)
 	}
-	return err
+	if given == "" {
+		c.userID = c.caller.userID
+		return nil
+	}
+	if c.userID, err = checkUserID(given); err != nil {
+		return err
+	}
+	return p.mayActFor(ctx, c, c.userID)
 }
+
+// unnamed says whether a trusted caller has named no user: then nothing is checked.
+func (c *call) unnamed() bool { return c.userID == "" && c.caller.trusted() }
 
 // mayChange returns nil when the user of the call, whose level was checked, may
 // bridge or unbridge a room, whichever the event type says, or when the call names
 // no user. Errors: errNoPower, ErrBotNotInRoom.
 func (p *Provisioner) mayChange(ctx context.Context, c *call, roomID id.RoomID, eventType string) error {
-	if c.userID == "" || c.user.Permission >= PermissionAdmin {
+	if c.unnamed() || c.user.Permission >= PermissionAdmin {
 		return nil
 	}
 	has, err := p.rooms.HasPower(ctx, roomID, c.userID, eventType)
@@ -94,7 +101,7 @@ func (p *Provisioner) mayChange(ctx context.Context, c *call, roomID id.RoomID, 
 // checkLevel looks the user of the call up, if there is one, and checks that they
 // may change portals at all. Errors: errNoPower.
 func (p *Provisioner) checkLevel(ctx context.Context, c *call) (err error) {
-	if c.userID == "" {
+	if c.unnamed() {
 		return nil
 	}
 	c.user, err = p.users.User(ctx, c.userID)
@@ -201,7 +208,7 @@ func (p *Provisioner) connectPortal(ctx context.Context, c *call) (reply, error)
 	if force != "" && force != forceUnbridge && force != forceDelete {
 		return reply{}, errValueUnknown
 	}
-	if err = c.readUserID(); err != nil {
+	if err = p.readUserID(ctx, c); err != nil {
 		return reply{}, err
 	}
 	if err = p.checkLevel(ctx, c); err != nil {
@@ -314,7 +321,7 @@ func (p *Provisioner) disconnectPortal(ctx context.Context, c *call) (reply, err
 	if err != nil {
 		return reply{}, err
 	}
-	if err = c.readUserID(); err != nil {
+	if err = p.readUserID(ctx, c); err != nil {
 		return reply{}, err
 	}
 	if err = p.checkLevel(ctx, c); err != nil {

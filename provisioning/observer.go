@@ -74,10 +74,10 @@ var loginMethods = map[string]LoginMethod{
 }
 
 // Operations returns the names of all operations, as [ObservedRequest] and the log
-// have them: the operationIds of the OpenAPI document, and "unauthorized",
-// "unknown_route" and "wrong_verb" for requests that are for none of them.
+// have them: the operationIds of the OpenAPI document, and "unauthorized", "preflight"
+// (CORS), "unknown_route" and "wrong_verb" for requests that are for none of them.
 func Operations() []string {
-	names := []string{unauthorized.op, unknownRoute.op, wrongVerb.op}
+	names := []string{unauthorized.op, preflight.op, unknownRoute.op, wrongVerb.op}
 	for _, rt := range routes {
 		names = append(names, rt.op)
 	}

@@ -22,6 +22,8 @@ type call struct {
 	vars  map[string]string
 	allow string // the verbs of the path, for a wrong verb
 
+	caller caller
+
 	// Filled in for operations about a user, and by those that somebody asks for.
 	userID id.UserID
 	user   User
@@ -29,7 +31,7 @@ type call struct {
 }
 
 // pipeline is what every request below the mount goes through: recover, request
-// ID, access line, authenticate, find the route, decode the user, check the
+// ID, access line, CORS, authenticate, find the route, decode the user, check the
 // level, handle, encode.
 func (p *Provisioner) pipeline(find func(*http.Request) (route, *call)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -40,6 +42,14 @@ func (p *Provisioner) pipeline(find func(*http.Request) (route, *call)) http.Han
 
 		r = r.WithContext(log.WithContext(r.Context()))
 		limitBody(w, r, p.timeout)
+		if p.cors.answer(w.Header(), r) {
+			w.WriteHeader(http.StatusNoContent)
+			took := time.Since(start)
+			c, rep := &call{rt: preflight}, reply{status: http.StatusNoContent}
+			p.accessLine(log, c, rep.status, outcome{}, nil, took)
+			p.observer.request(c, rep, "", took)
+			return
+		}
 		c := &call{rt: unauthorized}
 		rep, err := p.answer(w, r, &c, find)
 		var o outcome
@@ -61,35 +71,44 @@ func (p *Provisioner) answer(w http.ResponseWriter, r *http.Request, found **cal
 			err = fmt.Errorf("%w: %v\n%s", errPanic, v, debug.Stack())
 		}
 	}()
-	if err := p.authorise(r); err != nil {
+	ctx, cancel := context.WithTimeout(r.Context(), p.timeout)
+	defer cancel()
+	who, err := p.authorise(ctx, r)
+	if err != nil {
 		return reply{}, err
 	}
 	rt, c := find(r)
-	c.w, c.r, c.rt = w, r, rt
+	c.w, c.r, c.rt, c.caller = w, r, rt, who
 	*found = c
 	if !p.requests.enter() {
 		return reply{}, errClosed
 	}
 	defer p.requests.leave()
-	ctx := r.Context()
 	if rt.detached {
-		ctx = context.WithoutCancel(ctx)
+		deadline, _ := ctx.Deadline()
+		ctx, cancel = context.WithDeadline(context.WithoutCancel(ctx), deadline)
+		defer cancel()
 	}
-	ctx, cancel := context.WithTimeout(ctx, p.timeout)
-	defer cancel()
 	if err := p.identify(ctx, c); err != nil {
 		return reply{}, err
 	}
 	return rt.handle(p, ctx, c)
 }
 
-// identify fills in the user that the call is about, and checks the user's level.
+// identify fills in the user that the call is about, and checks the user's level, and
+// whether the caller may call for them.
 func (p *Provisioner) identify(ctx context.Context, c *call) (err error) {
+	if err = p.checkCaller(ctx, c); err != nil {
+		return err
+	}
 	segment, about := c.vars["user_id"]
 	if !about {
 		return nil
 	}
 	if c.userID, err = parseUserID(segment); err != nil {
+		return err
+	}
+	if err = p.mayActFor(ctx, c, c.userID); err != nil {
 		return err
 	}
 	if c.user, err = p.users.User(ctx, c.userID); err != nil {
@@ -128,6 +147,12 @@ func (p *Provisioner) accessLine(log zerolog.Logger, c *call, status int, o outc
 		level = zerolog.ErrorLevel
 	}
 	line := log.WithLevel(level).Str("op", c.rt.op).Int("status", status).Dur("duration", took)
+	if c.caller.kind != "" {
+		line = line.Str("caller", string(c.caller.kind))
+	}
+	if c.caller.userID != "" {
+		line = line.Stringer("caller_id", c.caller.userID)
+	}
 	if c.userID != "" {
 		line = line.Stringer("user_id", c.userID)
 	}

@@ -20,7 +20,9 @@ import (
 // concurrent use.
 type Provisioner struct {
 	secret   [sha256.Size]byte
-	failures *failures // nil where wrong secrets are not limited
+	tokens   TokenChecker // nil where only the secret authorises
+	failures *failures    // nil where wrong secrets are not limited
+	cors     *corsPolicy  // nil where no web page may call
 	users    UserStore
 	telegram TelegramClientFactory
 	portals  PortalStore
@@ -53,7 +55,9 @@ func New(cfg Config) (*Provisioner, error) {
 	}
 	p := &Provisioner{
 		secret:   sha256.Sum256([]byte(cfg.Secret)),
+		tokens:   cfg.Tokens,
 		failures: newFailures(cfg.FailureLimit, cfg.ClientAddress),
+		cors:     newCORSPolicy(cfg.CORS),
 		users:    cfg.Users,
 		telegram: cfg.Telegram,
 		portals:  cfg.Portals,
@@ -112,21 +116,34 @@ func (p *Provisioner) Close(ctx context.Context) error {
 	return errors.Join(err, p.avatars.wait(ctx))
 }
 
-// authorise returns nil for a request with the shared secret. Errors:
-// errUnauthorized, errTooManyGuesses.
-func (p *Provisioner) authorise(r *http.Request) error {
+// authorise returns who sends a request: somebody with the shared secret, which nobody
+// else is asked about, or the user of a Matrix token. Errors: errUnauthorized,
+// errTooManyGuesses, and those of a token that can't be checked.
+func (p *Provisioner) authorise(ctx context.Context, r *http.Request) (who caller, err error) {
 	given := bearerToken(r.Header)
 	if given == "" {
-		return errUnauthorized
+		return caller{}, errUnauthorized
 	}
 	sum := sha256.Sum256([]byte(given))
-	if p.failures != nil {
-		return p.failures.check(r, func() bool { return p.validSecret(sum) })
+	if p.failures == nil {
+		switch {
+		case p.validSecret(sum):
+			return caller{kind: bySecret}, nil
+		case p.tokens == nil:
+			return caller{}, errUnauthorized
+		}
+		return p.callerOf(ctx, given)
 	}
-	if !p.validSecret(sum) {
-		return errUnauthorized
+	from := p.failures.addressOf(r)
+	err = p.failures.check(from, sum, func() bool { return p.validSecret(sum) }, p.tokens != nil)
+	switch {
+	case err == nil:
+		return caller{kind: bySecret}, nil
+	case p.tokens == nil || !errors.Is(err, errUnauthorized):
+		return caller{}, err
 	}
-	return nil
+	defer func() { p.failures.settle(from, sum, errors.Is(err, errTokenRefused)) }()
+	return p.callerOf(ctx, given)
 }
 
 // validSecret compares hashes, in time that depends on neither secret.

@@ -23,6 +23,9 @@ type route struct {
 	path string
 	// need is the level which the user in the path must have.
 	need Permission
+	// callerNeed is the level which a Matrix caller must have, whomever the operation is
+	// about. The shared secret needs none.
+	callerNeed Permission
 	// state is the login step to go on from after an error, "" outside login.
 	state loginState
 	// detached operations run on to their deadline when the API client hangs up,
@@ -35,7 +38,7 @@ type route struct {
 // that match a request, the first one counts.
 var routes = []route{
 	// Misc
-	{op: "get_bridge", method: http.MethodGet, path: "/bridge", handle: (*Provisioner).getBridge},
+	{op: "get_bridge", method: http.MethodGet, path: "/bridge", callerNeed: PermissionRelaybot, handle: (*Provisioner).getBridge},
 
 	// User info
 	{op: "get_me", method: http.MethodGet, path: "/user/{user_id}", handle: (*Provisioner).getMe},
@@ -44,8 +47,8 @@ var routes = []route{
 	{op: "get_stickersets", method: http.MethodGet, path: "/user/{user_id}/stickersets", need: PermissionFull, handle: (*Provisioner).getStickersets},
 
 	// Bridging
-	{op: "get_portal_by_tgid", method: http.MethodGet, path: "/portal/{chat_id:" + chatIDSegment + "}", handle: (*Provisioner).getPortalByTgid},
-	{op: "get_portal", method: http.MethodGet, path: "/portal/{room_id}", handle: (*Provisioner).getPortal},
+	{op: "get_portal_by_tgid", method: http.MethodGet, path: "/portal/{chat_id:" + chatIDSegment + "}", callerNeed: PermissionUser, handle: (*Provisioner).getPortalByTgid},
+	{op: "get_portal", method: http.MethodGet, path: "/portal/{room_id}", callerNeed: PermissionUser, handle: (*Provisioner).getPortal},
 	{op: "connect_portal", method: http.MethodPost, path: "/portal/{room_id}/connect/{chat_id}", detached: true, handle: (*Provisioner).connectPortal},
 	{op: "create_portal", method: http.MethodPost, path: "/portal/{room_id}/create", detached: true, handle: (*Provisioner).createPortal},
 	{op: "disconnect_portal", method: http.MethodPost, path: "/portal/{room_id}/disconnect", detached: true, handle: (*Provisioner).disconnectPortal},
@@ -73,6 +76,7 @@ var variable = regexp.MustCompile(`\{([a-z_]+)\}`)
 // The operations of requests that match no route, in log lines.
 var (
 	unauthorized = route{op: "unauthorized"}
+	preflight    = route{op: "preflight"}
 	unknownRoute = route{op: "unknown_route", handle: func(*Provisioner, context.Context, *call) (reply, error) {
 		return reply{}, errUnknownRoute
 	}}

@@ -514,13 +514,13 @@ type Identifier = string
 
 // GetPortalByTgidParams defines parameters for GetPortalByTgid.
 type GetPortalByTgidParams struct {
-	// UserId The Matrix user for whom this is done, and whose permissions are checked. Without it none are.
+	// UserId The Matrix user for whom this is done, and whose permissions are checked. Without it none are, or those of the Matrix user who calls.
 	UserId *AskingUser `form:"user_id,omitempty" json:"user_id,omitempty"`
 }
 
 // GetPortalParams defines parameters for GetPortal.
 type GetPortalParams struct {
-	// UserId The Matrix user for whom this is done, and whose permissions are checked. Without it none are.
+	// UserId The Matrix user for whom this is done, and whose permissions are checked. Without it none are, or those of the Matrix user who calls.
 	UserId *AskingUser `form:"user_id,omitempty" json:"user_id,omitempty"`
 }
 
@@ -530,7 +530,7 @@ type ConnectPortalParams struct {
 	// kicked. Without `force`, such a chat is a 409.
 	Force *ConnectPortalParamsForce `form:"force,omitempty" json:"force,omitempty"`
 
-	// UserId The Matrix user for whom this is done, and whose permissions are checked. Without it none are.
+	// UserId The Matrix user for whom this is done, and whose permissions are checked. Without it none are, or those of the Matrix user who calls.
 	UserId *AskingUser `form:"user_id,omitempty" json:"user_id,omitempty"`
 }
 
@@ -539,13 +539,13 @@ type ConnectPortalParamsForce string
 
 // CreatePortalParams defines parameters for CreatePortal.
 type CreatePortalParams struct {
-	// UserId The Matrix user whose account creates the chat
+	// UserId The Matrix user whose account creates the chat. Clients with the shared secret have to name one; without it, it is the Matrix user who calls.
 	UserId UserID `form:"user_id" json:"user_id"`
 }
 
 // DisconnectPortalParams defines parameters for DisconnectPortal.
 type DisconnectPortalParams struct {
-	// UserId The Matrix user for whom this is done, and whose permissions are checked. Without it none are.
+	// UserId The Matrix user for whom this is done, and whose permissions are checked. Without it none are, or those of the Matrix user who calls.
 	UserId *AskingUser `form:"user_id,omitempty" json:"user_id,omitempty"`
 
 	// Delete Kick everybody, not only the ghosts. Those who are as powerful as the bridge bot stay.
