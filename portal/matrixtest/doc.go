@@ -9,5 +9,6 @@
 // with [Server.Fail] and [Server.Hold]. The operations that these and [Server.Calls] name
 // are: versions, register, capabilities, whoami, createRoom, join, invite, leave, kick,
 // ban, unban, forget, joined_rooms, joined_members, members, state, GET state, PUT state,
-// send, GET alias, GET profile, PUT profile, upload, download, sync, account_data.
+// send, GET alias, GET profile, PUT profile, upload, download, sync, account_data,
+// openid, userinfo.
 package matrixtest

@@ -129,6 +129,8 @@ func (s *Server) handler() http.Handler {
 	authed("GET", "/_matrix/client/v1/media/download/{server}/{media}", "download", s.download)
 	authed("GET", client+"/sync", "sync", s.sync)
 	authed("PUT", client+"/user/{user}/account_data/{type}", "account_data", func(*call) (any, *fault) { return empty{}, nil })
+	authed("POST", client+"/user/{user}/openid/request_token", "openid", s.requestOpenID)
+	open("GET", "/_matrix/federation/v1/openid/userinfo", "userinfo", s.openIDUserInfo)
 	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
 		writeFault(w, &fault{404, "M_UNRECOGNIZED", "this homeserver does not know that"})
 	})

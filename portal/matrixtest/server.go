@@ -47,6 +47,7 @@ type Server struct {
 	mu       sync.Mutex
 	users    map[id.UserID]*user
 	tokens   map[string]id.UserID
+	openIDs  map[string]id.UserID // OpenID tokens
 	rooms    map[id.RoomID]*room
 	aliases  map[id.RoomAlias]id.RoomID
 	media    map[string]Media // by media ID
@@ -82,7 +83,7 @@ func Start(opts Options) (*Server, error) {
 		return nil, fmt.Errorf("room version %q is not one of %q", opts.RoomVersion, roomVersions)
 	}
 	s := &Server{
-		opts: opts, served: make(chan error, 1), users: map[id.UserID]*user{}, tokens: map[string]id.UserID{},
+		opts: opts, served: make(chan error, 1), users: map[id.UserID]*user{}, tokens: map[string]id.UserID{}, openIDs: map[string]id.UserID{},
 		rooms: map[id.RoomID]*room{}, aliases: map[id.RoomAlias]id.RoomID{}, media: map[string]Media{}, changed: make(chan struct{}),
 	}
 	for _, registration := range opts.Registrations {
