@@ -64,6 +64,7 @@ const demoDomain = "localhost"
 type demoHomeserver struct {
 	server *matrixtest.Server
 	room   id.RoomID
+	token  string // your access token
 }
 
 // startDemoHomeserver starts the homeserver of an appservice.
@@ -90,7 +91,7 @@ func (d *demoHomeserver) furnish(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("make the demo room: %w", err)
 	}
-	d.room = created.RoomID
+	d.room, d.token = created.RoomID, you.AccessToken
 	return nil
 }
 
@@ -189,6 +190,9 @@ Log Ada in, list her chats{{if .Room}}, and connect one of them to a room{{end}}
   curl -s -H 'Authorization: Bearer {{.Secret}}' '{{.API}}/v1/portal/-1000000002003?user_id=@you:localhost'
   curl -s -H 'Authorization: Bearer {{.Secret}}' -X POST '{{.API}}/v1/portal/{{.Room}}/disconnect?user_id=@you:localhost&sync=true'
 {{- end}}
+{{- if .Token}}
+  curl -s -H 'Authorization: Bearer {{.Token}}' '{{.API}}/v1/user/@you:localhost'
+{{- end}}
   curl -s -H 'Authorization: Bearer {{.Secret}}' -X POST '{{.API}}/v1/user/@you:localhost/logout'
 {{- end}}
 
@@ -211,6 +215,9 @@ func printWelcome(out io.Writer, s settings, addr net.Addr, d *demo, hs *demoHom
 	}
 	if hs != nil {
 		data["Room"] = hs.room
+		if s.host.matrixAuth {
+			data["Token"] = hs.token
+		}
 	}
 	if err := welcome.Execute(out, data); err != nil {
 		return fmt.Errorf("print the welcome: %w", err)

@@ -53,6 +53,8 @@ func parseFlags(args []string, getenv func(string) string, stdout io.Writer) (se
 		generate      = flags.String("generate-registration", "", "write an appservice registration for -listen to a new `file`, and end")
 		relayBotToken = flags.String("relay-bot-token", "", "`token` of the relay bot")
 		metrics       = flags.Bool("metrics", true, "serve Prometheus metrics at /metrics, to everybody who can reach -listen")
+		matrixAuth    = flags.Bool("matrix-auth", false, "take the homeserver's access tokens and OpenID tokens in place of the secret")
+		cors          = flags.String("cors", "", "`origins` of web pages that may call the API, such as https://app.example.com,http://localhost:8080 or *")
 		logLevel      = flags.String("log-level", "info", "trace, debug, info, warn, error or disabled")
 		logFormat     = flags.String("log-format", "console", "console or json")
 	)
@@ -74,7 +76,10 @@ func parseFlags(args []string, getenv func(string) string, stdout io.Writer) (se
 	}
 
 	s := settings{listen: *listen, logFormat: *logFormat, generate: *generate}
-	s.host = hostConfig{database: *database, secret: *secret, relayBot: *relayBotToken, metrics: *metrics}
+	s.host = hostConfig{database: *database, secret: *secret, relayBot: *relayBotToken, matrixAuth: *matrixAuth, metrics: *metrics}
+	if *cors != "" {
+		s.host.cors = strings.Split(*cors, ",")
+	}
 	s.host.telegram = telegram.Config{APIID: *apiID, APIHash: *apiHash}
 	if _, err := net.ResolveTCPAddr("tcp", s.listen); err != nil {
 		return settings{}, fmt.Errorf("-listen %q: use host:port, such as 127.0.0.1:29317", s.listen)

@@ -44,7 +44,9 @@ type hostConfig struct {
 	telegram    telegram.Config // without DB and Log
 	relayBot    string          // a bot token, or ""
 	homeserver  homeserver
-	metrics     bool // serve /metrics
+	metrics     bool     // serve /metrics
+	matrixAuth  bool     // take tokens of the homeserver's users
+	cors        []string // origins of web pages
 }
 
 // newHost wires the bundled parts together.
@@ -85,7 +87,7 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, 
 	}
 	settings := provisioning.Config{
 		Secret: cfg.secret, Users: users, Portals: h.portals, Telegram: h.clients, Rooms: rooms, Log: log,
-		Docs: apidocs.Mount, Observer: counted.Observer(),
+		Docs: apidocs.Mount, Observer: counted.Observer(), CORS: cfg.cors,
 		// A bridge starts and stops to sync accounts and portals here.
 		Events: func(_ context.Context, e provisioning.Event) error {
 			log.Info().Str("event", string(e.Type)).Stringer("user_id", e.UserID).Stringer("room_id", e.Portal.RoomID).
@@ -95,6 +97,14 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, 
 	}
 	if cfg.relayBot != "" {
 		if settings.RelayBot, err = h.clients.RelayBot(cfg.relayBot); err != nil {
+			return nil, err
+		}
+	}
+	if cfg.matrixAuth {
+		// Behind a reverse proxy, ClientAddress has to tell the callers apart.
+		if settings.Tokens, err = auth.NewTokens(auth.TokensConfig{
+			Homeserver: cfg.homeserver.url, ServerNames: []string{as.HomeserverDomain}, AccessTokens: true, OpenID: true,
+		}); err != nil {
 			return nil, err
 		}
 	}

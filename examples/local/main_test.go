@@ -226,6 +226,29 @@ func TestNoSecretInTheLog(t *testing.T) {
 	}
 }
 
+// You call for yourself with a token of the homeserver, from a page of your own.
+func TestMatrixAuth(t *testing.T) {
+	i := start(t, "-db", filepath.Join(t.TempDir(), "x.db"), "-matrix-auth", "-cors", "https://app.example.com,http://localhost:8080")
+	var own []string
+	for _, line := range i.curls {
+		if !strings.Contains(line, i.secret) {
+			own = append(own, line)
+		}
+	}
+	require.Len(t, own, 1)
+	assert.Contains(t, i.curl(own[0], noSuchEnv), `"mxid":"@you:localhost"`)
+	assert.Contains(t, i.curl(strings.ReplaceAll(own[0], "@you", "@me"), noSuchEnv), "mxid_mismatch")
+	r, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, i.api+"/v1/bridge", nil)
+	require.NoError(t, err)
+	r.Header.Set("Origin", "http://localhost:8080")
+	r.Header.Set("Access-Control-Request-Method", http.MethodGet)
+	resp, err := http.DefaultClient.Do(r)
+	require.NoError(t, err)
+	require.NoError(t, resp.Body.Close())
+	assert.Equal(t, http.StatusNoContent, resp.StatusCode)
+	assert.Equal(t, "http://localhost:8080", resp.Header.Get("Access-Control-Allow-Origin"))
+}
+
 func TestUnusableFlags(t *testing.T) {
 	t.Chdir(t.TempDir())
 	require.NoError(t, os.WriteFile("no.pem", []byte("no key"), 0o600))
@@ -284,7 +307,7 @@ func TestHelp(t *testing.T) {
 	assert.Equal(t, exitOK, run(t.Context(), []string{"-help"}, os.Getenv, &stdout, &stderr))
 	for _, name := range []string{
 		"-listen", "-secret", "-db", "-permissions", "-api-id", "-api-hash", "-telegram-dc", "-telegram-key",
-		"-homeserver", "-registration", "-generate-registration", "-relay-bot-token", "-metrics", "-log-level", "-log-format", "TGPROVISION_",
+		"-homeserver", "-registration", "-generate-registration", "-relay-bot-token", "-metrics", "-matrix-auth", "-cors", "-log-level", "-log-format", "TGPROVISION_",
 	} {
 		assert.Contains(t, stdout.String(), name)
 	}
