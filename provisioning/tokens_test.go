@@ -311,6 +311,23 @@ func TestTokensAtOnce(t *testing.T) {
 	})
 }
 
+// A page sends many requests with its token before the first is answered: they are one
+// guess.
+func TestOneTokenAtOnce(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b, c := newTokenBridge(t, limit(1))
+		c.on(sleep(time.Second))
+		var requests []*http.Request
+		for range 50 {
+			requests = append(requests, from("192.0.2.1:1", tokenOf(alice)))
+		}
+		for _, a := range b.atOnce(t, requests...) {
+			a.want(t, 200, "")
+		}
+		b.send(t, from("192.0.2.1:1", "nobody's")).want(t, 401, "shared_secret_invalid")
+	})
+}
+
 // A check has the deadline of its request, and what follows has the rest of it.
 func TestTimeoutOfACheck(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
