@@ -46,6 +46,11 @@ type Account struct {
 	// PHONE_NUMBER_BANNED. Defaults to "", none.
 	SendCodeError string
 
+	// DC is the number of the datacenter where the account is at home, the server's or its
+	// MediaDC. A login by QR code has to be finished there; all other methods answer
+	// anywhere. Defaults to the server's.
+	DC int
+
 	// InviteError is the error that adding the account to a group or channel gets,
 	// such as USER_CHANNELS_TOO_MUCH. With USER_PRIVACY_RESTRICTED it is no error, but
 	// the account among those that could not be invited. Defaults to "", none.
@@ -84,13 +89,14 @@ type world struct {
 	lastChat      int64 // the ID of the last group or channel that a client made
 	expiredTokens map[string]bool
 	exported      map[string]int64 // accounts by what moves their login to another datacenter
+	loginTokens   map[string]*loginToken
 }
 
 func newWorld() world {
 	return world{
 		accounts: map[int64]*account{}, byPhone: map[string]*account{}, byToken: map[string]*account{},
 		byUsername: map[string]peer{}, chats: map[peer]*chat{}, lastChat: firstNewChat, expiredTokens: map[string]bool{},
-		exported: map[string]int64{},
+		exported: map[string]int64{}, loginTokens: map[string]*loginToken{},
 	}
 }
 
@@ -102,7 +108,9 @@ func (s *Server) AddAccount(a Account) error {
 	if err == nil {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		err = s.world.add(added)
+		if err = s.home(added); err == nil {
+			err = s.world.add(added)
+		}
 	}
 	if err != nil {
 		return fmt.Errorf("add account %d: %w", a.ID, err)
@@ -139,6 +147,17 @@ func newAccount(a Account) (*account, error) {
 		added.verifier = sync.OnceValues(func() (*verifier, error) { return newVerifier(a.Password) })
 	}
 	return added, nil
+}
+
+// home fills in where an account is at home. Server.mu is held.
+func (s *Server) home(a *account) error {
+	if a.DC == 0 {
+		a.DC = s.dc
+	}
+	if a.DC != s.dc && a.DC != s.mediaDC {
+		return fmt.Errorf("there is no datacenter %d", a.DC)
+	}
+	return nil
 }
 
 func (w *world) add(a *account) error {

@@ -102,7 +102,7 @@ func (c *conn) frame(frame *bin.Buffer) error {
 	if id == (keyID{}) {
 		return c.exchange(frame)
 	}
-	key, known := c.server.authKey(id)
+	key, known := c.server.authKey(id, c.dc)
 	if !known {
 		return c.protocolError(codec.CodeAuthKeyNotFound)
 	}
@@ -134,7 +134,7 @@ func (c *conn) exchange(first *bin.Buffer) error {
 	if err != nil {
 		return err
 	}
-	return c.server.addAuthKey(result.Key)
+	return c.server.addAuthKey(result.Key, c.dc)
 }
 
 // message takes a decrypted message.

@@ -11,8 +11,9 @@
 //
 //   - The key exchange, encryption, containers and service messages of MTProto 2.0,
 //     over the abridged, intermediate, padded and full transports, obfuscated or not.
-//   - Logging in by code, by code and two-factor password, and as a bot; with the
-//     errors that Telegram answers, see https://core.telegram.org/api/auth.
+//   - Logging in by code, by code and two-factor password, by QR code, and as a bot; with
+//     the errors that Telegram answers, see https://core.telegram.org/api/auth and
+//     https://core.telegram.org/api/qr-login. [Server.AcceptLoginToken] is the scan.
 //   - Profiles with photos, dialogs and contacts, up to tens of thousands.
 //   - Groups and channels that are the same for all their members: looking at them,
 //     making and deleting them, adding members and administrators. [Server.Chat] shows

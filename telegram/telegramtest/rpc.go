@@ -15,7 +15,7 @@ import (
 // a method of caller in the file of its group, and name it in the group's list.
 func methodTable() map[uint32]method {
 	table := map[uint32]method{}
-	for _, m := range slices.Concat(helpMethods(), authMethods(), userMethods(), contactMethods(), stickerMethods(), dialogMethods(), chatMethods(),
+	for _, m := range slices.Concat(helpMethods(), authMethods(), tokenMethods(), userMethods(), contactMethods(), stickerMethods(), dialogMethods(), chatMethods(),
 		memberMethods(), fileMethods()) {
 		table[m.id] = m
 	}

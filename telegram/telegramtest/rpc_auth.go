@@ -155,7 +155,7 @@ func (c *caller) authSignIn(q *tg.AuthSignInRequest) (bin.Encoder, error) {
 }
 
 // logIn makes the caller's auth key one that is logged in.
-func (c *caller) logIn(a *account) (bin.Encoder, error) {
+func (c *caller) logIn(a *account) (*tg.AuthAuthorization, error) {
 	c.account = a
 	return &tg.AuthAuthorization{User: c.user(a.ID)}, c.setLogin(login{Account: a.ID})
 }

@@ -31,8 +31,12 @@ type Options struct {
 	DC int
 	// MediaDC is the number of a second datacenter, at the same IP address and a port of
 	// its own, where the photos lie: a client has to move its login there to download
-	// them (https://core.telegram.org/api/datacenter). Defaults to 0, none.
+	// them (https://core.telegram.org/api/datacenter). It can be the home of accounts as
+	// well, see Account.DC. Defaults to 0, none.
 	MediaDC int
+	// LoginTokenLifetime is how long the token of a QR code can be accepted. Clients are
+	// told the second in which it ends. Defaults to [DefaultLoginTokenLifetime].
+	LoginTokenLifetime time.Duration
 	// Key is what the server proves itself with. Defaults to the one in StateFile,
 	// or else to a new one of 2048 bits.
 	Key *rsa.PrivateKey
@@ -67,6 +71,7 @@ type Server struct {
 	log        zerolog.Logger
 	dc         int
 	mediaDC    int // where the photos lie
+	tokenLife  time.Duration
 	key        exchange.PrivateKey
 	listener   net.Listener
 	media      net.Listener // of the second datacenter, nil for none
@@ -101,6 +106,9 @@ func Start(options Options) (*Server, error) {
 	if options.MediaDC == 0 {
 		options.MediaDC = options.DC
 	}
+	if options.LoginTokenLifetime == 0 {
+		options.LoginTokenLifetime = DefaultLoginTokenLifetime
+	}
 	loaded, err := openState(options.StateFile, options.Key)
 	if err != nil {
 		return nil, err
@@ -109,6 +117,7 @@ func Start(options Options) (*Server, error) {
 		log:        options.Log,
 		dc:         options.DC,
 		mediaDC:    options.MediaDC,
+		tokenLife:  options.LoginTokenLifetime,
 		key:        exchange.PrivateKey{RSA: loaded.key},
 		cipher:     crypto.NewServerCipher(rand.Reader),
 		messageIDs: proto.NewMessageIDGen(clock.System.Now),

@@ -30,6 +30,7 @@ type state struct {
 type authKey struct {
 	crypto.AuthKey
 	login
+	dc        int        // the datacenter that has it, 0 for all, as in files of older versions
 	challenge *challenge // for the password, nil for none
 }
 
@@ -67,6 +68,7 @@ type chatFile struct {
 
 type authKeyFile struct {
 	Value []byte `json:"value"`
+	DC    int    `json:"dc,omitempty"`
 	login
 }
 
@@ -127,7 +129,7 @@ func (s *state) parse(data []byte) error {
 			return fmt.Errorf("auth_keys[%d] has %d bytes instead of %d", i, len(k.Value), len(value))
 		}
 		copy(value[:], k.Value)
-		s.authKeys[value.ID()] = &authKey{AuthKey: value.WithID(), login: k.login}
+		s.authKeys[value.ID()] = &authKey{AuthKey: value.WithID(), login: k.login, dc: k.DC}
 	}
 	for i, c := range file.Chats {
 		if err := c.check(); err != nil {
@@ -146,7 +148,7 @@ func (s *state) save() error {
 	block := &pem.Block{Type: privateKeyType, Bytes: x509.MarshalPKCS1PrivateKey(s.key)}
 	file := stateFile{PrivateKey: string(pem.EncodeToMemory(block)), AuthKeys: []authKeyFile{}}
 	for _, k := range s.authKeys {
-		file.AuthKeys = append(file.AuthKeys, authKeyFile{bytes.Clone(k.Value[:]), k.login})
+		file.AuthKeys = append(file.AuthKeys, authKeyFile{bytes.Clone(k.Value[:]), k.dc, k.login})
 	}
 	slices.SortFunc(file.AuthKeys, func(a, b authKeyFile) int { return bytes.Compare(a.Value, b.Value) })
 	file.Chats = slices.SortedFunc(maps.Values(s.chats), func(a, b chatFile) int { return compareChats(&a.Chat, &b.Chat) })
@@ -184,21 +186,21 @@ func replaceFile(path string, data []byte) error {
 	return nil
 }
 
-// authKey returns an auth key, and false for one that the server does not know.
-func (s *Server) authKey(id keyID) (crypto.AuthKey, bool) {
+// authKey returns an auth key, and false for one that a datacenter does not know.
+func (s *Server) authKey(id keyID, dc int) (crypto.AuthKey, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := s.state.authKeys[id]
-	if key == nil {
+	if key == nil || key.dc != 0 && key.dc != dc {
 		return crypto.AuthKey{}, false
 	}
 	return key.AuthKey, true
 }
 
-func (s *Server) addAuthKey(key crypto.AuthKey) error {
+func (s *Server) addAuthKey(key crypto.AuthKey, dc int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.state.authKeys[key.ID] = &authKey{AuthKey: key}
+	s.state.authKeys[key.ID] = &authKey{AuthKey: key, dc: dc}
 	return s.state.save()
 }
 
