@@ -43,7 +43,7 @@ func newWireServer(t *testing.T, setUp func(*wireServer), change ...func(*bridge
 		switch state {
 		case http.StateNew:
 			conns.Add(1)
-		case http.StateClosed:
+		case http.StateClosed, http.StateHijacked:
 			conns.Done()
 		}
 	}

@@ -23,7 +23,8 @@ const DefaultTimeout = 30 * time.Second
 type Config struct {
 	// Secret is the shared secret that API clients send as
 	// "Authorization: Bearer <secret>". Required, at least MinSecretLength bytes,
-	// without blanks at its ends.
+	// without blanks at its ends. Browsers can send it with a WebSocket, for login_qr, only
+	// where it has no characters but letters, digits and !#$%&'*+-.^_`|~.
 	Secret string
 	// Users knows the Matrix users. Required.
 	Users UserStore
@@ -71,7 +72,8 @@ type Config struct {
 	// are not allowed: pages send the Authorization header themselves.
 	CORS []string
 	// Timeout is how long one request may wait for Tokens, its body, Telegram, the homeserver
-	// and the database together. Zero is DefaultTimeout; it can't be negative. A body
+	// and the database together; login_qr may take that long before each QR code and after
+	// the last. Zero is DefaultTimeout; it can't be negative. A body
 	// that stops arriving is waited for without end where the host's middleware hides
 	// the http.ResponseWriter in one that has no Unwrap and the http.Server has no
 	// ReadTimeout.

@@ -33,6 +33,10 @@ type wireCase struct {
 	path string
 	body string
 
+	// scan is for login_qr what is done with a QR code that is shown, nil for a client
+	// that sends no handshake of a WebSocket. The answer is what was said at last.
+	scan func(b *bridge, code string)
+
 	// after looks at the bridge once it has answered.
 	after func(*testing.T, *bridge)
 
@@ -66,10 +70,13 @@ var common = []string{"401 shared_secret_invalid", "500 unknown_error"}
 var aboutUser = []string{"400 mxid_empty", "400 mxid_invalid", "403 mxid_not_whitelisted", "500 unhandled_error"}
 
 // What every login step may answer as well.
-var loginStep = []string{"400 json_invalid", "413 body_too_large", "409 already_logged_in", "501 not_implemented"}
+var loginStep = []string{"409 already_logged_in", "501 not_implemented"}
+
+// What every login step that reads a body may answer as well.
+var loginBody = []string{"400 json_invalid", "413 body_too_large"}
 
 func operations() []operation {
-	return slices.Concat(bridgeOperations(), userOperations(), portalOperations(), phoneOperations(), codeOperations(), passwordOperations(), otherLoginOperations(), controlOperations())
+	return slices.Concat(bridgeOperations(), userOperations(), portalOperations(), phoneOperations(), codeOperations(), passwordOperations(), otherLoginOperations(), controlOperations(), qrOperations())
 }
 
 func TestContract(t *testing.T) {
@@ -99,7 +106,13 @@ func runCase(t *testing.T, op operation, c wireCase) answer {
 	if c.prepare != nil {
 		c.prepare(t, b)
 	}
-	a := b.call(t, op.method, op.pathOf(c), c.body)
+	r := newRequest(op.method, op.pathOf(c), c.body)
+	var a answer
+	if op.op == "login_qr" {
+		a = b.scan(t, r, c.scan)
+	} else {
+		a = b.send(t, r)
+	}
 	if c.after != nil {
 		c.after(t, b)
 	}
@@ -212,7 +225,7 @@ func TestContractIsComplete(t *testing.T) {
 				t.Errorf("%s: no case for %s", op.op, documented)
 			}
 		}
-		if !covered["200 "] && !covered["201 "] && !covered["202 "] {
+		if !covered["200 "] && !covered["201 "] && !covered["202 "] && !covered["101 "] {
 			t.Errorf("%s: no case of success", op.op)
 		}
 	}
@@ -230,6 +243,9 @@ func (op operation) all() []string {
 	if op.isLogin() {
 		all = append(all, loginStep...)
 	}
+	if op.isLogin() && op.validBody() != "" {
+		all = append(all, loginBody...)
+	}
 	return all
 }
 
@@ -238,14 +254,14 @@ func (op operation) withoutTelegram() bool {
 	return op.op == "get_portal" || op.op == "get_portal_by_tgid" || op.op == "disconnect_portal"
 }
 
-// isLogin says whether the operation is a login step with a body.
-func (op operation) isLogin() bool { return strings.HasPrefix(op.op, "post_") }
+// isLogin says whether the operation is a login step: one that can log somebody in.
+func (op operation) isLogin() bool { return strings.HasPrefix(op.op, "post_") || op.op == "login_qr" }
 
 // ownState is the login step of an operation.
 func (op operation) ownState() string {
 	return map[string]string{
 		"post_bot_token": "token", "post_login_phone": "request", "post_login_code": "code", "post_login_password": "password",
-		"resend_login_code": "code", "cancel_login": "request",
+		"resend_login_code": "code", "login_qr": "request", "cancel_login": "request",
 	}[op.op]
 }
 
@@ -266,6 +282,14 @@ func sharedCases(op operation) []wireCase {
 	}
 	if op.isLogin() {
 		cases = append(cases, loginCases(op)...)
+	}
+	if op.isLogin() && op.validBody() != "" {
+		cases = append(cases, loginBodyCases(op)...)
+	}
+	if op.op == "login_qr" {
+		for i := range cases {
+			cases[i].scan = (*bridge).noScan
+		}
 	}
 	return cases
 }
@@ -327,10 +351,6 @@ func userCases(op operation) []wireCase {
 func loginCases(op operation) []wireCase {
 	state, body := op.ownState(), op.validBody()
 	var cases []wireCase
-	for name, bad := range brokenBodies {
-		cases = append(cases, wireCase{name: "body: " + name, body: bad, status: 400, errcode: "json_invalid", state: state})
-	}
-	slices.SortFunc(cases, func(a, b wireCase) int { return strings.Compare(a.name, b.name) })
 	loggedIn := func(name string, account provisioningAccount) wireCase {
 		return wireCase{
 			name: name, body: body, status: 409, errcode: "already_logged_in", state: "logged-in",
@@ -342,12 +362,22 @@ func loginCases(op operation) []wireCase {
 		cases = append(cases, wireCase{name: "level of " + userID, user: userID, body: body, status: 403, errcode: "mxid_not_whitelisted", state: state})
 	}
 	return append(cases,
-		wireCase{name: "body too large", body: bodyOf(64<<10 + 1), status: 413, errcode: "body_too_large", state: state},
 		wireCase{name: "not implemented", change: minimalClients, body: body, status: 501, errcode: "not_implemented", state: state},
 		loggedIn("already logged in", aliceAccount),
 		loggedIn("already logged in, nothing known", hiddenAccount),
 		loggedIn("already logged in as a bot", botAccount),
 	)
+}
+
+// loginBodyCases are those of every login step that reads a body.
+func loginBodyCases(op operation) []wireCase {
+	state := op.ownState()
+	cases := []wireCase{{name: "body too large", body: bodyOf(64<<10 + 1), status: 413, errcode: "body_too_large", state: state}}
+	for name, bad := range brokenBodies {
+		cases = append(cases, wireCase{name: "body: " + name, body: bad, status: 400, errcode: "json_invalid", state: state})
+	}
+	slices.SortFunc(cases, func(a, b wireCase) int { return strings.Compare(a.name, b.name) })
+	return cases
 }
 
 // brokenBodies are not one JSON object.

@@ -34,6 +34,39 @@ func bearerToken(h http.Header) string {
 	return token
 }
 
+// secretProtocol is what the WebSocket subprotocol that carries a secret begins with.
+const secretProtocol = "net.maunium.telegram.auth-"
+
+// credential returns the secret that a request was sent with: that of its Authorization
+// header or, where there is none, of a WebSocket subprotocol, the only part of such a
+// request that a script in a browser can choose. "" is none, or more than one.
+func credential(h http.Header) string {
+	if len(h.Values("Authorization")) > 0 {
+		return bearerToken(h)
+	}
+	found := ""
+	for _, protocol := range headerTokens(h, "Sec-WebSocket-Protocol") {
+		secret, ok := strings.CutPrefix(protocol, secretProtocol)
+		if ok && found != "" {
+			return ""
+		}
+		if ok {
+			found = secret
+		}
+	}
+	return found
+}
+
+// headerTokens lists the elements of a header that is a list.
+func headerTokens(h http.Header, name string) (tokens []string) {
+	for _, value := range h.Values(name) {
+		for token := range strings.SplitSeq(value, ",") {
+			tokens = append(tokens, strings.TrimSpace(token))
+		}
+	}
+	return tokens
+}
+
 // parseUserID decodes and checks a Matrix user ID from a path.
 func parseUserID(segment string) (id.UserID, error) {
 	raw, err := url.PathUnescape(segment)

@@ -17,6 +17,7 @@ var allowedDeps = []string{
 	module + "/provisioning",
 	module + "/internal/keyed",
 	"github.com/gorilla/mux",
+	"github.com/coder/websocket",
 	"github.com/rs/zerolog",
 	"github.com/mattn/go-colorable", // zerolog's
 	"github.com/mattn/go-isatty",    // zerolog's

@@ -42,6 +42,11 @@ func errorReply(err error, rt route, header http.Header) (reply, outcome) {
 	if errors.Is(err, errUnauthorized) {
 		header.Set("WWW-Authenticate", "Bearer")
 	}
+	if errors.Is(err, errNoWebSocket) {
+		header.Set("Connection", "Upgrade")
+		header.Set("Upgrade", "websocket")
+		header.Set("Sec-WebSocket-Version", "13")
+	}
 	if e, ok := errors.AsType[*wrongVerbError](err); ok {
 		header.Set("Allow", e.allow)
 	}

@@ -24,7 +24,7 @@ var (
 
 	// ErrPhoneNumberInvalid: what was given as a phone number is none.
 	ErrPhoneNumberInvalid = errors.New("not a phone number")
-	// ErrPhoneNumberBanned: Telegram has banned the phone number.
+	// ErrPhoneNumberBanned: Telegram has banned the phone number, or the account.
 	ErrPhoneNumberBanned = errors.New("phone number banned")
 	// ErrPhoneNumberAppSignupForbidden: this number can't be used with the
 	// bridge's API ID.
@@ -42,12 +42,16 @@ var (
 	ErrCodeNotResendable = errors.New("login code can't be sent again")
 	// ErrPhoneCodeNotEntered: a password came before an accepted login code.
 	ErrPhoneCodeNotEntered = errors.New("no login code was accepted before")
-	// ErrPasswordNeeded: the code was right, and the two-factor password is needed.
+	// ErrPasswordNeeded: the code was right, or scanned, and the two-factor password is
+	// needed.
 	ErrPasswordNeeded = errors.New("two-factor password needed")
 	// ErrPasswordInvalid: the two-factor password is wrong. The right one may follow.
 	ErrPasswordInvalid = errors.New("two-factor password invalid")
 	// ErrSessionRevoked: the half-done login was ended from the outside.
 	ErrSessionRevoked = errors.New("session revoked during the login")
+
+	// ErrLoginTimeout: nobody has scanned a QR code in time.
+	ErrLoginTimeout = errors.New("no QR code was scanned in time")
 
 	// ErrBotTokenInvalid: Telegram knows no bot with this token.
 	ErrBotTokenInvalid = errors.New("bot token invalid")

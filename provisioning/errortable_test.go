@@ -30,6 +30,7 @@ var hostErrors = map[string]error{
 	"ErrCodeNotResendable":             provisioning.ErrCodeNotResendable,
 	"ErrPhoneCodeNotEntered":           provisioning.ErrPhoneCodeNotEntered,
 	"ErrAccountLinked":                 provisioning.ErrAccountLinked,
+	"ErrLoginTimeout":                  provisioning.ErrLoginTimeout,
 	"ErrPasswordNeeded":                provisioning.ErrPasswordNeeded,
 	"ErrPasswordInvalid":               provisioning.ErrPasswordInvalid,
 	"ErrSessionRevoked":                provisioning.ErrSessionRevoked,
@@ -56,6 +57,7 @@ var handledElsewhere = map[string]string{
 	"ErrAccountLinked": "claim ends the session, and so answers as for somebody who is logged out",
 	"ErrTokenInvalid":  "callerOf makes it errTokenRefused, and no other part of a host knows tokens",
 	"ErrPhotoGone":     "photos are fetched in the background, and left out where there are none",
+	"ErrLoginTimeout":  "loginQR answers it with timeout, on a WebSocket",
 }
 
 // exportedErrors returns the names of the Err… variables and …Error types of

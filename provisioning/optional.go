@@ -1,6 +1,9 @@
 package provisioning
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // The optional interfaces of a TelegramClient. They are found by type assertion
 // on what TelegramClientFactory.Client returns; a wrapper around a client has to
@@ -34,7 +37,8 @@ type PhoneLogin interface {
 	// TL: auth.signIn.
 	SubmitCode(ctx context.Context, code LoginCode) (Account, error)
 
-	// SubmitPassword finishes a login whose code was accepted. Errors:
+	// SubmitPassword finishes a login whose code was accepted or, where the client is a
+	// QRLogin too, whose QR code was scanned. Errors:
 	// [ErrAlreadyLoggedIn]; [ErrPasswordInvalid], after which the right password
 	// may follow; [ErrPhoneCodeNotEntered] when no code was accepted before;
 	// [ErrSessionRevoked] when the half-done login was ended from the outside;
@@ -66,6 +70,51 @@ type LoginControl interface {
 	// TL: auth.cancelCode.
 	CancelLogin(ctx context.Context) error
 }
+
+// MaxQRTokens is how many QR codes one login shows, one after another.
+const MaxQRTokens = 4
+
+// QRLogin logs a user in by a QR code that they scan with a Telegram app in which they are
+// logged in. It unlocks login_qr; a login to an account with a two-factor password is
+// finished by [PhoneLogin].SubmitPassword.
+type QRLogin interface {
+	// LoginQR calls show with a token for a QR code, again with a fresh one whenever the
+	// last is about to expire, up to MaxQRTokens times, and returns the account once
+	// somebody has scanned one. Nothing is shown after that. An error of show's ends the
+	// login and is returned.
+	//
+	// The context ends when the API client hangs up, when it begins anew, when the
+	// Provisioner is closed, or [Config.Timeout] after the last token has expired. Then
+	// nothing is left of the login, neither a connection nor a session on Telegram, and a
+	// half-done login that was there before, by phone number for example, is still there.
+	// It is replaced only by one that somebody has scanned: that login is brought to its
+	// end though the context ends meanwhile.
+	//
+	// The core makes one call at a time for each user in its process. Other steps of a
+	// login may come in between; the one that is done first counts. Errors:
+	// [ErrPasswordNeeded] when the account has a two-factor password, to be given to
+	// SubmitPassword, also after a restart; [ErrLoginTimeout] when the last token has
+	// expired; [ErrAlreadyLoggedIn]; [ErrPhoneNumberBanned] for a banned or deleted
+	// account; [ErrSessionRevoked] when the login was ended from the outside.
+	//
+	// TL: auth.exportLoginToken, auth.importLoginToken, updateLoginToken.
+	LoginQR(ctx context.Context, show func(ctx context.Context, token QRToken) error) (Account, error)
+}
+
+// QRToken is what a QR code for logging in says.
+type QRToken struct {
+	// URL is the content of the QR code, tg://login?token=…. Whoever has it can have the
+	// bridge logged in to an account of theirs.
+	URL string
+	// Expires is when it is replaced by another, by the clock of this machine.
+	Expires time.Time
+}
+
+// String hides the token.
+func (QRToken) String() string { return "[QR token]" }
+
+// GoString hides the token.
+func (t QRToken) GoString() string { return t.String() }
 
 // BotLogin logs a user in as a bot. It unlocks post_bot_token.
 type BotLogin interface {

@@ -22,7 +22,8 @@ type call struct {
 	vars  map[string]string
 	allow string // the verbs of the path, for a wrong verb
 
-	caller caller
+	caller   caller
+	upgraded bool // to a WebSocket, on which everything was said
 
 	// Filled in for operations about a user, and by those that somebody asks for.
 	userID id.UserID
@@ -53,10 +54,15 @@ func (p *Provisioner) pipeline(find func(*http.Request) (route, *call)) http.Han
 		c := &call{rt: unauthorized}
 		rep, err := p.answer(w, r, &c, find)
 		var o outcome
-		if err != nil {
+		switch {
+		case c.upgraded:
+			rep.status, o = http.StatusSwitchingProtocols, qrOutcome(err, c.rt)
+		case err != nil:
 			rep, o = errorReply(err, c.rt, w.Header())
 		}
-		writeReply(w, rep)
+		if !c.upgraded {
+			writeReply(w, rep)
+		}
 		took := time.Since(start)
 		p.accessLine(log, c, rep.status, o, err, took)
 		p.observer.request(c, rep, o.errcode, took)
@@ -68,7 +74,7 @@ func (p *Provisioner) pipeline(find func(*http.Request) (route, *call)) http.Han
 func (p *Provisioner) answer(w http.ResponseWriter, r *http.Request, found **call, find func(*http.Request) (route, *call)) (rep reply, err error) {
 	defer func() {
 		if v := recover(); v != nil {
-			err = fmt.Errorf("%w: %v\n%s", errPanic, v, debug.Stack())
+			err = panicked(v)
 		}
 	}()
 	ctx, cancel := context.WithTimeout(r.Context(), p.timeout)
@@ -94,6 +100,9 @@ func (p *Provisioner) answer(w http.ResponseWriter, r *http.Request, found **cal
 	}
 	return rt.handle(p, ctx, c)
 }
+
+// panicked is the error for a recovered panic.
+func panicked(v any) error { return fmt.Errorf("%w: %v\n%s", errPanic, v, debug.Stack()) }
 
 // identify fills in the user that the call is about, and checks the user's level, and
 // whether the caller may call for them.
@@ -143,7 +152,7 @@ func (p *Provisioner) logger(r *http.Request) *zerolog.Logger {
 // hold phone numbers.
 func (p *Provisioner) accessLine(log zerolog.Logger, c *call, status int, o outcome, err error, took time.Duration) {
 	level := zerolog.InfoLevel
-	if status >= http.StatusInternalServerError && !errors.Is(err, context.Canceled) {
+	if max(status, o.status) >= http.StatusInternalServerError && !errors.Is(err, context.Canceled) {
 		level = zerolog.ErrorLevel
 	}
 	line := log.WithLevel(level).Str("op", c.rt.op).Int("status", status).Dur("duration", took)

@@ -35,6 +35,9 @@ type Provisioner struct {
 	observer Observer
 
 	requests requestGroup
+	closing  context.Context // ends when Close begins
+	close    context.CancelFunc
+	scanning qrLogins
 	creating keyed.Mutex[id.RoomID]
 	starting keyed.Mutex[directChat]
 	changing keyed.Mutex[id.RoomID] // by background work
@@ -69,6 +72,7 @@ func New(cfg Config) (*Provisioner, error) {
 		log:      cfg.Log,
 		observer: cfg.Observer,
 	}
+	p.closing, p.close = context.WithCancel(context.Background())
 	p.avatars.init(p.log)
 	if cfg.Rooms != nil || cfg.Events != nil {
 		p.tasks = newTaskRunner(cfg.Portals.(TaskStore), p.runTask, cfg.TaskFailed, &p.observer, cfg.Log)
@@ -101,13 +105,15 @@ func (p *Provisioner) Mount(r *mux.Router) {
 }
 
 // Close waits until every request that is being answered has been, work that
-// goes on after its client hung up included, and makes later ones fail. Then it
+// goes on after its client hung up included, and makes later ones fail. Logins by QR
+// code that nobody has scanned are ended, with their WebSockets. Then it
 // waits for the background work that can be done now; what has failed and is to be
 // tried again later stays recorded. It returns the context's error if that comes
 // first, and has then told everything to stop: what was under way is done again by
 // the next process. The host closes its own parts (stores, Telegram clients)
 // afterwards.
 func (p *Provisioner) Close(ctx context.Context) error {
+	p.close()
 	err := p.requests.close(ctx)
 	p.avatars.close()
 	if p.tasks != nil {
@@ -120,7 +126,7 @@ func (p *Provisioner) Close(ctx context.Context) error {
 // else is asked about, or the user of a Matrix token. Errors: errUnauthorized,
 // errTooManyGuesses, and those of a token that can't be checked.
 func (p *Provisioner) authorise(ctx context.Context, r *http.Request) (who caller, err error) {
-	given := bearerToken(r.Header)
+	given := credential(r.Header)
 	if given == "" {
 		return caller{}, errUnauthorized
 	}

@@ -60,6 +60,7 @@ var routes = []route{
 	{op: "post_login_phone", method: http.MethodPost, path: "/user/{user_id}/login/request_code", need: PermissionFull, state: stateRequest, detached: true, handle: (*Provisioner).postLoginPhone},
 	{op: "post_login_code", method: http.MethodPost, path: "/user/{user_id}/login/send_code", need: PermissionFull, state: stateCode, detached: true, handle: (*Provisioner).postLoginCode},
 	{op: "post_login_password", method: http.MethodPost, path: "/user/{user_id}/login/send_password", need: PermissionFull, state: statePassword, detached: true, handle: (*Provisioner).postLoginPassword},
+	{op: "login_qr", method: http.MethodGet, path: "/user/{user_id}/login/qr", need: PermissionFull, state: stateRequest, handle: (*Provisioner).loginQR},
 	{op: "get_login", method: http.MethodGet, path: "/user/{user_id}/login", need: PermissionFull, handle: (*Provisioner).getLogin},
 	{op: "cancel_login", method: http.MethodDelete, path: "/user/{user_id}/login", need: PermissionFull, state: stateRequest, detached: true, handle: (*Provisioner).cancelLogin},
 	{op: "resend_login_code", method: http.MethodPost, path: "/user/{user_id}/login/resend_code", need: PermissionFull, state: stateCode, detached: true, handle: (*Provisioner).resendLoginCode},

@@ -18,11 +18,11 @@ type TelegramClientFactory interface {
 
 // TelegramClient acts on Telegram for one Matrix user. What a client can do
 // beyond these methods it shows by implementing the optional interfaces
-// [PhoneLogin], [BotLogin], [ChatLister], [ContactLister], [ChatGetter],
+// [PhoneLogin], [QRLogin], [BotLogin], [ChatLister], [ContactLister], [ChatGetter],
 // [ChatCreator], [UserResolver] and [PhotoGetter].
 //
 // Methods are called concurrently and honour the context, whose deadline is
-// [Config.Timeout]. All of them may return:
+// [Config.Timeout] but for LoginQR. All of them may return:
 //
 //   - [ErrNotLoggedIn], also when the session has just turned out to have been
 //     ended from the outside (logged out in another app, revoked, account

@@ -57,6 +57,7 @@ type Telegram struct {
 	created  int64 // the last ID of a group that was created
 	sessions map[id.UserID]*session
 	started  map[id.UserID]bool
+	qrCodes  map[string]*qrCode // by what they say
 }
 
 var _ provisioning.TelegramClientFactory = (*Telegram)(nil)
@@ -77,6 +78,7 @@ func NewTelegram(accounts ...TelegramAccount) *Telegram {
 		groups:   map[provisioning.ChatID]*TelegramGroup{},
 		sessions: map[id.UserID]*session{},
 		started:  map[id.UserID]bool{},
+		qrCodes:  map[string]*qrCode{},
 	}
 }
 

@@ -20,6 +20,7 @@ type client struct {
 var (
 	_ provisioning.TelegramClient = (*client)(nil)
 	_ provisioning.PhoneLogin     = (*client)(nil)
+	_ provisioning.QRLogin        = (*client)(nil)
 	_ provisioning.BotLogin       = (*client)(nil)
 	_ provisioning.ChatLister     = (*client)(nil)
 	_ provisioning.ContactLister  = (*client)(nil)

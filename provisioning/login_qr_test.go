@@ -1,0 +1,538 @@
+package provisioning_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/coder/websocket"
+	"maunium.net/go/mautrix/id"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+)
+
+const (
+	qrProtocol   = "net.maunium.telegram.login"
+	authProtocol = "net.maunium.telegram.auth-"
+)
+
+// scanner is an API client that shows QR codes.
+type scanner struct {
+	*websocket.Conn
+	t *testing.T
+}
+
+// client is an HTTP client of the server.
+func (s *wireServer) client(t *testing.T) *http.Client {
+	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return s.dial(), nil }}
+	t.Cleanup(transport.CloseIdleConnections)
+	return &http.Client{Transport: transport}
+}
+
+// openQR opens a WebSocket as a browser does, with the secret in a subprotocol.
+func (s *wireServer) openQR(t *testing.T, userID id.UserID) *scanner {
+	t.Helper()
+	conn, response, err := websocket.Dial(t.Context(), "ws://example.com"+prefix+"/v1"+user(userID, "/login/qr"), &websocket.DialOptions{
+		HTTPClient: s.client(t), Subprotocols: []string{qrProtocol, authProtocol + secret},
+		HTTPHeader: http.Header{"Origin": {"https://panel.example.org"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.CloseNow() })
+	if conn.Subprotocol() != qrProtocol || strings.Contains(strings.Join(response.Header["Sec-Websocket-Protocol"], ""), secret) {
+		t.Errorf("the subprotocol is %q", response.Header["Sec-Websocket-Protocol"])
+	}
+	return &scanner{conn, t}
+}
+
+// read returns the next message.
+func (c *scanner) read() string {
+	c.t.Helper()
+	kind, data, err := c.Read(c.t.Context())
+	if err != nil || kind != websocket.MessageText {
+		c.t.Fatalf("no message: %v, %v", kind, err)
+	}
+	return string(data)
+}
+
+// code returns the next QR code, which has to last for 30 seconds.
+func (c *scanner) code() string {
+	c.t.Helper()
+	message := c.read()
+	code, ok := strings.CutPrefix(message, `{"code":"`)
+	code, last, _ := strings.Cut(code, `"`)
+	if !ok || last != `,"timeout":30}` || !strings.HasPrefix(code, "tg://login?token=") {
+		c.t.Fatalf("the message is %s", message)
+	}
+	return code
+}
+
+// ends expects the last message and a normal end.
+func (c *scanner) ends(message string) {
+	c.t.Helper()
+	if got := c.read(); got != message {
+		c.t.Errorf("got %s, want %s", got, message)
+	}
+	if _, _, err := c.Read(c.t.Context()); websocket.CloseStatus(err) != websocket.StatusNormalClosure {
+		c.t.Errorf("the socket has ended with %v", err)
+	}
+}
+
+// scan scans a QR code.
+func (s *wireServer) scanQR(t *testing.T, code string, telegramID int64) {
+	t.Helper()
+	if err := s.telegram.ScanQR(code, telegramID); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// wantNoQR checks that nothing of a login is left, and how long that took.
+func (s *wireServer) wantNoQR(t *testing.T, start time.Time, within time.Duration) {
+	t.Helper()
+	synctest.Wait()
+	if s.telegram.ShownQR() != 0 {
+		t.Error("a QR code can be scanned still")
+	}
+	if lines := s.log.lines(t); len(lines) == 0 || lines[len(lines)-1]["op"] != "login_qr" {
+		t.Errorf("the login goes on after %s: %v", time.Since(start), lines)
+	}
+	if took := time.Since(start); took > within {
+		t.Errorf("it has taken %s, want at most %s", took, within)
+	}
+}
+
+// A login over TCP, on net/http's own server.
+func TestQRLoginOverTCP(t *testing.T) {
+	l := &eventLog{}
+	b := newBridge(t, withEvents(l))
+	server := httptest.NewServer(b.handler)
+	defer server.Close()
+	url := server.URL + prefix + "/v1" + user(alice, "/login/qr")
+	conn, _, err := websocket.Dial(t.Context(), url, &websocket.DialOptions{HTTPHeader: http.Header{"Authorization": {"Bearer " + secret}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &scanner{conn, t}
+	message := c.read()
+	code, _, _ := strings.Cut(strings.TrimPrefix(message, `{"code":"`), `"`)
+	if err := b.telegram.ScanQR(code, aliceAccount.ID); err != nil {
+		t.Fatalf("%s: %v", message, err)
+	}
+	c.ends(`{"success":true}`)
+	b.call(t, http.MethodGet, user(alice, "/chats"), "").want(t, 200, "")
+	b.close(t)
+	if got := l.take(); !slices.Equal(got, []string{"login @alice:example.com 1001  0"}) {
+		t.Errorf("the events are %q", got)
+	}
+	if strings.Contains(b.log.String(), strings.TrimPrefix(code, "tg://login?token=")) {
+		t.Errorf("the token is in the log: %s", b.log)
+	}
+}
+
+// QR codes are replaced as they expire, four in all.
+func TestQRCodesExpire(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newWireServer(t, nil)
+		start := time.Now()
+		c := s.openQR(t, alice)
+		seen := map[string]bool{}
+		for range provisioning.MaxQRTokens {
+			code := c.code()
+			for old := range seen {
+				if s.telegram.ScanQR(old, aliceAccount.ID) == nil {
+					t.Error("an old QR code can be scanned")
+				}
+			}
+			seen[code] = true
+		}
+		c.ends(`{"success":false,"error":"timeout"}`)
+		if took := time.Since(start); len(seen) != 4 || took != 2*time.Minute {
+			t.Errorf("%d QR codes in %s, want 4 in 2m0s", len(seen), took)
+		}
+		s.expectUser(t, alice, 0, false, 0)
+		// And once more, with the last of them.
+		c = s.openQR(t, alice)
+		for range 3 {
+			c.code()
+		}
+		s.scanQR(t, c.code(), aliceAccount.ID)
+		c.ends(`{"success":true}`)
+		s.expectUser(t, alice, aliceAccount.ID, false, aliceAccount.ID)
+	})
+}
+
+func TestQRCredentials(t *testing.T) {
+	for name, c := range map[string]struct {
+		authorization, protocols []string
+		status                   int
+	}{
+		"header":                      {[]string{"Bearer " + secret}, nil, 101},
+		"header and the protocol":     {[]string{"Bearer " + secret}, []string{qrProtocol}, 101},
+		"header and another protocol": {[]string{"Bearer " + secret}, []string{"chat"}, 101},
+		"subprotocol":                 {nil, []string{qrProtocol + ", " + authProtocol + secret}, 101},
+		"subprotocol first":           {nil, []string{authProtocol + secret + "," + qrProtocol}, 101},
+		"two lines":                   {nil, []string{qrProtocol, authProtocol + secret}, 101},
+		"subprotocol alone":           {nil, []string{authProtocol + secret}, 101},
+		"both":                        {[]string{"Bearer " + secret}, []string{authProtocol + secret}, 101},
+		"neither":                     {nil, []string{qrProtocol}, 401},
+		"wrong":                       {nil, []string{authProtocol + secret + "x"}, 401},
+		"empty":                       {nil, []string{authProtocol}, 401},
+		"two secrets":                 {nil, []string{authProtocol + secret + ", " + authProtocol + "x"}, 401},
+		"the same twice":              {nil, []string{authProtocol + secret, authProtocol + secret}, 401},
+		"upper case":                  {nil, []string{strings.ToUpper(authProtocol) + secret}, 401},
+		"header wrong":                {[]string{"Bearer x"}, []string{authProtocol + secret}, 401},
+		"header empty":                {[]string{""}, []string{authProtocol + secret}, 401},
+	} {
+		t.Run(name, func(t *testing.T) {
+			b := newBridge(t)
+			r := newRequest(http.MethodGet, user(alice, "/login/qr"), "")
+			r.Header["Authorization"], r.Header["Sec-Websocket-Protocol"] = c.authorization, c.protocols
+			a := b.scan(t, r, scannedBy(aliceAccount))
+			if a.status != c.status {
+				t.Errorf("got %d %s, want %d", a.status, a.body, c.status)
+			}
+			if a.status == 401 {
+				a.want(t, 401, "shared_secret_invalid")
+			}
+			if got := a.header.Get("Sec-Websocket-Protocol"); strings.Contains(got, "auth") {
+				t.Errorf("the subprotocol chosen is %q", got)
+			}
+			if strings.Contains(b.log.String(), secret) {
+				t.Errorf("the secret is in the log: %s", b.log)
+			}
+		})
+	}
+}
+
+// Hanging up at any moment leaves nothing, and what was there before is there still.
+func TestHangUpDuringQR(t *testing.T) {
+	hangUps := map[string]func(*scanner){
+		"properly": func(c *scanner) { _ = c.Close(websocket.StatusGoingAway, "") },
+		"at once":  func(c *scanner) { _ = c.CloseNow() },
+	}
+	moments := map[string]func(t *testing.T, s *wireServer, c *scanner){
+		"after a code": func(_ *testing.T, _ *wireServer, c *scanner) { c.code() },
+		"after two codes": func(_ *testing.T, s *wireServer, c *scanner) {
+			c.code()
+			s.telegram.ExpireQR()
+			c.code()
+		},
+		"before a code is there": nil,
+	}
+	for name, hangUp := range hangUps {
+		for moment, reach := range moments {
+			t.Run(moment+", "+name, func(t *testing.T) {
+				inBubble(t, func(t *testing.T) {
+					s := newWireServer(t, nil)
+					s.login(t, alice, requestAlice)
+					start := time.Now()
+					if reach == nil {
+						gate := s.telegram.Hold("LoginQR")
+						c := s.openQR(t, alice)
+						<-gate.Entered()
+						hangUp(c)
+						if err := <-gate.Cancelled(); !errors.Is(err, context.Canceled) {
+							t.Error(err)
+						}
+					} else {
+						c := s.openQR(t, alice)
+						reach(t, s, c)
+						hangUp(c)
+					}
+					s.wantNoQR(t, start, 0)
+					s.login(t, alice, [2]string{"send_code", `{"code":"01234"}`})
+				})
+			})
+		}
+	}
+}
+
+// Who hangs up when the app has said that it is done is logged in.
+func TestHangUpAfterScan(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newWireServer(t, nil)
+		entered, released := make(chan struct{}), make(chan struct{})
+		s.users.On("LinkAccount", func(ctx context.Context) error {
+			close(entered)
+			<-released
+			return ctx.Err()
+		})
+		start := time.Now()
+		c := s.openQR(t, alice)
+		s.scanQR(t, c.code(), aliceAccount.ID)
+		<-entered
+		_ = c.CloseNow()
+		synctest.Wait()
+		close(released)
+		s.wantNoQR(t, start, 0)
+		s.expectUser(t, alice, aliceAccount.ID, false, aliceAccount.ID)
+	})
+}
+
+// Somebody who opens the page again gets the login; the page that was open is told.
+func TestNewerQRLoginCounts(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newWireServer(t, nil)
+		first := s.openQR(t, alice)
+		old := first.code()
+		others := s.openQR(t, bob)
+		others.code()
+		second := s.openQR(t, alice)
+		first.ends(`{"success":false,"error":"replaced"}`)
+		second.code()
+		if s.telegram.ScanQR(old, aliceAccount.ID) == nil {
+			t.Error("the QR code of the old page can be scanned")
+		}
+		third, fourth := s.openQR(t, alice), s.openQR(t, alice)
+		second.ends(`{"success":false,"error":"replaced"}`)
+		for {
+			message := third.read()
+			if message == `{"success":false,"error":"replaced"}` {
+				break
+			}
+		}
+		s.scanQR(t, fourth.code(), aliceAccount.ID)
+		fourth.ends(`{"success":true}`)
+		others.code() // somebody else's goes on
+		if s.telegram.ShownQR() != 1 {
+			t.Errorf("%d QR codes are shown", s.telegram.ShownQR())
+		}
+		s.expectUser(t, alice, aliceAccount.ID, false, aliceAccount.ID)
+	})
+}
+
+// A login that was scanned is not ended by a newer one.
+func TestScannedQRLoginIsNotReplaced(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newWireServer(t, nil)
+		entered, released := make(chan struct{}), make(chan struct{})
+		s.users.On("LinkAccount", func(context.Context) error {
+			close(entered)
+			<-released
+			return nil
+		})
+		first := s.openQR(t, alice)
+		s.scanQR(t, first.code(), aliceAccount.ID)
+		<-entered
+		_, response, err := websocket.Dial(t.Context(), "ws://example.com"+prefix+"/v1"+user(alice, "/login/qr"), &websocket.DialOptions{
+			HTTPClient: s.client(t), Subprotocols: []string{qrProtocol, authProtocol + secret},
+		})
+		if err == nil || response.StatusCode != http.StatusConflict {
+			t.Errorf("a second socket got %v, %v", response, err)
+		}
+		close(released)
+		first.ends(`{"success":true}`)
+		s.expectUser(t, alice, aliceAccount.ID, false, aliceAccount.ID)
+	})
+}
+
+// Close ends what nobody has scanned, and waits for what somebody has.
+func TestCloseEndsQRLogins(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newWireServer(t, nil)
+		start := time.Now()
+		entered, released := make(chan struct{}), make(chan struct{})
+		s.users.On("LinkAccount", func(context.Context) error {
+			close(entered)
+			<-released
+			return nil
+		})
+		idle, scanned := s.openQR(t, alice), s.openQR(t, bob)
+		idle.code()
+		s.scanQR(t, scanned.code(), aliceAccount.ID)
+		<-entered
+		closed := make(chan error, 1)
+		go func() { closed <- s.provisioner.Close(t.Context()) }()
+		idle.ends(`{"success":false,"error":"unknown_error"}`)
+		synctest.Wait()
+		select {
+		case err := <-closed:
+			t.Errorf("Close has not waited: %v", err)
+		default:
+		}
+		close(released)
+		scanned.ends(`{"success":true}`)
+		if err := <-closed; err != nil {
+			t.Errorf("Close: %v", err)
+		}
+		if took := time.Since(start); took != 0 {
+			t.Errorf("Close has taken %s", took)
+		}
+		s.expectUser(t, bob, aliceAccount.ID, false, aliceAccount.ID)
+	})
+}
+
+// A peer that is gone without a word is noticed by the pings.
+func TestDeadPeerOfQR(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newWireServer(t, nil)
+		start := time.Now()
+		s.openQR(t, alice).code() // and then it reads no more
+		advance(30 * time.Second)
+		s.wantNoQR(t, start, 30*time.Second)
+	})
+	// Also while Telegram is waited for; and nobody waits for it to read the last word.
+	inBubble(t, func(t *testing.T) {
+		s := newWireServer(t, nil)
+		gate := s.telegram.Hold("LoginQR")
+		start := time.Now()
+		c := s.openQR(t, alice)
+		<-gate.Entered()
+		<-gate.Cancelled()
+		s.wantNoQR(t, start, provisioning.DefaultTimeout)
+		_ = c.CloseNow()
+	})
+}
+
+// A client that is there stays connected, however long a QR code lasts.
+func TestLivePeerOfQR(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newWireServer(t, nil)
+		c := s.openQR(t, alice)
+		messages := make(chan string, 10)
+		go func() {
+			defer close(messages)
+			for {
+				_, data, err := c.Read(t.Context())
+				if err != nil {
+					return
+				}
+				messages <- string(data)
+			}
+		}()
+		// What it sends is of no interest.
+		for _, said := range []string{"hello", "", "{}"} {
+			if err := c.Write(t.Context(), websocket.MessageText, []byte(said)); err != nil {
+				t.Error(err)
+			}
+		}
+		for range 4 {
+			<-messages
+		}
+		if last := <-messages; last != `{"success":false,"error":"timeout"}` {
+			t.Errorf("the last message is %s", last)
+		}
+		<-messages
+	})
+	inBubble(t, func(t *testing.T) {
+		s := newWireServer(t, nil)
+		start := time.Now()
+		c := s.openQR(t, alice)
+		c.code()
+		go func() { _ = c.Write(t.Context(), websocket.MessageText, make([]byte, 64<<10)) }()
+		if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusMessageTooBig {
+			t.Errorf("a large message ends the socket with %v", err)
+		}
+		_ = c.CloseNow()
+		s.wantNoQR(t, start, 10*time.Second)
+	})
+}
+
+// hostQR is a client of a host's that logs in as it likes.
+type hostQR struct {
+	provisioning.TelegramClient
+	login func(ctx context.Context, show func(context.Context, provisioning.QRToken) error) (provisioning.Account, error)
+}
+
+func (c hostQR) LoginQR(ctx context.Context, show func(context.Context, provisioning.QRToken) error) (provisioning.Account, error) {
+	return c.login(ctx, show)
+}
+
+func (c hostQR) Client(context.Context, id.UserID) (provisioning.TelegramClient, error) {
+	return c, nil
+}
+
+// A host that does not keep to its part neither holds a socket for ever nor breaks it.
+func TestHostsQRLogin(t *testing.T) {
+	type show = func(context.Context, provisioning.QRToken) error
+	for name, c := range map[string]struct {
+		login func(context.Context, show) (provisioning.Account, error)
+		shown int
+		want  string
+		after time.Duration
+	}{
+		"never shows a code": {func(ctx context.Context, _ show) (provisioning.Account, error) {
+			<-ctx.Done()
+			return provisioning.Account{}, ctx.Err()
+		}, 0, "unknown_error", 30 * time.Second},
+		"shows one for ever": {func(ctx context.Context, show show) (provisioning.Account, error) {
+			_ = show(ctx, provisioning.QRToken{URL: "tg://login?token=x", Expires: time.Now().Add(time.Minute)})
+			<-ctx.Done()
+			return provisioning.Account{}, ctx.Err()
+		}, 1, "unknown_error", 90 * time.Second},
+		"never gives up": {func(ctx context.Context, show show) (provisioning.Account, error) {
+			for {
+				if err := show(ctx, provisioning.QRToken{URL: "tg://login?token=x"}); err != nil {
+					return provisioning.Account{}, err
+				}
+				advance(time.Second)
+			}
+		}, 4, "timeout", 4 * time.Second},
+		"panics": {func(context.Context, show) (provisioning.Account, error) { panic("boom") }, 0, "unhandled_error", 0},
+		"was canceled": {func(context.Context, show) (provisioning.Account, error) {
+			return provisioning.Account{}, context.Canceled
+		}, 0, "unknown_error", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(t *testing.T) {
+				b := newBridge(t, func(b *bridge, cfg *provisioning.Config) {
+					inner, _ := b.telegram.Client(t.Context(), alice)
+					cfg.Telegram = hostQR{inner, c.login}
+				})
+				start, shown := time.Now(), 0
+				a := b.scan(t, newRequest(http.MethodGet, user(alice, "/login/qr"), ""), func(*bridge, string) { shown++ })
+				a.wantBody(t, 101, `{"success":false,"error":"`+c.want+`"}`)
+				if took := time.Since(start); took != c.after || shown != c.shown {
+					t.Errorf("%d QR codes in %s, want %d in %s", shown, took, c.shown, c.after)
+				}
+			})
+		})
+	}
+}
+
+// Many pages of many users, scanned at once: each user has one login, and no account two.
+func TestManyQRLogins(t *testing.T) {
+	b := newBridge(t)
+	var wg sync.WaitGroup
+	for range 4 {
+		for _, userID := range []id.UserID{alice, bob, admin} {
+			wg.Go(func() {
+				a := b.scan(t, newRequest(http.MethodGet, user(userID, "/login/qr"), ""), scannedBy(aliceAccount))
+				if a.status != 101 && a.status != 409 || a.status >= 500 {
+					t.Errorf("got %d %s", a.status, a.body)
+				}
+			})
+		}
+	}
+	wg.Wait()
+	owners := 0
+	for _, userID := range []id.UserID{alice, bob, admin} {
+		b.call(t, http.MethodGet, user(userID, ""), "").want(t, 200, "")
+		if session := b.telegram.LoggedIn(userID); session != 0 {
+			owners++
+			b.expectUser(t, userID, session, false, session)
+		}
+	}
+	if owners != 1 || b.telegram.ShownQR() != 0 {
+		t.Errorf("%d users are logged in with one account, %d QR codes are shown", owners, b.telegram.ShownQR())
+	}
+}
+
+// A token keeps itself out of logs.
+func TestQRTokenHidesItself(t *testing.T) {
+	token := provisioning.QRToken{URL: "tg://login?token=86420"}
+	for _, s := range []string{token.String(), token.GoString()} {
+		if strings.Contains(s, "86420") {
+			t.Errorf("it prints %s", s)
+		}
+	}
+}
