@@ -24,6 +24,7 @@ var (
 	_ provisioning.TelegramClient   = (*Client)(nil)
 	_ provisioning.PhoneLogin       = (*Client)(nil)
 	_ provisioning.LoginControl     = (*Client)(nil)
+	_ provisioning.QRLogin          = (*Client)(nil)
 	_ provisioning.BotLogin         = (*Client)(nil)
 	_ provisioning.ChatLister       = (*Client)(nil)
 	_ provisioning.ContactLister    = (*Client)(nil)

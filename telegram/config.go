@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -131,6 +132,11 @@ func (d *Datacenter) option() (tg.DCOption, error) {
 		return tg.DCOption{}, fmt.Errorf("Config.Datacenter.Addr is %q: use an IP address and a port, such as 127.0.0.1:443", d.Addr)
 	}
 	return tg.DCOption{ID: d.ID, IPAddress: host, Port: int(number), Ipv6: ip.To4() == nil, Static: true}, nil
+}
+
+// others returns those of a list of datacenters that are not this one.
+func (d *Datacenter) others(list []tg.DCOption) []tg.DCOption {
+	return slices.DeleteFunc(slices.Clone(list), func(o tg.DCOption) bool { return o.ID == d.ID })
 }
 
 // options returns what every client is made with.

@@ -10,6 +10,7 @@ import (
 
 	"github.com/gotd/td/session"
 	"github.com/gotd/td/telegram"
+	"github.com/gotd/td/tg"
 
 	"github.com/tgprovision/tgprovision/provisioning"
 )
@@ -31,10 +32,44 @@ type conn struct {
 }
 
 // start runs a client for a session. The caller holds the slot's turn.
-func (f *Factory) start(key sessionKey, s *slot) (*conn, error) {
+func (f *Factory) start(ctx context.Context, key sessionKey, s *slot) (*conn, error) {
+	elsewhere, err := f.otherDatacenters(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	options := f.cfg.options()
+	options.DCList.Options = append(options.DCList.Options, elsewhere...)
+	if f.cfg.Updates != nil {
+		if handler := f.cfg.Updates(key.userID()); handler != nil {
+			options.UpdateHandler = handler
+		}
+	}
+	return f.run(key, s, f.store, options)
+}
+
+// otherDatacenters returns where to find the datacenters that a stored session knows of,
+// for a session of an account that is at home in another one than Config.Datacenter.
+func (f *Factory) otherDatacenters(ctx context.Context, key sessionKey) ([]tg.DCOption, error) {
+	if f.cfg.Datacenter == nil {
+		return nil, nil // gotd knows Telegram's own
+	}
+	loader := session.Loader{Storage: &storage{rows: f.store, key: key}}
+	data, err := loader.Load(ctx)
+	if errors.Is(err, session.ErrNotFound) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read a session: %w", err)
+	}
+	return f.cfg.Datacenter.others(data.Config.DCOptions), nil
+}
+
+// run runs a client for a session that is stored in rows. The caller holds the turn of
+// the slot, which gets the client; nil is none.
+func (f *Factory) run(key sessionKey, s *slot, rows sessionRows, options telegram.Options) (*conn, error) {
 	ctx, cancel := context.WithCancel(f.ctx)
 	c := &conn{
-		storage:    &storage{store: f.store, key: key, saved: make(chan struct{})},
+		storage:    &storage{rows: rows, key: key, saved: make(chan struct{})},
 		ctx:        ctx,
 		cancel:     cancel,
 		ready:      make(chan struct{}),
@@ -42,7 +77,6 @@ func (f *Factory) start(key sessionKey, s *slot) (*conn, error) {
 		done:       make(chan struct{}),
 	}
 	log := f.cfg.Log.With().Str("session", string(key)).Logger()
-	options := f.cfg.options()
 	options.SessionStorage = c.storage
 	options.Resolver = &closingResolver{inner: options.Resolver, ctx: ctx}
 	options.Middlewares = []telegram.Middleware{
@@ -60,11 +94,6 @@ func (f *Factory) start(key sessionKey, s *slot) (*conn, error) {
 			}
 		}
 	}
-	if f.cfg.Updates != nil {
-		if handler := f.cfg.Updates(key.userID()); handler != nil {
-			options.UpdateHandler = handler
-		}
-	}
 	c.client = telegram.NewClient(f.cfg.APIID, f.cfg.APIHash, options)
 
 	f.mu.Lock()
@@ -73,7 +102,9 @@ func (f *Factory) start(key sessionKey, s *slot) (*conn, error) {
 		cancel()
 		return nil, errClosed
 	}
-	s.conn = c
+	if s != nil {
+		s.conn = c
+	}
 	f.work.Go(func() {
 		defer cancel()
 		defer close(c.done)
@@ -148,7 +179,7 @@ func (f *Factory) connect(ctx context.Context, key sessionKey, s *slot) (*conn, 
 	c := s.conn
 	if c == nil || c.stopped() {
 		var err error
-		if c, err = f.start(key, s); err != nil {
+		if c, err = f.start(ctx, key, s); err != nil {
 			return nil, err
 		}
 	}
@@ -191,7 +222,7 @@ func (f *Factory) startActive(ctx context.Context, key sessionKey) (*conn, error
 	}
 	c := s.conn
 	if c == nil || c.stopped() {
-		if c, err = f.start(key, s); err != nil {
+		if c, err = f.start(ctx, key, s); err != nil {
 			return nil, err
 		}
 		c.authorize()
@@ -284,12 +315,18 @@ func (f *Factory) discard(ctx context.Context, key sessionKey, s *slot) error {
 	return f.store.delete(ctx, key)
 }
 
-// storage is gotd's view of one session in the database. It takes no more writes
+// sessionRows is where sessions are stored.
+type sessionRows interface {
+	session(ctx context.Context, key sessionKey) ([]byte, error)
+	putSession(ctx context.Context, key sessionKey, data []byte) error
+}
+
+// storage is gotd's view of one stored session. It takes no more writes
 // once it is closed, so that a client that is about to stop can't bring back a
 // session that was deleted.
 type storage struct {
-	store *sessionStore
-	key   sessionKey
+	rows sessionRows
+	key  sessionKey
 
 	mu     sync.Mutex
 	closed bool
@@ -301,7 +338,7 @@ var _ telegram.SessionStorage = (*storage)(nil)
 
 // LoadSession implements telegram.SessionStorage.
 func (s *storage) LoadSession(ctx context.Context) ([]byte, error) {
-	data, err := s.store.session(ctx, s.key)
+	data, err := s.rows.session(ctx, s.key)
 	if err != nil {
 		return nil, err
 	}
@@ -318,7 +355,7 @@ func (s *storage) StoreSession(ctx context.Context, data []byte) error {
 	if s.closed {
 		return errors.New("the session is closed")
 	}
-	if err := s.store.putSession(ctx, s.key, data); err != nil {
+	if err := s.rows.putSession(ctx, s.key, data); err != nil {
 		return err
 	}
 	s.once.Do(func() { close(s.saved) })

@@ -18,6 +18,13 @@ var sessionEnded = []string{
 	"SESSION_REVOKED", "SESSION_EXPIRED", "USER_DEACTIVATED", "USER_DEACTIVATED_BAN",
 }
 
+// accountGone are those of them for an account that was banned or deleted.
+var accountGone = []string{"USER_DEACTIVATED", "USER_DEACTIVATED_BAN"}
+
+// tokenExpired is the error for a login by QR code that was moved to the account's
+// datacenter too late.
+const tokenExpired = "AUTH_TOKEN_EXPIRED"
+
 // resendImpossible are the errors after which a code can't be sent again, but a
 // new one can.
 var resendImpossible = []string{

@@ -118,6 +118,16 @@ func (s *sessionStore) put(ctx context.Context, key sessionKey, r record) error 
 	return nil
 }
 
+// replace stores the record and the session of a user in place of whatever there is.
+func (s *sessionStore) replace(ctx context.Context, key sessionKey, r record, data []byte) error {
+	return s.db.DoTxn(ctx, schema.ReadCommitted(s.db), func(ctx context.Context) error {
+		if err := s.put(ctx, key, r); err != nil {
+			return err
+		}
+		return s.putSession(ctx, key, data)
+	})
+}
+
 // session returns gotd's session of a user, nil when there is none.
 func (s *sessionStore) session(ctx context.Context, key sessionKey) ([]byte, error) {
 	var data []byte

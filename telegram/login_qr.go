@@ -1,0 +1,333 @@
+package telegram
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/gotd/td/telegram"
+	"github.com/gotd/td/telegram/auth/qrlogin"
+	"github.com/gotd/td/tg"
+	"github.com/gotd/td/tgerr"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+)
+
+// A login by QR code has a client of its own, with an auth key of its own, which is not
+// the one that the user's session row belongs to: it ends with the call, and a login by
+// phone number that is half done stays as it is. Only when somebody has scanned a code
+// does the login take the place of that row, under the turn of the session. From then on
+// it is a session like any other, whose client is started from the database.
+//
+// gotd's own loop, qrlogin.QR.Auth, is not used: it forgets an update that comes while it
+// is busy, takes no SESSION_PASSWORD_NEEDED from auth.importLoginToken, does not know
+// that a fresh token can be the answer anywhere, and reckons with a right clock.
+
+const (
+	// qrMargin is how long before its end a token is replaced.
+	qrMargin = 3 * time.Second
+	// Whatever Telegram says, a token is shown that long at least and at most.
+	qrShortest, qrLongest = time.Second, time.Minute
+	// qrCallTimeout is how long Telegram may take for a call that goes on when the
+	// request has ended: its answer may be that somebody is logged in.
+	qrCallTimeout = 30 * time.Second
+	// qrMoves is how often Telegram may send a login on to another datacenter.
+	qrMoves = 3
+)
+
+// qrLogin is a login by QR code under way.
+type qrLogin struct {
+	*Client
+	accepted chan struct{} // has a value when Telegram has said that a token was accepted
+	conn     *conn
+	rows     *memoryRows   // of the client
+	ahead    time.Duration // of Telegram's clock is this one
+}
+
+// LoginQR implements provisioning.QRLogin.
+func (cl *Client) LoginQR(ctx context.Context, show func(context.Context, provisioning.QRToken) error) (provisioning.Account, error) {
+	q := &qrLogin{Client: cl, accepted: make(chan struct{}, 1)}
+	defer q.stop(ctx)
+	if err := q.stillLoggedOut(ctx); err != nil {
+		return provisioning.Account{}, err
+	}
+	if err := q.connect(ctx, 0, nil); err != nil {
+		return provisioning.Account{}, err
+	}
+	q.ahead = q.clockAhead()
+	call := ctx // the first answer can't be that a token was accepted
+	for shown := 0; ; shown++ {
+		answer, err := q.ask(call)
+		if err != nil {
+			return provisioning.Account{}, err
+		}
+		switch answer := answer.(type) {
+		case nil: // too late: the next token is another datacenter's
+		case *tg.AuthLoginToken:
+			if err := q.show(ctx, answer, shown, show); err != nil {
+				return provisioning.Account{}, err
+			}
+		case *tg.AuthLoginTokenSuccess:
+			return q.finish(ctx, answer.Authorization)
+		default:
+			return provisioning.Account{}, unexpected(answer)
+		}
+		call = context.WithoutCancel(ctx)
+	}
+}
+
+// show shows a token and waits until it was accepted or is to be replaced. Errors: those
+// of the callback and the context; provisioning.ErrLoginTimeout instead of one token
+// too many, provisioning.ErrAlreadyLoggedIn.
+func (q *qrLogin) show(ctx context.Context, token *tg.AuthLoginToken, shown int, show func(context.Context, provisioning.QRToken) error) error {
+	if shown >= provisioning.MaxQRTokens {
+		return provisioning.ErrLoginTimeout
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if err := q.stillLoggedOut(ctx); err != nil {
+		return err
+	}
+	code := qrlogin.NewToken(token.Token, token.Expires)
+	left := time.Until(code.Expires().Add(q.ahead)) - qrMargin
+	left = min(max(left, qrShortest), qrLongest)
+	if err := show(ctx, provisioning.QRToken{URL: code.URL(), Expires: time.Now().Add(left)}); err != nil {
+		return err
+	}
+	return q.wait(ctx, left)
+}
+
+// wait returns nil when it is time to ask Telegram again.
+func (q *qrLogin) wait(ctx context.Context, left time.Duration) error {
+	sleeping, wake := context.WithCancel(ctx)
+	defer wake()
+	expired := make(chan error, 1)
+	go func() { expired <- q.f.sleep(sleeping, left) }()
+	select {
+	case <-q.accepted:
+		return nil
+	case err := <-expired:
+		if err == nil {
+			return nil
+		}
+	case <-q.conn.done:
+		return q.conn.stopReason()
+	}
+	// The context has ended: maybe too late.
+	select {
+	case <-q.accepted:
+		return nil
+	default:
+		return ctx.Err()
+	}
+}
+
+// ask asks Telegram how far the login is: for a token, or for what has become of the last
+// one. The answer is nil for a token that was accepted and expired before it was used.
+// An error says that the login has ended, after what is left to do was done.
+//
+// TL: auth.exportLoginToken, auth.importLoginToken.
+func (q *qrLogin) ask(ctx context.Context) (tg.AuthLoginTokenClass, error) {
+	ctx, cancel := context.WithTimeout(ctx, qrCallTimeout)
+	defer cancel()
+	answer, err := q.conn.client.API().AuthExportLoginToken(ctx, &tg.AuthExportLoginTokenRequest{APIID: q.f.cfg.APIID, APIHash: q.f.cfg.APIHash})
+	for range qrMoves {
+		elsewhere, ok := answer.(*tg.AuthLoginTokenMigrateTo)
+		if err != nil || !ok {
+			break
+		}
+		if err := q.move(ctx, elsewhere.DCID); err != nil {
+			return nil, err
+		}
+		answer, err = q.conn.client.API().AuthImportLoginToken(ctx, elsewhere.Token)
+	}
+	meaning := q.conn.explain(ctx, err)
+	switch {
+	case err == nil:
+		return answer, nil
+	case tgerr.Is(err, tokenExpired):
+		return nil, nil
+	case tgerr.Is(err, accountGone...):
+		return nil, provisioning.ErrPhoneNumberBanned
+	case errors.Is(meaning, provisioning.ErrNotLoggedIn):
+		return nil, provisioning.ErrSessionRevoked
+	case errors.Is(meaning, provisioning.ErrPasswordNeeded):
+		r := record{step: stepPassword, requestedAt: time.Now(), passwordHint: passwordHint(ctx, q.conn)}
+		if err := q.keep(ctx, r); err != nil {
+			return nil, err
+		}
+		return nil, meaning
+	default:
+		return nil, meaning
+	}
+}
+
+// finish records that somebody is logged in.
+func (q *qrLogin) finish(ctx context.Context, answer tg.AuthAuthorizationClass) (provisioning.Account, error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), qrCallTimeout)
+	defer cancel()
+	authorization, ok := answer.(*tg.AuthAuthorization)
+	if !ok {
+		return provisioning.Account{}, unexpected(answer)
+	}
+	self, ok := authorization.User.AsNotEmpty()
+	if !ok {
+		return provisioning.Account{}, unexpected(authorization.User)
+	}
+	if err := q.keep(ctx, record{step: stepActive, identity: identityOf(self)}); err != nil {
+		// Nobody has this session.
+		if _, logoutErr := q.conn.client.API().AuthLogOut(ctx); logoutErr != nil {
+			q.f.cfg.Log.Warn().Err(logoutErr).Str("session", string(q.key)).Msg("Could not end a session that was not kept")
+		}
+		return provisioning.Account{}, err
+	}
+	return accountOf(self), nil
+}
+
+// keep puts the login in the place of whatever is stored of the user, and stops its
+// client. Errors: provisioning.ErrAlreadyLoggedIn.
+func (q *qrLogin) keep(ctx context.Context, r record) error {
+	select {
+	case <-q.conn.storage.saved:
+	case <-q.conn.done:
+		return q.conn.stopReason()
+	case <-ctx.Done():
+		return fmt.Errorf("store the session: %w", ctx.Err())
+	}
+	return q.step(ctx, func(l *login) error {
+		data, err := q.rows.session(ctx, q.key)
+		if err != nil {
+			return err
+		}
+		if l.slot.conn != nil {
+			l.slot.conn.stop()
+			q.f.setConn(l.slot, nil)
+		}
+		if err := q.f.store.replace(ctx, q.key, r, data); err != nil {
+			return err
+		}
+		// What comes next is done by a client that gets no updates, unless the host wants
+		// them; and not two at a time with one auth key.
+		q.stop(ctx)
+		if r.step != stepActive {
+			return nil
+		}
+		c, err := q.f.start(ctx, q.key, l.slot)
+		if err == nil {
+			c.authorize()
+		}
+		return nil // without a client the login is one all the same
+	})
+}
+
+// stillLoggedOut returns provisioning.ErrAlreadyLoggedIn when another login was done
+// meanwhile.
+func (q *qrLogin) stillLoggedOut(ctx context.Context) error {
+	r, _, err := q.f.store.get(ctx, q.key)
+	if err == nil && r.step == stepActive {
+		return provisioning.ErrAlreadyLoggedIn
+	}
+	return err
+}
+
+// connect starts a client at a datacenter, 0 for the configured one, of which others are
+// known.
+func (q *qrLogin) connect(ctx context.Context, dc int, known []tg.DCOption) (err error) {
+	options := q.f.cfg.options()
+	if dc != 0 {
+		options.DC = dc
+	}
+	if own := q.f.cfg.Datacenter; own != nil {
+		options.DCList.Options = append(options.DCList.Options, own.others(known)...)
+	}
+	// Telegram tells only those of an accepted token who don't refuse updates, which gotd
+	// does for clients without a handler.
+	options.UpdateHandler = telegram.UpdateHandlerFunc(func(_ context.Context, updates tg.UpdatesClass) error {
+		if hasLoginToken(updates) {
+			select {
+			case q.accepted <- struct{}{}:
+			default: // it is known already
+			}
+		}
+		return nil
+	})
+	q.rows = &memoryRows{}
+	if q.conn, err = q.f.run(q.key, nil, q.rows, options); err != nil {
+		return err
+	}
+	return q.conn.wait(ctx)
+}
+
+// move goes on at another datacenter, with a client of its own.
+func (q *qrLogin) move(ctx context.Context, dc int) error {
+	known := q.conn.client.Config().DCOptions
+	q.stop(ctx)
+	return q.connect(ctx, dc, known)
+}
+
+// stop stops the client, if there is one, and waits a moment until nothing is left of it.
+func (q *qrLogin) stop(ctx context.Context) {
+	if q.conn == nil {
+		return
+	}
+	q.conn.stop()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	select {
+	case <-q.conn.done:
+	case <-ctx.Done():
+	}
+}
+
+// clockAhead returns by how much this machine's clock is ahead of Telegram's, which has
+// just been read.
+func (q *qrLogin) clockAhead() time.Duration {
+	date := q.conn.client.Config().Date
+	if date == 0 {
+		return 0
+	}
+	return time.Since(time.Unix(int64(date), 0))
+}
+
+// hasLoginToken says whether updateLoginToken is among updates.
+func hasLoginToken(updates tg.UpdatesClass) bool {
+	var list []tg.UpdateClass
+	switch u := updates.(type) {
+	case *tg.UpdateShort:
+		list = []tg.UpdateClass{u.Update}
+	case *tg.Updates:
+		list = u.Updates
+	case *tg.UpdatesCombined:
+		list = u.Updates
+	}
+	for _, update := range list {
+		if _, ok := update.(*tg.UpdateLoginToken); ok {
+			return true
+		}
+	}
+	return false
+}
+
+// memoryRows keeps the session of one client in memory.
+type memoryRows struct {
+	mu   sync.Mutex
+	data []byte
+}
+
+var _ sessionRows = (*memoryRows)(nil)
+
+func (m *memoryRows) session(context.Context, sessionKey) ([]byte, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.data, nil
+}
+
+func (m *memoryRows) putSession(_ context.Context, _ sessionKey, data []byte) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.data = data
+	return nil
+}
