@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/tgprovision/tgprovision/internal/contracttest"
 	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/provisioning/provisioningtest"
 )
@@ -48,10 +49,14 @@ func (b *bridge) scan(t testing.TB, r *http.Request, onCode func(*bridge, string
 	said := make(chan []byte, 1)
 	go func() {
 		defer client.Close()
-		said <- readFrames(client, func(code string) { onCode(b, code) })
+		said <- readFrames(t, client, func(code string) { onCode(b, code) })
 	}()
 	b.handler.ServeHTTP(rec, handshake(r))
 	server.Close()
+	exchange := contracttest.Exchange{Request: r, Status: rec.Code, Header: rec.Result().Header, Answer: rec.Body.Bytes()}
+	if err := contract.Check(exchange); err != nil {
+		t.Errorf("%s: %v", r.URL, err)
+	}
 	last := append(<-said, '\n')
 	if rec.Code != http.StatusSwitchingProtocols {
 		last = rec.Body.Bytes()
@@ -76,7 +81,7 @@ func (h *hijacked) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 // side has closed the socket.
 //
 // https://www.rfc-editor.org/rfc/rfc6455#section-5.2
-func readFrames(conn net.Conn, onCode func(string)) (last []byte) {
+func readFrames(t testing.TB, conn net.Conn, onCode func(string)) (last []byte) {
 	const text, closing, ping, pong = 1, 8, 9, 10
 	for {
 		var head [2]byte
@@ -95,6 +100,9 @@ func readFrames(conn net.Conn, onCode func(string)) (last []byte) {
 		}
 		switch head[0] & 0x0f {
 		case text:
+			if err := contract.CheckMessage(payload); err != nil {
+				t.Error(err)
+			}
 			var message struct{ Code string }
 			if last = payload; json.Unmarshal(payload, &message) == nil && message.Code != "" {
 				onCode(message.Code)

@@ -132,8 +132,7 @@ var outcomes = []outcome{
 	// Login
 	{ErrAlreadyLoggedIn, loginOps, 409, "already_logged_in", stateLoggedIn, "You are already logged in to Telegram."},
 	{ErrPhoneNumberInvalid, "post_login_phone", 400, "phone_number_invalid", stateRequest, "That is not a phone number. Please give it with its country code, like +1 555 0100."},
-	{errNoWebSocket, "", 426, "upgrade_required", "", "This way to log in takes a WebSocket."},
-	{ErrPhoneNumberBanned, "login_qr", 403, "phone_number_banned", stateRequest, "Telegram has banned this account."},
+	{errNoWebSocket, "login_qr", 426, "upgrade_required", "", "This way to log in takes a WebSocket."},
 	{ErrPhoneNumberBanned, "post_login_phone", 403, "phone_number_banned", stateRequest, "Telegram has banned this phone number."},
 	{ErrPhoneNumberAppSignupForbidden, "post_login_phone", 403, "phone_number_app_signup_forbidden", stateRequest, "Telegram does not let this phone number log in through third-party apps."},
 	{ErrPhoneNumberUnoccupied, "post_login_phone", 404, "phone_number_unoccupied", stateRequest, "There is no Telegram account with this phone number. Please sign up in a Telegram app first."},
@@ -148,7 +147,6 @@ var outcomes = []outcome{
 	{ErrPhoneCodeNotEntered, "post_login_password", 400, "phone_code_not_entered", stateRequest, "Please request a login code and enter it before the password."},
 	{ErrPasswordInvalid, "post_login_password", 401, "password_invalid", statePassword, "That is not the right password."},
 	{ErrSessionRevoked, "post_login_password", 401, "session_revoked", stateRequest, "Telegram has ended this login. Please start again with a new code."},
-	{ErrSessionRevoked, "login_qr", 401, "session_revoked", stateRequest, "Telegram has ended this login. Please start again."},
 	{errValueMissing, "post_bot_token", 400, "body_value_missing", "", "Please enter the bot's token."},
 	{ErrBotTokenInvalid, "post_bot_token", 401, "bot_token_invalid", stateToken, "Telegram knows no bot with this token."},
 	{ErrBotTokenExpired, "post_bot_token", 401, "bot_token_expired", stateToken, "This bot token has expired. Please get the current one from BotFather."},

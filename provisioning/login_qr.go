@@ -35,16 +35,20 @@ type qrResult struct {
 	RetryAfter int64  `json:"retry_after,omitempty"`
 }
 
-// qrWords are the outcomes that the protocol has its own words for. Of any other error
-// it says the errcode.
+// qrWords are the outcomes that have words of their own on the WebSocket, the last two
+// being errcodes of other logins. Of any other error it says the errcode.
 var qrWords = []struct {
 	err  error
 	word string
 }{
-	{ErrPasswordNeeded, "password-needed"},
+	{ErrPasswordNeeded, qrPasswordNeeded},
 	{ErrLoginTimeout, "timeout"},
 	{errReplaced, "replaced"},
+	{ErrPhoneNumberBanned, "phone_number_banned"},
+	{ErrSessionRevoked, "session_revoked"},
 }
+
+const qrPasswordNeeded = "password-needed"
 
 // qrOutcome returns the row of an error on the WebSocket, with the word for it.
 func qrOutcome(err error, rt route) outcome {

@@ -29,7 +29,8 @@ type ObservedRequest struct {
 	Operation string
 	// Status is the HTTP status.
 	Status int
-	// Errcode is that of the answer's body, "" for a success.
+	// Errcode is that of the answer's body, or what the WebSocket of login_qr said in its
+	// place, "" for a success.
 	Errcode string
 	// Duration is the time from the request's header to the end of the answer.
 	Duration time.Duration
@@ -42,6 +43,7 @@ type LoginMethod string
 const (
 	LoginMethodPhone LoginMethod = "phone"
 	LoginMethodBot   LoginMethod = "bot"
+	LoginMethodQR    LoginMethod = "qr"
 )
 
 // ObservedLogin is how a login, or a step of one, has ended.
@@ -71,6 +73,7 @@ var loginMethods = map[string]LoginMethod{
 	"post_login_password": LoginMethodPhone,
 	"resend_login_code":   LoginMethodPhone,
 	"post_bot_token":      LoginMethodBot,
+	"login_qr":            LoginMethodQR,
 }
 
 // Operations returns the names of all operations, as [ObservedRequest] and the log
@@ -97,7 +100,10 @@ func (o *Observer) request(c *call, rep reply, errcode string, took time.Duratio
 	if !isLogin {
 		return
 	}
-	if body, ok := rep.body.(loginBody); errcode != "" || (ok && body.State == stateLoggedIn) {
+	body, _ := rep.body.(loginBody)
+	switch {
+	case errcode == qrPasswordNeeded: // a step after which another one has to follow
+	case errcode != "", c.upgraded, body.State == stateLoggedIn:
 		o.login(method, errcode)
 	}
 }

@@ -168,7 +168,7 @@ func TestObservedNamesAreKnown(t *testing.T) {
 			t.Errorf("the operation %s is not among Operations", op)
 		}
 	}
-	if want := len(provisioning.Routes()) + 3; len(names) != want || len(slices.Compact(slices.Sorted(slices.Values(names)))) != want {
+	if want := len(provisioning.Routes()) + 4; len(names) != want || len(slices.Compact(slices.Sorted(slices.Values(names)))) != want {
 		t.Errorf("Operations are %q", names)
 	}
 	for _, op := range provisioning.LoginOperations() {

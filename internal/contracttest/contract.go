@@ -89,8 +89,10 @@ func New() (*Contract, error) {
 			}
 			for status, response := range op.Responses.Map() {
 				forbidMore(schemaOf(response))
-				for _, example := range response.Value.Content.Get("application/json").Examples {
-					c.examples[canonical(status, example.Value.Value)] = false
+				if body := response.Value.Content.Get("application/json"); body != nil {
+					for _, example := range body.Examples {
+						c.examples[canonical(status, example.Value.Value)] = false
+					}
 				}
 			}
 		}
@@ -115,14 +117,21 @@ func canonical(status string, body any) string {
 	return status + " " + string(text)
 }
 
-// schemaOf returns what the body of a response is.
+// schemaOf returns what the body of a response is, nil for none.
 func schemaOf(response *openapi3.ResponseRef) *openapi3.SchemaRef {
-	return response.Value.Content.Get("application/json").Schema
+	if body := response.Value.Content.Get("application/json"); body != nil {
+		return body.Schema
+	}
+	return nil
 }
 
 // Errcodes returns the schema of a response's errcodes, nil for a success.
 func Errcodes(response *openapi3.ResponseRef) *openapi3.Schema {
-	for _, part := range schemaOf(response).Value.AllOf {
+	schema := schemaOf(response)
+	if schema == nil {
+		return nil
+	}
+	for _, part := range schema.Value.AllOf {
 		if errcode := part.Value.Properties["errcode"]; errcode != nil && errcode.Value.Enum != nil {
 			return errcode.Value
 		}
@@ -273,6 +282,9 @@ func (c *Contract) Check(e Exchange) error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.rows[Row{op.route.Operation.OperationID, e.Status, body.Errcode}] = true
+	if e.Status == http.StatusSwitchingProtocols {
+		return nil // no body
+	}
 	var whole any
 	if err := json.Unmarshal(e.Answer, &whole); err != nil {
 		return fmt.Errorf("%s: not JSON: %w", op.route.Operation.OperationID, err)
@@ -281,6 +293,29 @@ func (c *Contract) Check(e Exchange) error {
 		if _, ok := c.examples[example]; ok {
 			c.examples[example] = true
 		}
+	}
+	return nil
+}
+
+// CheckMessage returns an error for a message on the WebSocket of login_qr that is none
+// of the document's.
+func (c *Contract) CheckMessage(message []byte) error {
+	var value map[string]any
+	if err := json.Unmarshal(message, &value); err != nil {
+		return fmt.Errorf("a message is no object: %w", err)
+	}
+	name := "QRResult"
+	if _, ok := value["code"]; ok {
+		name = "QRCode"
+	}
+	schema := c.Document.Components.Schemas[name].Value
+	for field := range value {
+		if schema.Properties[field] == nil {
+			return fmt.Errorf("%s has no field %q", name, field)
+		}
+	}
+	if err := schema.VisitJSON(value, openapi3.EnableJSONSchema2020()); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
 }

@@ -284,7 +284,7 @@ func FuzzLabels(f *testing.F) {
 				case "errcode", "outcome":
 					ok = slices.Contains(errcodes, value)
 				case "method", "handling":
-					ok = slices.Contains([]string{"phone", "bot", "waited", "returned"}, value)
+					ok = slices.Contains([]string{"phone", "bot", "qr", "waited", "returned"}, value)
 				}
 				assert.True(t, ok, "%s has the value %q after %s %q", label.GetName(), value, method, path)
 			}
