@@ -50,7 +50,9 @@ type TokensConfig struct {
 	// of AccessTokens and OpenID has to be set.
 	AccessTokens bool
 	// OpenID takes OpenID tokens, sent as "openid:" and the token. They can do nothing but
-	// tell who somebody is, and last for an hour on most homeservers.
+	// tell who somebody is, and last for an hour on most homeservers. A homeserver that
+	// does not serve the server-server API, at least what is about OpenID, can't be asked:
+	// then such a token is a [provisioning.ErrHomeserver].
 	OpenID bool
 
 	// Keep is how long a valid token is not asked about again, and so for how long one

@@ -28,8 +28,9 @@ const dendriteDomain = "dendrite.test"
 
 const registrationSecret = "dendrite-registration-secret"
 
-// dendrite is a Matrix homeserver running as a process of its own, without
-// federation: SQLite databases, its embedded NATS and its media in a temporary folder.
+// dendrite is a Matrix homeserver running as a process of its own: SQLite databases, its
+// embedded NATS and its media in a temporary folder. It has its federation API, which
+// tells whose OpenID tokens are, and meets the name of no other server.
 // It listens on a Unix socket, so that no other process can take its port; url is a
 // listener of the test process which hands connections on to that socket, and so stays
 // the same over a restart.
@@ -96,11 +97,10 @@ func (d *dendrite) configure(t *testing.T, registrations []*appservice.Registrat
 	config, err := json.Marshal(object{ // which is YAML
 		"version": 2,
 		"global": object{
-			"server_name":        d.domain,
-			"private_key":        d.path("key.pem"),
-			"disable_federation": true,
-			"jetstream":          object{"storage_path": d.path("nats")},
-			"cache":              object{"max_size_estimated": "64mb"},
+			"server_name": d.domain,
+			"private_key": d.path("key.pem"),
+			"jetstream":   object{"storage_path": d.path("nats")},
+			"cache":       object{"max_size_estimated": "64mb"},
 		},
 		"app_service_api": object{"config_files": files},
 		"client_api": object{

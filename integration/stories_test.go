@@ -496,6 +496,58 @@ func (s *stage) wantMedia(user *mautrix.Client, want string, find func() id.Cont
 	assert.Equal(s.t, want, string(got))
 }
 
+// People call for themselves with the tokens that their homeserver gives them.
+func TestTokenStory(t *testing.T) {
+	for hs, newHomeserver := range homeservers {
+		t.Run(hs, func(t *testing.T) {
+			s := newStage(t, newHomeserver, databases["sqlite"](t), "-matrix-auth")
+			alice, bob, admin := s.hs.user(t, "alice"), s.hs.user(t, "bob"), s.hs.user(t, "admin")
+			openID, err := alice.RequestOpenIDToken(t.Context())
+			require.NoError(t, err)
+			for token, mayFor := range map[string]map[id.UserID]string{
+				alice.AccessToken:              {alice.UserID: "", bob.UserID: "mxid_mismatch"},
+				"openid:" + openID.AccessToken: {alice.UserID: "", bob.UserID: "mxid_mismatch"},
+				admin.AccessToken:              {alice.UserID: "", bob.UserID: ""},
+				"nobody's":                     {alice.UserID: "shared_secret_invalid"},
+				"openid:nobody's":              {alice.UserID: "shared_secret_invalid"},
+				s.registration.AppToken:        {alice.UserID: "mxid_mismatch"},
+			} {
+				api, err := client.New(s.example.url, token, client.WithHTTPClient(&http.Client{Transport: checked{t}}))
+				require.NoError(t, err)
+				for userID, errcode := range mayFor {
+					me, err := client.Do(api.GetMeWithResponse(t.Context(), string(userID)))
+					if errcode == "" {
+						require.NoError(t, err)
+						assert.Equal(t, string(userID), me.JSON200.Mxid)
+						continue
+					}
+					var fault *client.Error
+					require.ErrorAs(t, err, &fault)
+					assert.Equal(t, errcode, fault.Errcode)
+				}
+			}
+			// Nobody named is the caller, whose power counts.
+			roomID := s.room(alice, mautrix.ReqCreateRoom{Preset: "public_chat"})
+			_, err = bob.JoinRoomByID(t.Context(), roomID)
+			require.NoError(t, err)
+			for _, c := range []struct {
+				user    *mautrix.Client
+				errcode string
+			}{{bob, "not_enough_permissions"}, {alice, ""}} {
+				api, err := client.New(s.example.url, c.user.AccessToken, client.WithHTTPClient(&http.Client{Transport: checked{t}}))
+				require.NoError(t, err)
+				_, err = client.Do(api.ConnectPortalWithResponse(t.Context(), string(roomID), -1000000000011, nil))
+				var fault *client.Error
+				if c.errcode == "" {
+					require.NoError(t, err)
+				} else if assert.ErrorAs(t, err, &fault) {
+					assert.Equal(t, c.errcode, fault.Errcode)
+				}
+			}
+		})
+	}
+}
+
 // Contacts get their avatars in the background.
 func TestAvatarStory(t *testing.T) {
 	everywhere(t, func(t *testing.T, s *stage) {
