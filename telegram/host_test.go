@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	gotd "github.com/gotd/td/telegram"
 	"github.com/gotd/td/tg"
@@ -27,9 +28,7 @@ func TestHostUsesTheSameConnection(t *testing.T) {
 	running := make(chan started, 10)
 	stopped := make(chan id.UserID, 10)
 	updates := make(chan id.UserID, 10)
-	count, dialled := countDials()
 	b := newBridge(t, withConfig(func(c *telegram.Config) {
-		count(c)
 		c.Running = func(ctx context.Context, userID id.UserID, client *gotd.Client) {
 			running <- started{userID, client}
 			<-ctx.Done()
@@ -52,7 +51,8 @@ func TestHostUsesTheSameConnection(t *testing.T) {
 		live, err := b.factory.Telegram(t.Context(), you)
 		require.NoError(t, err)
 		assert.Same(t, s.client, live)
-		assert.EqualValues(t, 1, dialled.Swap(0))
+		// Not how often it was dialled: a connection that broke is made again.
+		assert.Eventually(t, func() bool { return b.telegram.Connections() == 1 }, 10*time.Second, time.Millisecond)
 		require.NoError(t, b.telegram.SendUpdates(ada.ID, &tg.UpdateShort{Update: &tg.UpdateConfig{}}))
 		assert.Equal(t, you, <-updates)
 	}
@@ -108,7 +108,7 @@ func TestProxy(t *testing.T) {
 	count, dialled := countDials()
 	b := newBridge(t, withConfig(count))
 	b.logIn(you, ada)
-	assert.EqualValues(t, 1, dialled.Load())
+	assert.Positive(t, dialled.Load())
 }
 
 func TestConfigFaults(t *testing.T) {

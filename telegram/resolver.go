@@ -8,8 +8,9 @@ import (
 )
 
 // closingResolver closes its connections when a context ends, with which the
-// client stops. gotd itself, in the middle of a key exchange with a server that does
-// not answer, reads on for half a minute.
+// client stops, and makes no more of them. gotd itself, in the middle of a key exchange
+// with a server that does not answer, reads on for half a minute; and it may see that
+// its connection is closed before it sees that it is to stop, and try another one.
 type closingResolver struct {
 	inner dcs.Resolver
 	ctx   context.Context
@@ -19,20 +20,26 @@ var _ dcs.Resolver = (*closingResolver)(nil)
 
 // Primary implements dcs.Resolver.
 func (r *closingResolver) Primary(ctx context.Context, dc int, list dcs.List) (transport.Conn, error) {
-	return r.closing(r.inner.Primary(ctx, dc, list))
+	return r.dial(ctx, dc, list, r.inner.Primary)
 }
 
 // MediaOnly implements dcs.Resolver.
 func (r *closingResolver) MediaOnly(ctx context.Context, dc int, list dcs.List) (transport.Conn, error) {
-	return r.closing(r.inner.MediaOnly(ctx, dc, list))
+	return r.dial(ctx, dc, list, r.inner.MediaOnly)
 }
 
 // CDN implements dcs.Resolver.
 func (r *closingResolver) CDN(ctx context.Context, dc int, list dcs.List) (transport.Conn, error) {
-	return r.closing(r.inner.CDN(ctx, dc, list))
+	return r.dial(ctx, dc, list, r.inner.CDN)
 }
 
-func (r *closingResolver) closing(conn transport.Conn, err error) (transport.Conn, error) {
+func (r *closingResolver) dial(ctx context.Context, dc int, list dcs.List,
+	resolve func(context.Context, int, dcs.List) (transport.Conn, error),
+) (transport.Conn, error) {
+	if err := r.ctx.Err(); err != nil {
+		return nil, err
+	}
+	conn, err := resolve(ctx, dc, list)
 	if err != nil {
 		return nil, err
 	}
