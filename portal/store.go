@@ -10,6 +10,7 @@ import (
 	"go.mau.fi/util/dbutil"
 	"maunium.net/go/mautrix/id"
 
+	"github.com/tgprovision/tgprovision/internal/dbcache"
 	"github.com/tgprovision/tgprovision/internal/schema"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
@@ -25,8 +26,23 @@ import (
 // interface names leave such a transaction as it was; after any other error it has
 // to be rolled back. On PostgreSQL it should be at the level read committed, the
 // default.
+//
+// The store remembers up to 20,000 of the portals that it has read, and rooms and chats
+// that have none, until somebody changes one. Connect and Disconnect return when no store
+// on the database, in whichever process, goes on with what was before; that takes
+// 20 ms. A change by a transaction of the host's, or by other means than a Store, is
+// seen 20 ms after its commit at the latest.
 type Store struct {
 	db *dbutil.Database
+
+	portals *dbcache.Cache[place, *provisioning.Portal]
+}
+
+// place is where a portal is looked for: a room or, where that is empty, a chat.
+type place struct {
+	room     id.RoomID
+	chat     provisioning.ChatID
+	receiver int64
 }
 
 var (
@@ -61,7 +77,7 @@ func NewStore(ctx context.Context, db *dbutil.Database) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{tables}, nil
+	return &Store{tables, dbcache.New[place, *provisioning.Portal](tables, "tgprovision_portal")}, nil
 }
 
 // checkForeignKeys refuses SQLite connections that ignore foreign keys, as they do
@@ -88,27 +104,32 @@ func scanPortal(row dbutil.Scannable) (p provisioning.Portal, err error) {
 	return p, err
 }
 
-// PortalByRoom implements [provisioning.PortalStore]. It is one read.
+// PortalByRoom implements [provisioning.PortalStore]. It is at most two reads.
 func (s *Store) PortalByRoom(ctx context.Context, roomID id.RoomID) (provisioning.Portal, error) {
-	return s.portal(ctx, `SELECT `+portalColumns+` FROM tgprovision_portal p WHERE p.room_id=$1`, roomID)
+	return s.portal(ctx, place{room: roomID}, `p.room_id=$1`, roomID)
 }
 
-// PortalByChat implements [provisioning.PortalStore]. It is one read.
+// PortalByChat implements [provisioning.PortalStore]. It is at most two reads.
 func (s *Store) PortalByChat(ctx context.Context, chatID provisioning.ChatID, receiver int64) (provisioning.Portal, error) {
-	return s.portal(ctx, `SELECT `+portalColumns+` FROM tgprovision_portal p WHERE p.chat_id=$1 AND p.receiver=$2`,
-		int64(chatID), receiver)
+	return s.portal(ctx, place{chat: chatID, receiver: receiver}, `p.chat_id=$1 AND p.receiver=$2`, int64(chatID), receiver)
 }
 
-// portal reads one portal.
-func (s *Store) portal(ctx context.Context, query string, args ...any) (provisioning.Portal, error) {
-	p, err := scanPortal(s.db.QueryRow(ctx, query, args...))
+// portal returns the portal at a place, remembered or read.
+func (s *Store) portal(ctx context.Context, at place, condition string, args ...any) (provisioning.Portal, error) {
+	found, err := s.portals.Get(ctx, at, func(ctx context.Context) (*provisioning.Portal, error) {
+		p, err := scanPortal(s.db.QueryRow(ctx, `SELECT `+portalColumns+` FROM tgprovision_portal p WHERE `+condition, args...))
+		if errors.Is(err, sql.ErrNoRows) {
+			return nil, nil
+		}
+		return &p, err
+	})
 	switch {
-	case errors.Is(err, sql.ErrNoRows):
-		return provisioning.Portal{}, provisioning.ErrPortalNotFound
 	case err != nil:
 		return provisioning.Portal{}, fmt.Errorf("read a portal: %w", err)
+	case found == nil:
+		return provisioning.Portal{}, provisioning.ErrPortalNotFound
 	}
-	return p, nil
+	return *found, nil
 }
 
 // AccountPortals implements [provisioning.PortalStore]. It is one read, in the
@@ -140,6 +161,7 @@ func (s *Store) Connect(ctx context.Context, n provisioning.NewPortal) error {
 	if err != nil {
 		return fmt.Errorf("record a portal: %w", err)
 	}
+	s.portals.Changed(ctx)
 	return nil
 }
 
@@ -229,6 +251,7 @@ func (s *Store) Disconnect(ctx context.Context, p provisioning.Portal, tasks ...
 	if err != nil {
 		return fmt.Errorf("remove a portal: %w", err)
 	}
+	s.portals.Changed(ctx)
 	return nil
 }
 
