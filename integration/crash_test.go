@@ -92,10 +92,10 @@ func TestRacingProcesses(t *testing.T) {
 }
 
 // openRaw opens the database of a bridge beside it.
-func openRaw(t *testing.T, database string) *sql.DB {
+func openRaw(t testing.TB, database string) *sql.DB {
 	t.Helper()
 	driver, source := "sqlite", "file:"+database+"?_pragma=busy_timeout(10000)"
-	if strings.HasPrefix(database, "postgres") {
+	if isPostgres(database) {
 		driver, source = "pgx", database
 	}
 	db, err := sql.Open(driver, source)
@@ -104,7 +104,10 @@ func openRaw(t *testing.T, database string) *sql.DB {
 	return db
 }
 
-func count(t *testing.T, db *sql.DB, query string) (n int) {
+// isPostgres says whether a database is a PostgreSQL URL, and no SQLite file.
+func isPostgres(database string) bool { return strings.HasPrefix(database, "postgres://") }
+
+func count(t testing.TB, db *sql.DB, query string) (n int) {
 	t.Helper()
 	require.NoError(t, db.QueryRowContext(t.Context(), query).Scan(&n))
 	return n

@@ -32,7 +32,7 @@ type example struct {
 var listening = regexp.MustCompile(`http://127\.0\.0\.1:[0-9]+/_matrix/provision`)
 
 // startExample starts the example and returns when it answers.
-func startExample(t *testing.T, args ...string) *example {
+func startExample(t testing.TB, args ...string) *example {
 	t.Helper()
 	args = append([]string{"-listen", "127.0.0.1:0", "-secret", secret, "-log-level", "trace", "-log-format", "json"}, args...)
 	e := &example{cmd: exec.Command(program, args...), ended: make(chan struct{}), stderr: &lockedBuffer{}}
@@ -58,7 +58,7 @@ func startExample(t *testing.T, args ...string) *example {
 }
 
 // runExample runs the example to its end, which has to be a good one.
-func runExample(t *testing.T, args ...string) {
+func runExample(t testing.TB, args ...string) {
 	t.Helper()
 	cmd := exec.Command(program, args...)
 	cmd.Dir = t.TempDir()
@@ -67,14 +67,14 @@ func runExample(t *testing.T, args ...string) {
 }
 
 // kill ends the process as a crash does.
-func (e *example) kill(t *testing.T) {
+func (e *example) kill(t testing.TB) {
 	t.Helper()
 	_ = e.cmd.Process.Kill()
 	<-e.ended
 }
 
 // call sends a request of the API and returns its status and body.
-func (e *example) call(t *testing.T, method, path, body string) (int, map[string]any) {
+func (e *example) call(t testing.TB, method, path, body string) (int, map[string]any) {
 	t.Helper()
 	status, raw := e.raw(t, method, path, body)
 	var answer map[string]any
@@ -82,7 +82,7 @@ func (e *example) call(t *testing.T, method, path, body string) (int, map[string
 	return status, answer
 }
 
-func (e *example) raw(t *testing.T, method, path, body string) (int, []byte) {
+func (e *example) raw(t testing.TB, method, path, body string) (int, []byte) {
 	t.Helper()
 	req, err := http.NewRequestWithContext(t.Context(), method, e.url+path, strings.NewReader(body))
 	require.NoError(t, err)
@@ -97,7 +97,7 @@ func (e *example) raw(t *testing.T, method, path, body string) (int, []byte) {
 }
 
 // api returns a typed client of the API.
-func (e *example) api(t *testing.T) *client.ClientWithResponses {
+func (e *example) api(t testing.TB) *client.ClientWithResponses {
 	t.Helper()
 	api, err := client.New(e.url, secret, client.WithHTTPClient(&http.Client{Transport: checked{t}}))
 	require.NoError(t, err)
@@ -109,7 +109,7 @@ var contract = sync.OnceValues(contracttest.New)
 
 // checked sends requests of the API, and checks them and the answers against the
 // document.
-type checked struct{ t *testing.T }
+type checked struct{ t testing.TB }
 
 // RoundTrip implements http.RoundTripper.
 func (c checked) RoundTrip(r *http.Request) (*http.Response, error) {

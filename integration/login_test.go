@@ -21,13 +21,13 @@ var grace = telegramtest.Account{
 }
 
 // databases are the databases that every story runs on.
-var databases = map[string]func(t *testing.T) string{
-	"sqlite":   func(t *testing.T) string { return filepath.Join(t.TempDir(), "bridge.db") },
-	"postgres": func(t *testing.T) string { return postgres.newDatabase(t) },
+var databases = map[string]func(t testing.TB) string{
+	"sqlite":   func(t testing.TB) string { return filepath.Join(t.TempDir(), "bridge.db") },
+	"postgres": func(t testing.TB) string { return postgres.newDatabase(t) },
 }
 
 // telegramFlags starts a Telegram server and returns the flags that point there.
-func telegramFlags(t *testing.T) (*telegramtest.Server, []string) {
+func telegramFlags(t testing.TB) (*telegramtest.Server, []string) {
 	t.Helper()
 	server := telegramtest.NewServer(t, telegramtest.Options{})
 	require.NoError(t, server.AddAccount(grace))
@@ -35,7 +35,7 @@ func telegramFlags(t *testing.T) (*telegramtest.Server, []string) {
 }
 
 // writeKey writes the public key of a Telegram server to a file.
-func writeKey(t *testing.T, server *telegramtest.Server) string {
+func writeKey(t testing.TB, server *telegramtest.Server) string {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "key.pem")
 	require.NoError(t, os.WriteFile(file, server.PublicKeyPEM(), 0o600))

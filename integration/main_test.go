@@ -12,6 +12,13 @@ import (
 var program string
 
 func TestMain(m *testing.M) {
+	if os.Getenv(outsideVariable) != "" {
+		if err := runOutside(os.Stdin, os.Stdout); err != nil {
+			fmt.Fprintln(os.Stderr, "integration:", err)
+			os.Exit(1)
+		}
+		return
+	}
 	code, err := runTests(m)
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "integration:", err)

@@ -91,7 +91,7 @@ func (c *cluster) stop() error {
 }
 
 // newDatabase makes an empty database and returns its URL.
-func (c *cluster) newDatabase(t *testing.T) string {
+func (c *cluster) newDatabase(t testing.TB) string {
 	t.Helper()
 	name := fmt.Sprintf("test%d", c.created.Add(1))
 	require.NoError(t, c.run("createdb", "-h", c.dir, "-U", "tests", name))

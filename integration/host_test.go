@@ -1,0 +1,135 @@
+package integration
+
+import (
+	"context"
+	"database/sql"
+	"net/http"
+	"net/http/httptest"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/gorilla/mux"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.mau.fi/util/dbutil"
+	"maunium.net/go/mautrix/appservice"
+	"maunium.net/go/mautrix/event"
+
+	"github.com/tgprovision/tgprovision/auth"
+	"github.com/tgprovision/tgprovision/portal"
+	"github.com/tgprovision/tgprovision/provisioning"
+	"github.com/tgprovision/tgprovision/telegram"
+)
+
+// openDatabase opens a database as examples/local does.
+func openDatabase(t testing.TB, database string) *dbutil.Database {
+	t.Helper()
+	driver, dialect := "sqlite", "sqlite3"
+	source := "file:" + database + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_txlock=immediate"
+	if isPostgres(database) {
+		driver, dialect, source = "pgx", "postgres", database
+	}
+	raw, err := sql.Open(driver, source)
+	require.NoError(t, err)
+	db, err := dbutil.NewWithDB(raw, dialect)
+	require.NoError(t, err)
+	return db
+}
+
+// hostConfig is what a host needs from outside.
+type hostConfig struct {
+	database   string
+	datacenter *telegram.Datacenter
+	// appservice may be nil, for a host whose portals can be read only.
+	appservice *appservice.AppService
+	// router is where the host serves, nil for one of its own. A homeserver has to know
+	// the address before the host can start.
+	listener *httptest.Server
+	tune     func(*telegram.Config)
+}
+
+// host is a bridge in the test process, wired as examples/local does, so that what the
+// runtime says of memory and goroutines is the bridge's.
+type host struct {
+	url  string // of the API
+	stop func() // may be called once more than needed
+}
+
+// startHost starts a host, which is stopped with the test at the latest.
+func startHost(t testing.TB, cfg hostConfig) *host {
+	t.Helper()
+	db := openDatabase(t, cfg.database)
+	settings := provisioning.Config{Secret: secret}
+	userConfig := auth.StoreConfig{Permissions: auth.Permissions{"*": provisioning.PermissionFull}}
+	stopEvents := func() {}
+	if cfg.appservice != nil {
+		rooms, err := portal.NewRooms(t.Context(), portal.RoomsConfig{AppService: cfg.appservice, DB: db})
+		require.NoError(t, err)
+		settings.Rooms, userConfig.IsBridgeUser = rooms, rooms.IsBridgeUser
+		settings.Events = func(context.Context, provisioning.Event) error { return nil }
+		stopEvents = acceptInvitations(cfg.appservice)
+	}
+	var err error
+	settings.Users, err = auth.NewStore(t.Context(), db, userConfig)
+	require.NoError(t, err)
+	settings.Portals, err = portal.NewStore(t.Context(), db)
+	require.NoError(t, err)
+	clientConfig := telegram.Config{DB: db, APIID: 1, APIHash: "hash", Datacenter: cfg.datacenter}
+	if cfg.tune != nil {
+		cfg.tune(&clientConfig)
+	}
+	clients, err := telegram.NewFactory(t.Context(), clientConfig)
+	require.NoError(t, err)
+	settings.Telegram = clients
+	core, err := provisioning.New(settings)
+	require.NoError(t, err)
+
+	router := mux.NewRouter().SkipClean(true).UseEncodedPath()
+	core.Mount(router.PathPrefix("/_matrix/provision").Subrouter())
+	server := cfg.listener
+	if server == nil {
+		server = httptest.NewUnstartedServer(nil)
+	}
+	if cfg.appservice != nil {
+		router.PathPrefix("/").Handler(cfg.appservice.Router)
+	}
+	server.Config.Handler = router
+	server.Start()
+	stop := sync.OnceFunc(func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), time.Minute)
+		defer cancel()
+		http.DefaultClient.CloseIdleConnections()
+		stopEvents()
+		server.Close()
+		assert.NoError(t, core.Close(ctx))
+		assert.NoError(t, clients.Close(ctx))
+		assert.NoError(t, db.Close())
+	})
+	t.Cleanup(stop)
+	return &host{url: server.URL + "/_matrix/provision", stop: stop}
+}
+
+// acceptInvitations has the bridge bot join every room that it is invited to, until stop
+// is called.
+func acceptInvitations(as *appservice.AppService) (stop func()) {
+	ctx, cancel := context.WithCancel(context.Background())
+	bot := as.NewMautrixClient(as.BotMXID())
+	var work sync.WaitGroup
+	work.Go(func() {
+		for {
+			select {
+			case e := <-as.Events:
+				if e.Type == event.StateMember && e.GetStateKey() == string(bot.UserID) && e.Content.AsMember().Membership == event.MembershipInvite {
+					_, _ = bot.JoinRoomByID(ctx, e.RoomID)
+				}
+			case <-ctx.Done():
+				return
+			}
+		}
+	})
+	return func() {
+		cancel()
+		work.Wait()
+	}
+}
