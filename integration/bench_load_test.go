@@ -1,0 +1,169 @@
+package integration
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+const (
+	loadConnections = 64
+	// loadPause is how often each connection sends a request. Requests come at a fixed
+	// rate, whether the ones before were fast or slow, and one that finds its connection
+	// busy counts from the moment at which it was due. At full speed, requests would wait
+	// for each other on any machine, and the quiet percentile would be that of a queue.
+	// 640 requests a second are more than a bridge gets, and a small part of what it can
+	// answer.
+	loadPause = 100 * time.Millisecond
+)
+
+// load sends requests at a fixed rate until stop is closed, and returns how long each
+// answer took.
+func load(b *testing.B, address string, stop <-chan struct{}) []time.Duration {
+	b.Helper()
+	paths := []func(i int) string{
+		func(i int) string { return "/portal/" + filledRoom(i%fewRows.portals) },
+		func(i int) string { return "/user/" + filledLogin(i%fewRows.logins) },
+		func(int) string { return "/bridge" },
+	}
+	all := make([][]time.Duration, loadConnections)
+	var work sync.WaitGroup
+	for n := range loadConnections {
+		api := dialWire(b, address)
+		due := time.Now().Add(loadPause * time.Duration(n) / loadConnections)
+		work.Go(func() {
+			defer api.Close()
+			timer := time.NewTimer(0)
+			defer timer.Stop()
+			for i := n; ; i++ {
+				begun := due
+				if wait := time.Until(due); wait > 0 {
+					timer.Reset(wait)
+					select {
+					case <-timer.C:
+					case <-stop:
+						return
+					}
+					begun = time.Now() // that this process was woken late is not the bridge's
+				}
+				status, err := api.get(paths[i%len(paths)](i))
+				if err != nil || status != http.StatusOK {
+					b.Errorf("the answer was %d, %v", status, err)
+					return
+				}
+				all[n] = append(all[n], time.Since(begun))
+				due = due.Add(loadPause)
+				select {
+				case <-stop:
+					return
+				default:
+				}
+			}
+		})
+	}
+	work.Wait()
+	return slices.Concat(all...)
+}
+
+// during runs the load for as long as something else runs.
+func during(b *testing.B, address string, run func()) []time.Duration {
+	b.Helper()
+	stop := make(chan struct{})
+	go func() {
+		defer close(stop)
+		run()
+	}()
+	return load(b, address, stop)
+}
+
+// percentile returns how long it took at most for a part of some answers.
+func percentile(took []time.Duration, part float64) time.Duration {
+	return slices.Sorted(slices.Values(took))[int(part*float64(len(took)))]
+}
+
+// BenchmarkBusy compares how long answers take, in 99 of 100 cases, while people log in
+// and list many chats, with how long they take on a quiet bridge. Everybody begins at the same
+// moment, which is the worst. Telegram runs in a process of its own, but on the same machine: the
+// bridge has less of it than it would have.
+func BenchmarkBusy(b *testing.B) {
+	const (
+		rounds  = 3
+		logins  = 100
+		lists   = 10
+		dialogs = 10_000
+		quiet   = 5 * time.Second
+	)
+	eachDatabase(b, func(b *testing.B, kind string) {
+		// Everything is done once: an account that has logged in or listed is not used again.
+		telegram := startOutside(b, outsideConfig{Accounts: (rounds + 1) * logins, Busy: (rounds + 1) * lists, Dialogs: dialogs})
+		database := databases[kind](b)
+		fill(b, database, fewRows)
+		e := startExample(b, append(telegram.flags(b), "-db", database, "-log-level", "error")...)
+		clients := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: logins + lists}}
+		defer clients.CloseIdleConnections()
+		send := func(method, path, body string) {
+			r, err := http.NewRequestWithContext(b.Context(), method, e.url+"/v1/user/@somebody"+path, strings.NewReader(body))
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			r.Header.Set("Authorization", "Bearer "+secret)
+			answer, err := clients.Do(r)
+			if err != nil {
+				b.Error(err)
+				return
+			}
+			defer answer.Body.Close()
+			if answer.StatusCode != http.StatusOK {
+				b.Errorf("%s: %s", path, answer.Status)
+			}
+		}
+		logIn := func(account int) {
+			name := fmt.Sprintf("%d:example.com/login/", account)
+			send(http.MethodPost, name+"request_code", `{"phone":"+`+accountOf(account).Phone+`"}`)
+			send(http.MethodPost, name+"send_code", `{"code":"12345"}`)
+		}
+		all := func(n int, run func(i int)) {
+			var work sync.WaitGroup
+			for i := range n {
+				work.Go(func() { run(i) })
+			}
+			work.Wait()
+		}
+		var quietP99, busyP99, took []time.Duration
+		var ratios []float64
+		for round := range rounds + 1 { // the first is not counted
+			busy := func(i int) int { return (rounds+1)*logins + round*lists + i }
+			all(lists, func(i int) { logIn(busy(i)) })
+			timer := time.NewTimer(quiet)
+			before := percentile(during(b, e.url, func() { <-timer.C }), 0.99)
+			var ran time.Duration
+			under := percentile(during(b, e.url, func() {
+				begun := time.Now()
+				all(logins+lists, func(i int) {
+					if i < lists {
+						send(http.MethodGet, fmt.Sprintf("%d:example.com/chats", busy(i)), "")
+					} else {
+						logIn(round*logins + i - lists)
+					}
+				})
+				ran = time.Since(begun)
+			}), 0.99)
+			if round > 0 {
+				quietP99, busyP99, took = append(quietP99, before), append(busyP99, under), append(took, ran)
+				ratios = append(ratios, float64(under)/float64(before))
+			}
+		}
+		require.False(b, b.Failed())
+		b.ReportMetric(median(ratios), "x-of-quiet")
+		b.ReportMetric(median(quietP99).Seconds()*1000, "quiet-p99-ms")
+		b.ReportMetric(median(busyP99).Seconds()*1000, "busy-p99-ms")
+		b.ReportMetric(median(took).Seconds(), "logins-and-lists-s")
+	})
+}
