@@ -49,20 +49,23 @@ type outside struct {
 	out *bufio.Scanner
 }
 
+// ownDialogs is how many chats an account has that nobody else has, so that each can
+// connect some of its own.
+const ownDialogs = 5
+
 // accountOf returns an account of the servers by its number.
 func accountOf(number int) telegramtest.Account {
 	account := telegramtest.Account{
 		ID: 3_000_000 + int64(number), Phone: fmt.Sprintf("99966%05d", number), FirstName: "Somebody", Username: fmt.Sprintf("somebody_%d", number),
 		Contacts: []int64{3_000_000, 3_000_001},
 	}
-	// Who calls create no chat in common: each has one of their own to connect.
-	for i := range int64(5) {
+	for i := range int64(ownDialogs) {
 		account.Dialogs = append(account.Dialogs, telegramtest.Dialog{Kind: telegramtest.KindSupergroup, ID: account.ID*10 + i, Title: "Some group"})
 	}
 	return account
 }
 
-// manyDialogs are those of a busy account.
+// manyDialogs are those that all busy accounts have.
 func manyDialogs(n int) []telegramtest.Dialog {
 	dialogs := make([]telegramtest.Dialog, n)
 	for i := range dialogs {
@@ -150,11 +153,11 @@ func runOutside(in io.Reader, out io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Close()) }()
-	many := manyDialogs(cfg.Dialogs)
+	many := manyDialogs(max(0, cfg.Dialogs-ownDialogs))
 	for i := range cfg.Accounts + cfg.Busy {
 		account := accountOf(i)
 		if i >= cfg.Accounts {
-			account.Dialogs = many
+			account.Dialogs = append(account.Dialogs, many...)
 		}
 		if err := server.AddAccount(account); err != nil {
 			return err
