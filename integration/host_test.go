@@ -43,7 +43,7 @@ type hostConfig struct {
 	datacenter *telegram.Datacenter
 	// appservice may be nil, for a host whose portals can be read only.
 	appservice *appservice.AppService
-	// router is where the host serves, nil for one of its own. A homeserver has to know
+	// listener is where the host serves, nil for one of its own. A homeserver has to know
 	// the address before the host can start.
 	listener *httptest.Server
 	tune     func(*telegram.Config)

@@ -1,0 +1,46 @@
+package main
+
+import "regexp"
+
+// target is what benchmarks have to reach: one row of the table for each benchmark that
+// has the name and reports the metric.
+type target struct {
+	what string
+	name *regexp.Regexp // with the package's folder, as in telegram.BenchmarkChats/first
+	unit string
+	limit
+}
+
+// limit is the largest value that is good enough, or the smallest one.
+type limit struct {
+	value   float64
+	atLeast bool
+}
+
+func atMost(value float64) limit  { return limit{value: value} }
+func atLeast(value float64) limit { return limit{value: value, atLeast: true} }
+
+func (l limit) met(value float64) bool {
+	if l.atLeast {
+		return value >= l.value
+	}
+	return value <= l.value
+}
+
+// targets are the rows, in their order. A metric that none of them names is listed below
+// the table.
+var targets = []target{
+	{"Requests a second, of those of a bare handler, in memory", named(`provisioning\.BenchmarkRequests`), "of-bare", atLeast(0.85)},
+	{"Allocations of a request above those of a bare handler, in memory", named(`provisioning\.BenchmarkRequests`), "allocs-above", atMost(10)},
+	{"Requests a second, of those of a bare handler, on a database", named(`integration\.BenchmarkDatabaseRequests`), "of-bare", atLeast(0.85)},
+	{"Allocations of a request above those of a bare handler, on a database", named(`integration\.BenchmarkDatabaseRequests`), "allocs-above", atMost(10)},
+
+	{"From the start to the first answer, 1,000,000 portals and 100,000 users against none", named(`integration\.BenchmarkStart`), "x-of-empty", atMost(1.2)},
+	{"A lookup among 1,000,000 portals and 100,000 users against 1,000 and 100", named(`integration\.BenchmarkLookups`), "x-of-1000", atMost(1.2)},
+	{"Heap for 100,000 idle users, in MB", named(`integration\.BenchmarkIdleUsers`), "MB-above-empty", atMost(10)},
+	{"The 99th percentile of answers during 100 logins and 10 lists of 10,000 chats against a quiet bridge", named(`integration\.BenchmarkBusy`), "x-of-quiet", atMost(3)},
+	{"Requests that fail during them", named(`integration\.BenchmarkBusy`), "failed", atMost(0)},
+}
+
+// named matches a benchmark and what runs below it.
+func named(pattern string) *regexp.Regexp { return regexp.MustCompile(`^` + pattern + `(/|$)`) }
