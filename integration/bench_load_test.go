@@ -13,20 +13,25 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
+const loadConnections = 64
+
+// pace is how often each connection sends a request.
+type pace time.Duration
+
 const (
-	loadConnections = 64
-	// loadPause is how often each connection sends a request. Requests come at a fixed
-	// rate, whether the ones before were fast or slow, and one that finds its connection
-	// busy counts from the moment at which it was due. At full speed, requests would wait
-	// for each other on any machine, and the quiet percentile would be that of a queue.
-	// 640 requests a second are more than a bridge gets, and a small part of what it can
-	// answer.
-	loadPause = 100 * time.Millisecond
+	// fixedRate is 640 requests a second in all, more than a bridge gets and a small part
+	// of what it can answer. They come whether the ones before were fast or slow, and one
+	// that finds its connection busy counts from the moment at which it was due. The quiet
+	// percentile is that of a machine with next to nothing to do.
+	fixedRate = pace(100 * time.Millisecond)
+	// fullSpeed sends a request when the one before is answered. Requests wait for each
+	// other, and the quiet percentile is that of their queue.
+	fullSpeed = pace(0)
 )
 
-// load sends requests at a fixed rate until stop is closed, and returns how long each
-// answer took. It counts those that are errors.
-func load(b *testing.B, address string, failed *atomic.Int64, stop <-chan struct{}) []time.Duration {
+// load sends requests until stop is closed, and returns how long each answer took. It
+// counts those that are errors.
+func load(b *testing.B, address string, every pace, failed *atomic.Int64, stop <-chan struct{}) []time.Duration {
 	b.Helper()
 	paths := []func(i int) string{
 		func(i int) string { return "/portal/" + filledRoom(i%fewRows.portals) },
@@ -37,12 +42,15 @@ func load(b *testing.B, address string, failed *atomic.Int64, stop <-chan struct
 	var work sync.WaitGroup
 	for n := range loadConnections {
 		api := dialWire(b, address)
-		due := time.Now().Add(loadPause * time.Duration(n) / loadConnections)
+		due := time.Now().Add(time.Duration(every) * time.Duration(n) / loadConnections)
 		work.Go(func() {
 			defer api.Close()
 			timer := time.NewTimer(0)
 			defer timer.Stop()
 			for i := n; ; i++ {
+				if every == fullSpeed {
+					due = time.Now()
+				}
 				begun := due
 				if wait := time.Until(due); wait > 0 {
 					timer.Reset(wait)
@@ -62,7 +70,7 @@ func load(b *testing.B, address string, failed *atomic.Int64, stop <-chan struct
 					failed.Add(1)
 				}
 				all[n] = append(all[n], time.Since(begun))
-				due = due.Add(loadPause)
+				due = due.Add(time.Duration(every))
 				select {
 				case <-stop:
 					return
@@ -76,14 +84,14 @@ func load(b *testing.B, address string, failed *atomic.Int64, stop <-chan struct
 }
 
 // during runs the load for as long as something else runs.
-func during(b *testing.B, address string, failed *atomic.Int64, run func()) []time.Duration {
+func during(b *testing.B, address string, every pace, failed *atomic.Int64, run func()) []time.Duration {
 	b.Helper()
 	stop := make(chan struct{})
 	go func() {
 		defer close(stop)
 		run()
 	}()
-	return load(b, address, failed, stop)
+	return load(b, address, every, failed, stop)
 }
 
 // percentile returns how long it took at most for a part of some answers.
@@ -96,6 +104,13 @@ func percentile(took []time.Duration, part float64) time.Duration {
 // moment, which is the worst. Telegram runs in a process of its own, but on the same machine: the
 // bridge has less of it than it would have.
 func BenchmarkBusy(b *testing.B) {
+	eachDatabase(b, func(b *testing.B, kind string) {
+		b.Run("fixed-rate", func(b *testing.B) { benchmarkBusy(b, kind, fixedRate) })
+		b.Run("full-speed", func(b *testing.B) { benchmarkBusy(b, kind, fullSpeed) })
+	})
+}
+
+func benchmarkBusy(b *testing.B, kind string, every pace) {
 	const (
 		rounds  = 3
 		logins  = 100
@@ -103,73 +118,69 @@ func BenchmarkBusy(b *testing.B) {
 		dialogs = 10_000
 		quiet   = 5 * time.Second
 	)
-	eachDatabase(b, func(b *testing.B, kind string) {
-		// Everything is done once: an account that has logged in or listed is not used again.
-		telegram := startOutside(b, outsideConfig{Accounts: (rounds + 1) * logins, Busy: (rounds + 1) * lists, Dialogs: dialogs})
-		database := databases[kind](b)
-		fill(b, database, fewRows)
-		e := startExample(b, append(telegram.flags(b), "-db", database, "-log-level", "error")...)
-		clients := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: logins + lists}}
-		defer clients.CloseIdleConnections()
-		var failed atomic.Int64
-		send := func(method, path, body string) {
-			r, err := http.NewRequestWithContext(b.Context(), method, e.url+"/v1/user/@somebody"+path, strings.NewReader(body))
-			if err != nil {
-				b.Error(err)
-				return
-			}
-			r.Header.Set("Authorization", "Bearer "+secret)
-			answer, err := clients.Do(r)
-			if err != nil {
-				b.Error(err)
-				return
-			}
-			defer answer.Body.Close()
-			if answer.StatusCode != http.StatusOK {
-				failed.Add(1)
-			}
+	// Everything is done once: an account that has logged in or listed is not used again.
+	telegram := startOutside(b, outsideConfig{Accounts: rounds * logins, Busy: rounds * lists, Dialogs: dialogs})
+	database := databases[kind](b)
+	fill(b, database, fewRows)
+	e := startExample(b, append(telegram.flags(b), "-db", database, "-log-level", "error")...)
+	clients := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: logins + lists}}
+	defer clients.CloseIdleConnections()
+	var failed atomic.Int64
+	send := func(method, path, body string) {
+		r, err := http.NewRequestWithContext(b.Context(), method, e.url+"/v1/user/@somebody"+path, strings.NewReader(body))
+		if err != nil {
+			b.Error(err)
+			return
 		}
-		logIn := func(account int) {
-			name := fmt.Sprintf("%d:example.com/login/", account)
-			send(http.MethodPost, name+"request_code", `{"phone":"+`+accountOf(account).Phone+`"}`)
-			send(http.MethodPost, name+"send_code", `{"code":"12345"}`)
+		r.Header.Set("Authorization", "Bearer "+secret)
+		answer, err := clients.Do(r)
+		if err != nil {
+			b.Error(err)
+			return
 		}
-		all := func(n int, run func(i int)) {
-			var work sync.WaitGroup
-			for i := range n {
-				work.Go(func() { run(i) })
-			}
-			work.Wait()
+		defer answer.Body.Close()
+		if answer.StatusCode != http.StatusOK {
+			failed.Add(1)
 		}
-		var quietP99, busyP99, took []time.Duration
-		var ratios []float64
-		for round := range rounds + 1 { // the first is not counted
-			busy := func(i int) int { return (rounds+1)*logins + round*lists + i }
-			all(lists, func(i int) { logIn(busy(i)) })
-			timer := time.NewTimer(quiet)
-			before := percentile(during(b, e.url, &failed, func() { <-timer.C }), 0.99)
-			var ran time.Duration
-			under := percentile(during(b, e.url, &failed, func() {
-				begun := time.Now()
-				all(logins+lists, func(i int) {
-					if i < lists {
-						send(http.MethodGet, fmt.Sprintf("%d:example.com/chats", busy(i)), "")
-					} else {
-						logIn(round*logins + i - lists)
-					}
-				})
-				ran = time.Since(begun)
-			}), 0.99)
-			if round > 0 {
-				quietP99, busyP99, took = append(quietP99, before), append(busyP99, under), append(took, ran)
-				ratios = append(ratios, float64(under)/float64(before))
-			}
+	}
+	logIn := func(account int) {
+		name := fmt.Sprintf("%d:example.com/login/", account)
+		send(http.MethodPost, name+"request_code", `{"phone":"+`+accountOf(account).Phone+`"}`)
+		send(http.MethodPost, name+"send_code", `{"code":"12345"}`)
+	}
+	all := func(n int, run func(i int)) {
+		var work sync.WaitGroup
+		for i := range n {
+			work.Go(func() { run(i) })
 		}
-		require.False(b, b.Failed())
-		b.ReportMetric(median(ratios), "x-of-quiet")
-		b.ReportMetric(median(quietP99).Seconds()*1000, "quiet-p99-ms")
-		b.ReportMetric(median(busyP99).Seconds()*1000, "busy-p99-ms")
-		b.ReportMetric(float64(failed.Load()), "failed")
-		b.ReportMetric(median(took).Seconds(), "logins-and-lists-s")
-	})
+		work.Wait()
+	}
+	var quietP99, busyP99, took []time.Duration
+	var ratios []float64
+	for round := range rounds {
+		busy := func(i int) int { return rounds*logins + round*lists + i }
+		all(lists, func(i int) { logIn(busy(i)) })
+		timer := time.NewTimer(quiet)
+		before := percentile(during(b, e.url, every, &failed, func() { <-timer.C }), 0.99)
+		var ran time.Duration
+		under := percentile(during(b, e.url, every, &failed, func() {
+			begun := time.Now()
+			all(logins+lists, func(i int) {
+				if i < lists {
+					send(http.MethodGet, fmt.Sprintf("%d:example.com/chats", busy(i)), "")
+				} else {
+					logIn(round*logins + i - lists)
+				}
+			})
+			ran = time.Since(begun)
+		}), 0.99)
+		quietP99, busyP99, took = append(quietP99, before), append(busyP99, under), append(took, ran)
+		ratios = append(ratios, float64(under)/float64(before))
+	}
+	require.False(b, b.Failed())
+	b.ReportMetric(median(ratios), "x-of-quiet")
+	b.ReportMetric(median(quietP99).Seconds()*1000, "quiet-p99-ms")
+	b.ReportMetric(median(busyP99).Seconds()*1000, "busy-p99-ms")
+	b.ReportMetric(float64(failed.Load()), "failed")
+	b.ReportMetric(median(took).Seconds(), "logins-and-lists-s")
 }
