@@ -67,6 +67,13 @@ func waitSeconds(wait time.Duration) int64 {
 	return max(1, int64(math.Ceil(wait.Seconds())))
 }
 
+// Header values that all answers share.
+var (
+	typeJSON = []string{"application/json"}
+	noStore  = []string{"no-store"}
+	noSniff  = []string{"nosniff"}
+)
+
 // writeReply sends an answer. The body is encoded whole before anything is sent,
 // so that an answer is never cut off by an error.
 func writeReply(w http.ResponseWriter, r reply) {
@@ -75,9 +82,8 @@ func writeReply(w http.ResponseWriter, r reply) {
 		// The bodies are structs of strings, numbers and booleans, all defined here.
 		panic("provisioning: body can't be encoded: " + err.Error())
 	}
-	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	w.Header().Set("X-Content-Type-Options", "nosniff")
+	h := w.Header()
+	h["Content-Type"], h["Cache-Control"], h["X-Content-Type-Options"] = typeJSON, noStore, noSniff
 	w.WriteHeader(r.status)
 	_, _ = w.Write(append(body, '\n'))
 }

@@ -194,7 +194,7 @@ func (o outcome) isFor(op string) bool {
 // outcomeOf finds the row of an error in an operation.
 func outcomeOf(err error, op string) outcome {
 	for _, o := range outcomes {
-		if o.isFor(op) && errors.Is(err, o.err) {
+		if errors.Is(err, o.err) && o.isFor(op) {
 			return o
 		}
 	}

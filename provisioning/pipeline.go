@@ -77,8 +77,9 @@ func (p *Provisioner) answer(w http.ResponseWriter, r *http.Request, found **cal
 			err = panicked(v)
 		}
 	}()
-	ctx, cancel := context.WithTimeout(r.Context(), p.timeout)
-	defer cancel()
+	limited := newTimeout(r.Context(), p.timeout)
+	defer limited.end()
+	var ctx context.Context = limited
 	who, err := p.authorise(ctx, r)
 	if err != nil {
 		return reply{}, err
@@ -92,6 +93,7 @@ func (p *Provisioner) answer(w http.ResponseWriter, r *http.Request, found **cal
 	defer p.requests.leave()
 	if rt.detached {
 		deadline, _ := ctx.Deadline()
+		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(context.WithoutCancel(ctx), deadline)
 		defer cancel()
 	}

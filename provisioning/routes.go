@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/gorilla/mux"
@@ -120,18 +121,20 @@ func (p *Provisioner) routeTable(prefix string) func(*http.Request) (route, *cal
 // Where a client left a single such character raw, url.URL.EscapedPath takes the
 // decoded path instead of the one that was sent, and a %2F becomes a slash.
 func withValidPath(r *http.Request) *http.Request {
+	invalid := func(c byte) bool {
+		return ('a' > c || c > 'z') && ('A' > c || c > 'Z') && ('0' > c || c > '9') &&
+			strings.IndexByte("-._~!$&'()*+,;=:@[]/%", c) < 0
+	}
+	if !slices.ContainsFunc([]byte(r.URL.RawPath), invalid) {
+		return r
+	}
 	var valid strings.Builder
 	for _, c := range []byte(r.URL.RawPath) {
-		switch {
-		case 'a' <= c && c <= 'z', 'A' <= c && c <= 'Z', '0' <= c && c <= '9',
-			strings.IndexByte("-._~!$&'()*+,;=:@[]/%", c) >= 0:
-			valid.WriteByte(c)
-		default:
+		if invalid(c) {
 			fmt.Fprintf(&valid, "%%%02X", c)
+		} else {
+			valid.WriteByte(c)
 		}
-	}
-	if valid.Len() == len(r.URL.RawPath) {
-		return r
 	}
 	u := *r.URL
 	u.RawPath = valid.String()

@@ -1,0 +1,85 @@
+package provisioning
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// timeout is what context.WithTimeout returns, made only when somebody waits for it: most
+// requests are answered from memory, and the timer costs them more than the rest of the
+// pipeline's parts.
+type timeout struct {
+	context.Context // the request's
+	deadline        time.Time
+
+	mu     sync.Mutex
+	timed  context.Context // nil until somebody waits
+	cancel context.CancelFunc
+	ended  bool
+}
+
+func newTimeout(parent context.Context, d time.Duration) *timeout {
+	return &timeout{Context: parent, deadline: time.Now().Add(d)}
+}
+
+// Deadline implements context.Context.
+func (t *timeout) Deadline() (time.Time, bool) {
+	if earlier, ok := t.Context.Deadline(); ok && earlier.Before(t.deadline) {
+		return earlier, true
+	}
+	return t.deadline, true
+}
+
+// Done implements context.Context.
+func (t *timeout) Done() <-chan struct{} { return t.wait().Done() }
+
+// Err implements context.Context.
+func (t *timeout) Err() error {
+	if t.quiet() && t.Context.Err() == nil && time.Now().Before(t.deadline) {
+		return nil
+	}
+	return t.wait().Err()
+}
+
+// quiet says that nobody waits yet, and that the end has not come.
+func (t *timeout) quiet() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.timed == nil && !t.ended
+}
+
+// Value implements context.Context. Contexts made of this one find the timed one by it,
+// and so need no goroutine.
+func (t *timeout) Value(key any) any {
+	t.mu.Lock()
+	timed := t.timed
+	t.mu.Unlock()
+	if timed != nil {
+		return timed.Value(key)
+	}
+	return t.Context.Value(key)
+}
+
+// wait returns the timed context.
+func (t *timeout) wait() context.Context {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.timed == nil {
+		t.timed, t.cancel = context.WithDeadline(t.Context, t.deadline)
+		if t.ended {
+			t.cancel()
+		}
+	}
+	return t.timed
+}
+
+// end cancels the context.
+func (t *timeout) end() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.ended = true
+	if t.cancel != nil {
+		t.cancel()
+	}
+}
