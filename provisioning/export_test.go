@@ -37,7 +37,7 @@ func OutcomeOf(err error, op string) Outcome { return exportOutcome(outcomeOf(er
 func Routes() []string {
 	var all []string
 	for _, rt := range routes {
-		all = append(all, rt.op+" "+rt.method+" "+strings.ReplaceAll(rt.path, ":"+chatIDSegment, ""))
+		all = append(all, rt.op+" "+rt.method+" "+strings.ReplaceAll(rt.path, "{group_id}", "{chat_id}"))
 	}
 	return all
 }

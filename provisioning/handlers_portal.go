@@ -29,7 +29,7 @@ func (p *Provisioner) getPortal(ctx context.Context, c *call) (reply, error) {
 }
 
 func (p *Provisioner) getPortalByTgid(ctx context.Context, c *call) (reply, error) {
-	chatID, err := parseGroupID(c.vars["chat_id"])
+	chatID, err := parseGroupID(c.vars["group_id"])
 	if err != nil {
 		return reply{}, err
 	}

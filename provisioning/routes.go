@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -18,9 +19,10 @@ type route struct {
 	// postLoginCode.
 	op     string
 	method string
-	// path is below /v1, a gorilla/mux template whose variables take one segment,
-	// also an empty one, to be told so. {user_id} is the user that the operation is
-	// about: the pipeline then fills in the call's user and client.
+	// path is below /v1. Its variables take one segment, also an empty one, to be told
+	// so; {group_id}, which is a chat_id, takes none that can't be one. {user_id} is the
+	// user that the operation is about: the pipeline then fills in the call's user and
+	// client.
 	path string
 	// need is the level which the user in the path must have.
 	need Permission
@@ -48,7 +50,7 @@ var routes = []route{
 	{op: "get_stickersets", method: http.MethodGet, path: "/user/{user_id}/stickersets", need: PermissionFull, handle: (*Provisioner).getStickersets},
 
 	// Bridging
-	{op: "get_portal_by_tgid", method: http.MethodGet, path: "/portal/{chat_id:" + chatIDSegment + "}", callerNeed: PermissionUser, handle: (*Provisioner).getPortalByTgid},
+	{op: "get_portal_by_tgid", method: http.MethodGet, path: "/portal/{group_id}", callerNeed: PermissionUser, handle: (*Provisioner).getPortalByTgid},
 	{op: "get_portal", method: http.MethodGet, path: "/portal/{room_id}", callerNeed: PermissionUser, handle: (*Provisioner).getPortal},
 	{op: "connect_portal", method: http.MethodPost, path: "/portal/{room_id}/connect/{chat_id}", detached: true, handle: (*Provisioner).connectPortal},
 	{op: "create_portal", method: http.MethodPost, path: "/portal/{room_id}/create", detached: true, handle: (*Provisioner).createPortal},
@@ -68,13 +70,6 @@ var routes = []route{
 	{op: "logout", method: http.MethodPost, path: "/user/{user_id}/logout", detached: true, handle: (*Provisioner).logout},
 }
 
-// chatIDSegment matches a segment that begins with a minus or a digit, raw or
-// percent-encoded: a chat ID, and no room ID.
-const chatIDSegment = "(?:[-0-9]|%2[Dd]|%3[0-9])[^/]*"
-
-// variable matches a variable of a path that says nothing of what it takes.
-var variable = regexp.MustCompile(`\{([a-z_]+)\}`)
-
 // The operations of requests that match no route, in log lines.
 var (
 	unauthorized = route{op: "unauthorized"}
@@ -87,34 +82,107 @@ var (
 	}}
 )
 
-// routeTable returns a router that finds the route of a request. It is a router
-// of our own, since the caller's may be set up to decode or clean paths, which
-// would lose a slash in a user ID. It has one mux route a path with the verbs
-// behind it: gorilla/mux 1.8.1 itself answers some wrong verbs with 404.
+// pathRoutes are the operations of one path.
+type pathRoutes struct {
+	segments []string
+	verbs    map[string]route
+}
+
+// routeTable returns what finds the route of a request below a prefix, which is a
+// gorilla/mux template. It is no mux.Router, neither the caller's, which may be set up to
+// decode or clean paths and so would lose a slash in a user ID, nor one of our own, which
+// took as long as the rest of a request and answers some wrong verbs with 404.
 func (p *Provisioner) routeTable(prefix string) func(*http.Request) (route, *call) {
-	router := mux.NewRouter().SkipClean(true).UseEncodedPath()
-	verbs := map[string]map[string]route{}
+	var paths []pathRoutes
 	for _, rt := range routes {
-		// One trailing slash is tolerated.
-		template := strings.TrimSuffix(prefix, "/") + variable.ReplaceAllString(rt.path, "{$1:[^/]*}") + "{slash:/?}"
-		if verbs[template] == nil {
-			verbs[template] = map[string]route{}
-			// Only Match is called on the router: the name carries the template.
-			router.Path(template).Name(template).Handler(http.NotFoundHandler())
+		segments := strings.Split(rt.path, "/")[1:]
+		i := slices.IndexFunc(paths, func(known pathRoutes) bool { return slices.Equal(known.segments, segments) })
+		if i < 0 {
+			i = len(paths)
+			paths = append(paths, pathRoutes{segments, map[string]route{}})
 		}
-		verbs[template][rt.method] = rt
+		paths[i].verbs[rt.method] = rt
 	}
+	cut := prefixCutter(prefix)
 	return func(r *http.Request) (route, *call) {
-		var match mux.RouteMatch
-		if !router.Match(withValidPath(r), &match) || match.Route == nil {
+		rest, ok := cut(withValidPath(r).URL.EscapedPath())
+		if !ok {
 			return unknownRoute, &call{}
 		}
-		byVerb := verbs[match.Route.GetName()]
-		if rt, ok := byVerb[r.Method]; ok {
-			return rt, &call{vars: match.Vars}
+		segments := strings.Split(rest, "/")
+		for _, path := range paths {
+			if !path.match(segments) {
+				continue
+			}
+			if rt, ok := path.verbs[r.Method]; ok {
+				return rt, &call{vars: path.variables(segments)}
+			}
+			return wrongVerb, &call{allow: allowed(path.verbs)}
 		}
-		return wrongVerb, &call{allow: allowed(byVerb)}
+		return unknownRoute, &call{}
 	}
+}
+
+// prefixCutter returns what cuts the prefix off an encoded path.
+func prefixCutter(template string) func(path string) (rest string, ok bool) {
+	if !strings.Contains(template, "{") {
+		return func(path string) (string, bool) { return strings.CutPrefix(path, template) }
+	}
+	expression, err := mux.NewRouter().UseEncodedPath().PathPrefix(template).GetPathRegexp()
+	if err != nil {
+		panic("provisioning: the router's path has no expression: " + err.Error())
+	}
+	prefix := regexp.MustCompile(expression)
+	return func(path string) (string, bool) {
+		place := prefix.FindStringIndex(path)
+		if place == nil {
+			return "", false
+		}
+		return path[place[1]:], true
+	}
+}
+
+// match says whether a path, cut into encoded segments, is one of these. One trailing
+// slash is tolerated.
+func (p pathRoutes) match(path []string) bool {
+	if len(path) == len(p.segments)+1 && path[len(path)-1] == "" {
+		path = path[:len(path)-1]
+	}
+	if len(path) != len(p.segments) {
+		return false
+	}
+	for i, segment := range p.segments {
+		switch {
+		case segment == "{group_id}":
+			if !chatIDSegment(path[i]) {
+				return false
+			}
+		case segment[0] != '{' && segment != path[i]:
+			return false
+		}
+	}
+	return true
+}
+
+// variables returns the variables of a path that matches.
+func (p pathRoutes) variables(path []string) map[string]string {
+	vars := make(map[string]string, 2)
+	for i, segment := range p.segments {
+		if name, ok := strings.CutPrefix(segment, "{"); ok {
+			vars[strings.TrimSuffix(name, "}")] = path[i]
+		}
+	}
+	return vars
+}
+
+// chatIDSegment says whether a segment begins with a minus or a digit, raw or
+// percent-encoded: a chat ID, and no room ID.
+func chatIDSegment(segment string) bool {
+	first, err := url.PathUnescape(segment[:min(3, len(segment))])
+	if err != nil { // it was cut in the middle of a later character
+		first = segment
+	}
+	return first != "" && (first[0] == '-' || '0' <= first[0] && first[0] <= '9')
 }
 
 // withValidPath returns the request with all of its path encoded that has to be.
