@@ -38,10 +38,9 @@ func (p *Provisioner) pipeline(find func(*http.Request) (route, *call)) http.Han
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
 		reqID := requestID(r)
-		w.Header().Set("X-Request-Id", reqID)
+		w.Header()["X-Request-Id"] = []string{reqID}
 		log := p.logger(r).With().Str("request_id", reqID).Logger()
 
-		r = r.WithContext(log.WithContext(r.Context()))
 		limitBody(w, r, p.timeout)
 		if p.cors.answer(w.Header(), r) {
 			w.WriteHeader(http.StatusNoContent)
@@ -52,7 +51,7 @@ func (p *Provisioner) pipeline(find func(*http.Request) (route, *call)) http.Han
 			return
 		}
 		c := &call{rt: unauthorized}
-		rep, err := p.answer(w, r, &c, find)
+		rep, err := p.answer(log.WithContext(r.Context()), w, r, &c, find)
 		var o outcome
 		switch {
 		case c.upgraded:
@@ -70,16 +69,16 @@ func (p *Provisioner) pipeline(find func(*http.Request) (route, *call)) http.Han
 }
 
 // answer runs everything that can fail or panic. *found is the call as far as it
-// is known, also after an error.
-func (p *Provisioner) answer(w http.ResponseWriter, r *http.Request, found **call, find func(*http.Request) (route, *call)) (rep reply, err error) {
+// is known, also after an error. The context has the request's logger.
+func (p *Provisioner) answer(ctx context.Context, w http.ResponseWriter, r *http.Request, found **call, find func(*http.Request) (route, *call)) (rep reply, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = panicked(v)
 		}
 	}()
-	limited := newTimeout(r.Context(), p.timeout)
+	limited := newTimeout(ctx, p.timeout)
 	defer limited.end()
-	var ctx context.Context = limited
+	ctx = limited
 	who, err := p.authorise(ctx, r)
 	if err != nil {
 		return reply{}, err
