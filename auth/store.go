@@ -30,11 +30,12 @@ type StoreConfig struct {
 // concurrent use by several goroutines; several stores, in one process or in
 // many, can share a database. There is nothing to close but the database.
 //
-// The store remembers up to 20,000 of the links that it has read, and users that have
-// none, until somebody changes one. The methods that change links return when no store on
-// the database, in whichever process, goes on with what was before; that takes 20 ms. A
-// change by a transaction of the host's, or by other means than a Store, is seen 20 ms
-// after its commit at the latest.
+// For the API's GET operations, the store remembers up to 20,000 of the links that it has
+// read, and users that have none, until somebody changes one; every other read asks the
+// database. The methods that change links return when no store on the database, in
+// whichever process, goes on with what was before; that takes 20 ms. GET operations see a
+// change by a transaction of the host's, or by other means than a Store, 20 ms after its
+// commit at the latest.
 type Store struct {
 	db  *dbutil.Database
 	cfg StoreConfig

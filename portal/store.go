@@ -27,11 +27,12 @@ import (
 // to be rolled back. On PostgreSQL it should be at the level read committed, the
 // default.
 //
-// The store remembers up to 20,000 of the portals that it has read, and rooms and chats
-// that have none, until somebody changes one. Connect and Disconnect return when no store
-// on the database, in whichever process, goes on with what was before; that takes
-// 20 ms. A change by a transaction of the host's, or by other means than a Store, is
-// seen 20 ms after its commit at the latest.
+// For the API's GET operations, the store remembers up to 20,000 of the portals that it
+// has read, and rooms and chats that have none, until somebody changes one; every other
+// read asks the database. Connect and Disconnect return when no store on the database, in
+// whichever process, goes on with what was before; that takes 20 ms. GET operations see
+// a change by a transaction of the host's, or by other means than a Store, 20 ms after
+// its commit at the latest.
 type Store struct {
 	db *dbutil.Database
 

@@ -76,7 +76,8 @@ func (p *Provisioner) answer(ctx context.Context, w http.ResponseWriter, r *http
 			err = panicked(v)
 		}
 	}()
-	limited := newTimeout(ctx, p.timeout)
+	// What changes something has to see what has just been changed.
+	limited := newTimeout(ctx, p.timeout, r.Method == http.MethodGet)
 	defer limited.end()
 	ctx = limited
 	who, err := p.authorise(ctx, r)

@@ -91,7 +91,7 @@ type pathRoutes struct {
 // routeTable returns what finds the route of a request below a prefix, which is a
 // gorilla/mux template. It is no mux.Router, neither the caller's, which may be set up to
 // decode or clean paths and so would lose a slash in a user ID, nor one of our own, which
-// took as long as the rest of a request and answers some wrong verbs with 404.
+// took a quarter of a request's time here and answers some wrong verbs with 404.
 func (p *Provisioner) routeTable(prefix string) func(*http.Request) (route, *call) {
 	var paths []pathRoutes
 	for _, rt := range routes {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"time"
+
+	"github.com/tgprovision/tgprovision/internal/recall"
 )
 
 // timeout is what context.WithTimeout returns, made only when somebody waits for it: most
@@ -12,6 +14,8 @@ import (
 type timeout struct {
 	context.Context // the request's
 	deadline        time.Time
+	// recalls says that stores may answer from memory.
+	recalls bool
 
 	mu     sync.Mutex
 	timed  context.Context // nil until somebody waits
@@ -19,8 +23,8 @@ type timeout struct {
 	ended  bool
 }
 
-func newTimeout(parent context.Context, d time.Duration) *timeout {
-	return &timeout{Context: parent, deadline: time.Now().Add(d)}
+func newTimeout(parent context.Context, d time.Duration, recalls bool) *timeout {
+	return &timeout{Context: parent, deadline: time.Now().Add(d), recalls: recalls}
 }
 
 // Deadline implements context.Context.
@@ -52,6 +56,9 @@ func (t *timeout) quiet() bool {
 // Value implements context.Context. Contexts made of this one find the timed one by it,
 // and so need no goroutine.
 func (t *timeout) Value(key any) any {
+	if key == (recall.Key{}) {
+		return t.recalls
+	}
 	t.mu.Lock()
 	timed := t.timed
 	t.mu.Unlock()

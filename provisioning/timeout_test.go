@@ -23,7 +23,7 @@ func TestTimeout(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				request, hangUp := context.WithCancel(context.WithValue(t.Context(), key{}, "value"))
 				defer hangUp()
-				limited := newTimeout(request, time.Minute)
+				limited := newTimeout(request, time.Minute, false)
 				defer limited.end()
 				child := context.Context(limited)
 				if early {
@@ -57,7 +57,7 @@ func TestTimeoutOfAnEarlierDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		request, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		limited := newTimeout(request, time.Minute)
+		limited := newTimeout(request, time.Minute, false)
 		defer limited.end()
 		if deadline, ok := limited.Deadline(); !ok || deadline != time.Now().Add(time.Second) {
 			t.Errorf("deadline %v, %v", deadline, ok)

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"go.mau.fi/util/dbutil"
+
+	"github.com/tgprovision/tgprovision/internal/recall"
 )
 
 // Lease is how long a process goes on with what it remembers before it looks whether
@@ -52,10 +54,10 @@ func New[K comparable, V any](db *dbutil.Database, table string) *Cache[K, V] {
 }
 
 // Get returns what load returns for a key, or has returned since the last change. Errors
-// are not remembered. In a transaction of the host's, which may have changes of its own,
-// everything is loaded.
+// are not remembered. Everything is loaded unless the context allows else (see package
+// recall), and in a transaction of the host's, which may have changes of its own.
 func (c *Cache[K, V]) Get(ctx context.Context, key K, load func(context.Context) (V, error)) (V, error) {
-	if c.inTransaction(ctx) {
+	if !recall.Allowed(ctx) || c.inTransaction(ctx) {
 		return load(ctx)
 	}
 	now := c.now()

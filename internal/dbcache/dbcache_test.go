@@ -13,6 +13,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.mau.fi/util/dbutil"
 	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"github.com/tgprovision/tgprovision/internal/recall"
 )
 
 // process is what one process has of a shared file: a pool and a cache, whose clock
@@ -55,7 +57,7 @@ func (p *process) load(ctx context.Context, name string) (lives int, err error) 
 
 func (p *process) lives(t *testing.T, ctx context.Context, name string) int {
 	t.Helper()
-	lives, err := p.Get(ctx, name, func(ctx context.Context) (int, error) { return p.load(ctx, name) })
+	lives, err := p.Get(recall.Allow(ctx), name, func(ctx context.Context) (int, error) { return p.load(ctx, name) })
 	require.NoError(t, err)
 	return lives
 }
@@ -103,6 +105,18 @@ func TestChangeOfAnotherProcessIsSeenWithinALease(t *testing.T) {
 	assert.Equal(t, 8, a.lives(t, t.Context(), "tom"))
 }
 
+// A read from which something follows sees what has just been committed, though its
+// writer waits still.
+func TestOtherReadsSeeEveryCommit(t *testing.T) {
+	a, b := newPair(t)
+	b.set(t, t.Context(), "tom", 9)
+	assert.Equal(t, 9, a.lives(t, t.Context(), "tom"))
+	b.set(t, t.Context(), "tom", 8)
+	lives, err := a.Get(t.Context(), "tom", func(ctx context.Context) (int, error) { return a.load(ctx, "tom") })
+	require.NoError(t, err)
+	assert.Equal(t, 8, lives)
+}
+
 // On real clocks: as soon as Changed has returned, no process has the old row.
 func TestNobodyReadsWhatWasBeforeAChange(t *testing.T) {
 	a, b := newPair(t)
@@ -133,7 +147,7 @@ func TestChangeDuringALoad(t *testing.T) {
 	for name, change := range changes {
 		a.set(t, t.Context(), "tom", 1)
 		a.Changed(ended)
-		lives, err := a.Get(t.Context(), "tom", func(ctx context.Context) (int, error) {
+		lives, err := a.Get(recall.Allow(t.Context()), "tom", func(ctx context.Context) (int, error) {
 			lives, err := a.load(ctx, "tom")
 			change()
 			return lives, err
@@ -161,14 +175,14 @@ func TestTransactionsOfTheHostAreReadThrough(t *testing.T) {
 func TestErrorsAreNotRemembered(t *testing.T) {
 	a, _ := newPair(t)
 	fault := errors.New("fault")
-	_, err := a.Get(t.Context(), "tom", func(context.Context) (int, error) { return 0, fault })
+	_, err := a.Get(recall.Allow(t.Context()), "tom", func(context.Context) (int, error) { return 0, fault })
 	require.ErrorIs(t, err, fault)
 	assert.Equal(t, -1, a.lives(t, t.Context(), "tom"))
 
 	_, err = a.db.Exec(t.Context(), `DROP TABLE cats_change`)
 	require.NoError(t, err)
 	a.clock = a.clock.Add(Lease)
-	_, err = a.Get(t.Context(), "tom", func(context.Context) (int, error) { return 9, nil })
+	_, err = a.Get(recall.Allow(t.Context()), "tom", func(context.Context) (int, error) { return 9, nil })
 	require.ErrorContains(t, err, "look for changes")
 }
 
