@@ -8,6 +8,8 @@ import (
 
 	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
+
+	"github.com/tgprovision/tgprovision/internal/recall"
 )
 
 // This file keeps two records in step: the client's session, which says whether
@@ -23,6 +25,14 @@ func (p *Provisioner) account(ctx context.Context, c *call) (Account, error) {
 		c.user.TelegramID, c.user.Displaced = 0, false
 	}
 	account, err := c.client.Account(ctx)
+	if err == nil && account.ID != c.user.TelegramID && recall.Allowed(ctx) {
+		// Either may be what was remembered from before the other.
+		ctx = recall.Forbid(ctx)
+		if c.user, err = p.users.User(ctx, c.userID); err != nil {
+			return Account{}, fmt.Errorf("look up the user again: %w", err)
+		}
+		return p.account(ctx, c)
+	}
 	switch {
 	case errors.Is(err, ErrNotLoggedIn):
 		if unlinkErr := p.unlink(ctx, c); unlinkErr != nil {

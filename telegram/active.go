@@ -2,6 +2,7 @@ package telegram
 
 import (
 	"context"
+	"time"
 
 	"github.com/gotd/td/tg"
 
@@ -48,6 +49,7 @@ func (s *settled) Unwrap() error { return s.error }
 //
 // TL: users.getUsers.
 func (a *active) self(ctx context.Context) (*tg.User, error) {
+	asked := time.Now()
 	self, err := a.client.Self(ctx)
 	if err != nil {
 		return nil, err
@@ -58,6 +60,7 @@ func (a *active) self(ctx context.Context) (*tg.User, error) {
 		}
 		a.record.identity = now
 	}
+	a.know(accountOf(self), asked)
 	return self, nil
 }
 

@@ -76,6 +76,9 @@ type option func(*bridge)
 func withConfig(f func(*telegram.Config)) option { return func(b *bridge) { b.config = f } }
 func withTimeout(d time.Duration) option         { return func(b *bridge) { b.timeout = d } }
 
+// remembering has lists and accounts remembered for longer than any test takes.
+func remembering(c *telegram.Config) { c.ListAge, c.AccountAge = time.Hour, time.Hour }
+
 // countDials returns a configuration whose connections to Telegram are counted.
 func countDials() (config func(*telegram.Config), dialled *atomic.Int64) {
 	dialled = &atomic.Int64{}
@@ -117,6 +120,7 @@ func (b *bridge) start() {
 	log := zerolog.New(b.log).Level(zerolog.TraceLevel)
 	cfg := telegram.Config{
 		DB: b.db, APIID: 1, APIHash: "hash", Log: log,
+		ListAge: -1, AccountAge: -1, // most tests change what is on Telegram, and want to see it
 		Datacenter: &telegram.Datacenter{ID: b.telegram.DC(), Addr: b.telegram.Addr(), Key: b.telegram.PublicKey().RSA},
 		Observer: telegram.Observer{Call: func(method, _ string, _ time.Duration) {
 			assert.NotEqual(b.t, "other", method, "this package has called a method that is not on its list")

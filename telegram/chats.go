@@ -18,19 +18,18 @@ const (
 	archiveFolder = 1
 )
 
-// Chats implements provisioning.ChatLister.
+// Chats implements provisioning.ChatLister. It remembers the list for [Config.ListAge],
+// or until the account makes or deletes a chat here.
 //
 // TL: messages.getDialogs.
-func (cl *Client) Chats(ctx context.Context) (chats []provisioning.Chat, err error) {
-	ctx = cl.f.withFloodBudget(ctx)
-	err = cl.call(ctx, func(a *active) error {
-		chats = nil
-		return dialogPages(ctx, a.api(), mainFolder, func(page tg.ModifiedMessagesDialogs, dialogs []*tg.Dialog) (bool, error) {
+func (cl *Client) Chats(ctx context.Context) ([]provisioning.Chat, error) {
+	return listed(ctx, cl, listOfChats, func(ctx context.Context, a *active) (chats []provisioning.Chat, err error) {
+		err = dialogPages(ctx, a.api(), mainFolder, func(page tg.ModifiedMessagesDialogs, dialogs []*tg.Dialog) (bool, error) {
 			chats = append(chats, chatsOf(page, dialogs)...)
 			return true, nil
 		})
+		return chats, err
 	})
-	return chats, err
 }
 
 // chatsOf returns those of a page's dialogs that belong in a list of chats.

@@ -8,6 +8,7 @@ import (
 	"github.com/gotd/td/tg"
 	"github.com/gotd/td/tgerr"
 
+	"github.com/tgprovision/tgprovision/internal/recall"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
@@ -35,11 +36,22 @@ var (
 	_ provisioning.PhotoGetter      = (*Client)(nil)
 )
 
-// Account implements provisioning.TelegramClient. It asks Telegram each time, and
-// so notices a session that was ended from the outside.
+// Account implements provisioning.TelegramClient. It asks Telegram, and so notices a
+// session that was ended from the outside. For a GET operation of the API it remembers
+// the answer for [Config.AccountAge].
 //
 // TL: users.getUsers.
-func (cl *Client) Account(ctx context.Context) (account provisioning.Account, err error) {
+func (cl *Client) Account(ctx context.Context) (provisioning.Account, error) {
+	if !recall.Allowed(ctx) {
+		return cl.askAccount(ctx)
+	}
+	if account, ok := cl.f.knownAccount(cl.key); ok {
+		return account, nil
+	}
+	return share(ctx, cl.f, "account "+string(cl.key), cl.askAccount)
+}
+
+func (cl *Client) askAccount(ctx context.Context) (account provisioning.Account, err error) {
 	err = cl.call(ctx, func(a *active) error {
 		self, err := a.self(ctx)
 		if err == nil {

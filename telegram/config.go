@@ -1,6 +1,7 @@
 package telegram
 
 import (
+	"cmp"
 	"context"
 	"crypto/rsa"
 	"errors"
@@ -25,6 +26,14 @@ const (
 	DefaultLoginTimeout = 30 * time.Minute
 	// DefaultMaxFloodWait is how long one call waits out flood waits, in all.
 	DefaultMaxFloodWait = 10 * time.Second
+	// DefaultIdleTimeout is how long a client goes on that nobody uses.
+	DefaultIdleTimeout = 15 * time.Minute
+	// DefaultMaxClients is how many clients run at once.
+	DefaultMaxClients = 5000
+	// DefaultListAge is how old a list of chats, contacts or sticker sets may be.
+	DefaultListAge = time.Minute
+	// DefaultAccountAge is how old the answer may be to who is logged in.
+	DefaultAccountAge = 10 * time.Second
 )
 
 // Config is what a [Factory] is made of. NewFactory copies it.
@@ -57,6 +66,30 @@ type Config struct {
 	// out Telegram's flood waits, in all; a longer wait is returned as an error. Logins
 	// never wait. Zero is DefaultMaxFloodWait, a negative value never waits.
 	MaxFloodWait time.Duration
+
+	// IdleTimeout is how long a client goes on that nobody uses, before it is stopped to
+	// save its memory and its connection: up to a quarter more. Its session stays, and the
+	// next request starts another client with it. A client is in use while a call on it
+	// lasts, also one of the host's, while Running lasts, and always if it has a handler of
+	// updates. Zero is DefaultIdleTimeout, a negative value stops none.
+	IdleTimeout time.Duration
+	// MaxClients is how many clients run at once, each with a connection to Telegram;
+	// logins by QR code count. Where there are as many, the one that was idle longest makes
+	// room for the next, and if all are in use there is none: provisioning.ErrOverloaded,
+	// which the API answers with 503. A host whose clients are always in use sets it above
+	// the number of its users. Zero is DefaultMaxClients; it can't be negative.
+	MaxClients int
+	// ListAge is how old a list of chats, contacts or sticker sets may be that a Client
+	// returns; a chat that was made or deleted by this process is seen at once. Those who
+	// ask for a list while it is being fetched wait for the same one. 250,000 entries are
+	// remembered at most, of all lists together. Zero is DefaultListAge, a negative value
+	// always asks Telegram.
+	ListAge time.Duration
+	// AccountAge is how old the answer of Client.Account may be for GET operations of the
+	// API: how long it may take until they notice another name, or that the session was
+	// ended on another device. The others ask Telegram. Zero is DefaultAccountAge, a
+	// negative value always asks.
+	AccountAge time.Duration
 
 	// Updates, if set, is asked once for each client, before it connects, for the
 	// handler of the user's updates; nil is none. The empty user ID stands for the
@@ -112,6 +145,9 @@ func (c Config) validate() error {
 	if c.LoginTimeout < 0 {
 		faults = append(faults, fmt.Errorf("Config.LoginTimeout is %s: use a positive duration, or zero for %s", c.LoginTimeout, DefaultLoginTimeout))
 	}
+	if c.MaxClients < 0 {
+		faults = append(faults, fmt.Errorf("Config.MaxClients is %d: use a positive number, or zero for %d", c.MaxClients, DefaultMaxClients))
+	}
 	if dc := c.Datacenter; dc != nil {
 		if dc.ID <= 0 || dc.Key == nil {
 			faults = append(faults, errors.New("Config.Datacenter needs a positive ID and a Key"))
@@ -121,6 +157,17 @@ func (c Config) validate() error {
 		}
 	}
 	return errors.Join(faults...)
+}
+
+// withDefaults returns the configuration with the defaults in place of zeros.
+func (c Config) withDefaults() Config {
+	c.LoginTimeout = cmp.Or(c.LoginTimeout, DefaultLoginTimeout)
+	c.MaxFloodWait = cmp.Or(c.MaxFloodWait, DefaultMaxFloodWait)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, DefaultIdleTimeout)
+	c.MaxClients = cmp.Or(c.MaxClients, DefaultMaxClients)
+	c.ListAge = cmp.Or(c.ListAge, DefaultListAge)
+	c.AccountAge = cmp.Or(c.AccountAge, DefaultAccountAge)
+	return c
 }
 
 // option returns the datacenter as gotd wants it.

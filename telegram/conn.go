@@ -24,6 +24,12 @@ type conn struct {
 	breaks  atomic.Int64 // how often the connection has broken
 	up      atomic.Bool  // there is a connection
 
+	users  atomic.Int64 // see use
+	usedAt atomic.Int64 // when it was used last, as time.Time.UnixNano
+
+	account     atomic.Pointer[knownAccount] // nil where it has to be asked for
+	chatChanges atomic.Int64                 // see changeChats
+
 	ready      chan struct{} // closed when the first connection is up
 	authorized chan struct{} // closed when the client is known to be logged in
 	authOnce   sync.Once
@@ -44,7 +50,11 @@ func (f *Factory) start(ctx context.Context, key sessionKey, s *slot) (*conn, er
 			options.UpdateHandler = handler
 		}
 	}
-	return f.run(key, s, f.store, options)
+	c, err := f.run(ctx, key, s, f.store, options)
+	if err == nil && options.UpdateHandler != nil {
+		c.use() // for as long as it runs
+	}
+	return c, err
 }
 
 // otherDatacenters returns where to find the datacenters that a stored session knows of,
@@ -65,8 +75,11 @@ func (f *Factory) otherDatacenters(ctx context.Context, key sessionKey) ([]tg.DC
 }
 
 // run runs a client for a session that is stored in rows. The caller holds the turn of
-// the slot, which gets the client; nil is none.
-func (f *Factory) run(key sessionKey, s *slot, rows sessionRows, options telegram.Options) (*conn, error) {
+// the slot, which gets the client; nil is none. Errors: provisioning.ErrOverloaded.
+func (f *Factory) run(request context.Context, key sessionKey, s *slot, rows sessionRows, options telegram.Options) (*conn, error) {
+	if err := f.makeRoom(request); err != nil {
+		return nil, err
+	}
 	ctx, cancel := context.WithCancel(f.ctx)
 	c := &conn{
 		storage:    &storage{rows: rows, key: key, saved: make(chan struct{})},
@@ -76,12 +89,13 @@ func (f *Factory) run(key sessionKey, s *slot, rows sessionRows, options telegra
 		authorized: make(chan struct{}),
 		done:       make(chan struct{}),
 	}
+	c.usedAt.Store(time.Now().UnixNano())
 	log := f.cfg.Log.With().Str("session", string(key)).Logger()
 	options.SessionStorage = c.storage
 	options.Resolver = &closingResolver{inner: options.Resolver, ctx: ctx}
 	options.Middlewares = []telegram.Middleware{
-		telegram.MiddlewareFunc(f.floodWait), telegram.MiddlewareFunc(f.observe), telegram.MiddlewareFunc(punctual),
-		telegram.MiddlewareFunc(c.resend), telegram.MiddlewareFunc(c.once),
+		telegram.MiddlewareFunc(c.used), telegram.MiddlewareFunc(f.floodWait), telegram.MiddlewareFunc(f.observe),
+		telegram.MiddlewareFunc(punctual), telegram.MiddlewareFunc(c.resend), telegram.MiddlewareFunc(c.once),
 	}
 	options.OnDead = func(err error) { log.Debug().Err(err).Msg("Lost a connection to Telegram") }
 	options.OnConnectionState = func(state telegram.ConnectionState) {
@@ -89,6 +103,7 @@ func (f *Factory) run(key sessionKey, s *slot, rows sessionRows, options telegra
 		c.up.Store(state == telegram.ConnectionStateReady)
 		if state == telegram.ConnectionStateDisconnected {
 			c.breaks.Add(1)
+			c.forgetAccount() // Telegram may have closed it because the session has ended
 			if f.cfg.Observer.Disconnected != nil && ctx.Err() == nil {
 				f.cfg.Observer.Disconnected()
 			}
@@ -100,6 +115,7 @@ func (f *Factory) run(key sessionKey, s *slot, rows sessionRows, options telegra
 	defer f.mu.Unlock()
 	if f.closed {
 		cancel()
+		f.clients--
 		return nil, errClosed
 	}
 	if s != nil {
@@ -108,6 +124,7 @@ func (f *Factory) run(key sessionKey, s *slot, rows sessionRows, options telegra
 	f.work.Go(func() {
 		defer cancel()
 		defer close(c.done)
+		defer f.leave()
 		log.Debug().Msg("Starting a Telegram client")
 		c.err = c.client.Run(ctx, func(ctx context.Context) error {
 			c.up.Store(true) // gotd tells the state a moment later
@@ -115,7 +132,9 @@ func (f *Factory) run(key sessionKey, s *slot, rows sessionRows, options telegra
 			select {
 			case <-c.authorized:
 				if f.cfg.Running != nil {
+					c.use()
 					f.cfg.Running(ctx, key.userID(), c.client)
+					c.unuse()
 				}
 			case <-ctx.Done():
 			}
@@ -186,18 +205,22 @@ func (f *Factory) connect(ctx context.Context, key sessionKey, s *slot) (*conn, 
 	return c, c.wait(ctx)
 }
 
-// connected returns a session that is logged in, and whose connection is up. With an
-// error of the connection it returns both. Errors: provisioning.ErrNotLoggedIn; those
-// of the database and the context.
+// connected returns a session that is logged in, and whose connection is up; conn.unuse
+// must follow. With an error of the connection it returns both. Errors:
+// provisioning.ErrNotLoggedIn, provisioning.ErrOverloaded; those of the database and the
+// context.
 func (f *Factory) connected(ctx context.Context, key sessionKey) (*active, error) {
 	r, ok, err := f.store.get(ctx, key)
 	if err != nil {
 		return nil, err
 	}
 	if !ok || r.step != stepActive {
+		if c := f.running(key); c != nil {
+			c.forgetAccount() // somebody else has logged out
+		}
 		return nil, provisioning.ErrNotLoggedIn
 	}
-	c := f.running(key)
+	c := f.hold(key)
 	if c == nil {
 		if c, err = f.startActive(ctx, key); err != nil {
 			return nil, err
@@ -207,7 +230,7 @@ func (f *Factory) connected(ctx context.Context, key sessionKey) (*active, error
 }
 
 // startActive starts the client of a session that is logged in, unless another
-// request has just done so. It does not wait for the connection.
+// request has just done so; conn.unuse must follow. It does not wait for the connection.
 func (f *Factory) startActive(ctx context.Context, key sessionKey) (*conn, error) {
 	s, err := f.acquire(ctx, key)
 	if err != nil {
@@ -227,6 +250,7 @@ func (f *Factory) startActive(ctx context.Context, key sessionKey) (*conn, error
 		}
 		c.authorize()
 	}
+	c.use() // it can't be stopped as idle as long as this holds the turn
 	return c, nil
 }
 
@@ -246,6 +270,9 @@ func (f *Factory) call(ctx context.Context, key sessionKey, run func(*active) er
 // Telegram has ended the session, the session is forgotten.
 func (f *Factory) callOnce(ctx context.Context, key sessionKey, run func(*active) error) error {
 	a, err := f.connected(ctx, key)
+	if a != nil {
+		defer a.unuse()
+	}
 	if err == nil {
 		err = a.explain(ctx, run(a))
 	}

@@ -8,19 +8,18 @@ import (
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
-// Contacts implements provisioning.ContactLister. It asks for the full list each
-// time: Telegram's "not modified" answer compares user IDs only, so a remembered
-// list would keep old names for ever.
-func (cl *Client) Contacts(ctx context.Context) (contacts []provisioning.Contact, err error) {
-	ctx = cl.f.withFloodBudget(ctx)
-	err = cl.call(ctx, func(a *active) error {
+// Contacts implements provisioning.ContactLister. It remembers the list for
+// [Config.ListAge], and then asks for the full one: Telegram's "not modified" answer
+// compares user IDs only, so that a list which is renewed by it would keep old names for
+// ever.
+func (cl *Client) Contacts(ctx context.Context) ([]provisioning.Contact, error) {
+	return listed(ctx, cl, listOfContacts, func(ctx context.Context, a *active) ([]provisioning.Contact, error) {
 		list, err := a.contacts(ctx)
-		if err == nil {
-			contacts = contactsOf(list)
+		if err != nil {
+			return nil, err
 		}
-		return err
+		return contactsOf(list), nil
 	})
-	return contacts, err
 }
 
 // TL: contacts.getContacts.

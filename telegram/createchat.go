@@ -17,6 +17,7 @@ import (
 func (cl *Client) CreateChat(ctx context.Context, chat provisioning.NewChat) (info provisioning.ChatInfo, err error) {
 	ctx = cl.f.withFloodBudget(ctx)
 	err = cl.callOnce(ctx, func(a *active) error {
+		defer a.changeChats()
 		if chat.Type == provisioning.BasicGroup {
 			info, err = a.createBasicGroup(ctx, chat)
 		} else {
@@ -153,6 +154,7 @@ func (a *active) created(ctx context.Context, updates tg.UpdatesClass, chat prov
 func (cl *Client) DeleteChat(ctx context.Context, chatID provisioning.ChatID) error {
 	ctx = cl.f.withFloodBudget(ctx)
 	return cl.callOnce(ctx, func(a *active) error {
+		defer a.changeChats()
 		switch kind, id, _ := chatID.Split(); kind {
 		case provisioning.PeerChat:
 			_, err := a.api().MessagesDeleteChat(ctx, id)

@@ -17,3 +17,25 @@ func (f *Factory) SetSleep(sleep func(context.Context, time.Duration) error) { f
 
 // ExpireLogins runs one round of the janitor.
 func (f *Factory) ExpireLogins(ctx context.Context) error { return f.expireLoginsOnce(ctx) }
+
+// StopIdle stops the clients that are idle now.
+func (f *Factory) StopIdle() { f.stopIdleClients(0) }
+
+// Room counts the clients that could still be started without another one's stopping.
+func (f *Factory) Room() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.cfg.MaxClients - f.clients
+}
+
+// NewSharer returns a Factory that can share calls and be closed, and nothing else.
+func NewSharer() *Factory {
+	f := &Factory{}
+	f.ctx, f.cancel = context.WithCancel(context.Background())
+	return f
+}
+
+// Share runs a function for all who call it with the same name at the same time.
+func Share(ctx context.Context, f *Factory, name string, run func(context.Context) (int, error)) (int, error) {
+	return share(ctx, f, name, run)
+}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/gotd/td/telegram"
+	"golang.org/x/sync/singleflight"
 	"maunium.net/go/mautrix/id"
 
 	"github.com/tgprovision/tgprovision/provisioning"
@@ -26,11 +27,15 @@ type Factory struct {
 
 	ctx    context.Context // ends at Close, and with it every client
 	cancel context.CancelFunc
-	work   sync.WaitGroup // the goroutines of clients, and the janitor
+	work   sync.WaitGroup // the goroutines of clients, the janitor, and shared calls
 
-	mu     sync.Mutex
-	closed bool
-	slots  map[sessionKey]*slot
+	lists  *listMemory
+	shared singleflight.Group
+
+	mu      sync.Mutex
+	closed  bool
+	slots   map[sessionKey]*slot
+	clients int // that run, or are about to
 }
 
 var _ provisioning.TelegramClientFactory = (*Factory)(nil)
@@ -49,19 +54,14 @@ func NewFactory(ctx context.Context, cfg Config) (*Factory, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	if cfg.LoginTimeout == 0 {
-		cfg.LoginTimeout = DefaultLoginTimeout
-	}
-	if cfg.MaxFloodWait == 0 {
-		cfg.MaxFloodWait = DefaultMaxFloodWait
-	}
+	cfg = cfg.withDefaults()
 	store, err := newSessionStore(ctx, cfg.DB)
 	if err != nil {
 		return nil, err
 	}
-	f := &Factory{cfg: cfg, store: store, sleep: sleep, slots: map[sessionKey]*slot{}}
+	f := &Factory{cfg: cfg, store: store, sleep: sleep, lists: newListMemory(cfg.ListAge), slots: map[sessionKey]*slot{}}
 	f.ctx, f.cancel = context.WithCancel(context.Background())
-	f.work.Go(f.expireLogins)
+	f.work.Go(f.keepTidy)
 	return f, nil
 }
 
@@ -88,10 +88,15 @@ func (f *Factory) LoggedIn(ctx context.Context) ([]id.UserID, error) {
 }
 
 // Telegram returns the live gotd client of a user who is logged in, starting it if
-// need be. It may be used until it stops, see [Config.Running]. Errors:
-// provisioning.ErrNotLoggedIn, or the context's when Telegram can't be reached.
+// need be. It may be used until it stops, see [Config.Running]; of a host without Running
+// and Updates, that may be when it has made no call for [Config.IdleTimeout]. Errors:
+// provisioning.ErrNotLoggedIn; provisioning.ErrOverloaded, see [Config.MaxClients]; the
+// context's when Telegram can't be reached.
 func (f *Factory) Telegram(ctx context.Context, userID id.UserID) (*telegram.Client, error) {
 	a, err := f.connected(ctx, sessionKey(userID))
+	if a != nil {
+		defer a.unuse()
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -166,24 +171,50 @@ func (f *Factory) setConn(s *slot, c *conn) {
 	s.conn = c
 }
 
-// running returns the live connection of a session, nil if there is none.
+// hold returns the live connection of a session, nil if there is none; conn.unuse must
+// follow.
+func (f *Factory) hold(key sessionKey) *conn {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c := f.runningLocked(key)
+	if c != nil {
+		c.use()
+	}
+	return c
+}
+
+// running returns the live connection of a session, for a look at what is remembered
+// with it, nil if there is none.
 func (f *Factory) running(key sessionKey) *conn {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	return f.runningLocked(key)
+}
+
+func (f *Factory) runningLocked(key sessionKey) *conn {
 	if s := f.slots[key]; s != nil && s.conn != nil && !s.conn.stopped() {
 		return s.conn
 	}
 	return nil
 }
 
-// expireLogins forgets half-done logins that are too old, until the factory is
-// closed. Those that a killed process left behind go at the first round.
-func (f *Factory) expireLogins() {
-	ticker := time.NewTicker(max(f.cfg.LoginTimeout/4, time.Second))
+// keepTidy forgets half-done logins and lists that are too old, and stops idle clients,
+// until the factory is closed. The logins that a killed process left behind go at the
+// first round.
+func (f *Factory) keepTidy() {
+	period := f.cfg.LoginTimeout
+	if f.cfg.IdleTimeout > 0 {
+		period = min(period, f.cfg.IdleTimeout)
+	}
+	ticker := time.NewTicker(max(period/4, time.Second))
 	defer ticker.Stop()
 	for {
 		if err := f.expireLoginsOnce(f.ctx); err != nil && f.ctx.Err() == nil {
 			f.cfg.Log.Warn().Err(err).Msg("Could not forget old logins")
+		}
+		f.lists.expire()
+		if f.cfg.IdleTimeout > 0 {
+			f.stopIdleClients(f.cfg.IdleTimeout)
 		}
 		select {
 		case <-ticker.C:

@@ -224,7 +224,7 @@ func TestLoginNeverWaitsForFloods(t *testing.T) {
 	assert.Empty(t, slept())
 }
 
-func TestHangingUpCancelsTheListing(t *testing.T) {
+func TestHangingUpEndsTheRequest(t *testing.T) {
 	b := newBridge(t)
 	b.logIn(you, ada)
 	held := b.telegram.Hold("messages.getDialogs")

@@ -80,7 +80,9 @@ func (l *login) finish(ctx context.Context, c *conn, user tg.UserClass) (provisi
 		return provisioning.Account{}, err
 	}
 	c.authorize()
-	return accountOf(self), nil
+	account := accountOf(self)
+	c.know(account, time.Now())
+	return account, nil
 }
 
 // resume ends a login that Telegram had accepted when the process died before it

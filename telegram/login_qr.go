@@ -255,7 +255,7 @@ func (q *qrLogin) connect(ctx context.Context, dc int, known []tg.DCOption) (err
 		return nil
 	})
 	q.rows = &memoryRows{}
-	if q.conn, err = q.f.run(q.key, nil, q.rows, options); err != nil {
+	if q.conn, err = q.f.run(ctx, q.key, nil, q.rows, options); err != nil {
 		return err
 	}
 	return q.conn.wait(ctx)

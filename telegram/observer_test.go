@@ -80,13 +80,13 @@ func TestObserverIsToldOfCalls(t *testing.T) {
 	assert.Equal(t, 1, calls["contacts.getContacts internal"])
 
 	// A call that nobody waits for any more.
-	held := b.telegram.Hold("contacts.getContacts")
+	held := b.telegram.Hold("contacts.resolveUsername")
 	ctx, cancel := context.WithCancel(t.Context())
-	listed := b.background(ctx, "GET", "/user/"+string(you)+"/contacts", "")
+	resolved := b.background(ctx, "GET", "/user/"+string(you)+"/resolve_identifier/somebody", "")
 	<-held.Arrived()
 	cancel()
-	require.Error(t, (<-listed).err)
-	assert.Equal(t, "contacts.getContacts", <-o.cancelled)
+	require.Error(t, (<-resolved).err)
+	assert.Equal(t, "contacts.resolveUsername", <-o.cancelled)
 	held.Release()
 }
 

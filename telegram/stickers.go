@@ -6,24 +6,23 @@ import (
 	"github.com/gotd/td/tg"
 )
 
-// StickerSets implements provisioning.StickerSetLister.
+// StickerSets implements provisioning.StickerSetLister. It remembers the list for
+// [Config.ListAge].
 //
 // TL: messages.getAllStickers.
-func (cl *Client) StickerSets(ctx context.Context) (names []string, err error) {
-	ctx = cl.f.withFloodBudget(ctx)
-	err = cl.call(ctx, func(a *active) error {
+func (cl *Client) StickerSets(ctx context.Context) ([]string, error) {
+	return listed(ctx, cl, listOfStickers, func(ctx context.Context, a *active) (names []string, err error) {
 		answer, err := a.api().MessagesGetAllStickers(ctx, 0)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		list, ok := answer.(*tg.MessagesAllStickers)
 		if !ok {
-			return unexpected(answer)
+			return nil, unexpected(answer)
 		}
 		for _, set := range list.Sets {
 			names = append(names, set.ShortName)
 		}
-		return nil
+		return names, nil
 	})
-	return names, err
 }

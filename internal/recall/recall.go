@@ -13,6 +13,9 @@ type Key struct{}
 // Allow returns a context whose reads may be answered from memory.
 func Allow(ctx context.Context) context.Context { return context.WithValue(ctx, Key{}, true) }
 
+// Forbid returns a context whose reads may not be.
+func Forbid(ctx context.Context) context.Context { return context.WithValue(ctx, Key{}, false) }
+
 // Allowed says whether reads with the context may be.
 func Allowed(ctx context.Context) bool {
 	allowed, _ := ctx.Value(Key{}).(bool)

@@ -1,0 +1,231 @@
+package telegram
+
+import (
+	"container/list"
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+)
+
+// What Telegram has said is remembered for a while, together with the client that it was
+// said to: a logout, or another login, takes it along. Whoever asks for the same thing
+// at the same time waits for the same answer.
+
+// knownAccount is what was last heard of a client's account.
+type knownAccount struct {
+	provisioning.Account
+	at time.Time
+}
+
+// know remembers the account, as it was at a time.
+func (c *conn) know(account provisioning.Account, at time.Time) {
+	c.account.Store(&knownAccount{account, at})
+}
+
+// forgetAccount is for what makes the account worth asking for.
+func (c *conn) forgetAccount() { c.account.Store(nil) }
+
+// recall returns the account, if it is known and not too old.
+func (c *conn) recall(age time.Duration) (provisioning.Account, bool) {
+	known := c.account.Load()
+	if known == nil || time.Since(known.at) >= age {
+		return provisioning.Account{}, false
+	}
+	return known.Account, true
+}
+
+// knownAccount returns the account of a session, if its client runs and it is known.
+func (f *Factory) knownAccount(key sessionKey) (provisioning.Account, bool) {
+	c := f.running(key)
+	if c == nil {
+		return provisioning.Account{}, false
+	}
+	return c.recall(f.cfg.AccountAge)
+}
+
+// listKind is what a list is of.
+type listKind string
+
+const (
+	listOfChats    listKind = "chats"
+	listOfContacts listKind = "contacts"
+	listOfStickers listKind = "stickers"
+)
+
+const (
+	// maxListEntries is how many entries of lists are remembered at most, of all lists
+	// together: some 30 MB.
+	maxListEntries = 250_000
+	// listWeight is what a list counts for besides its entries.
+	listWeight = 10
+)
+
+// listMemory remembers lists of many clients until they are too old. When there are too
+// many, the oldest go.
+type listMemory struct {
+	age time.Duration
+	max int // in entries
+
+	mu      sync.Mutex
+	lists   map[listKey]*list.Element
+	order   list.List // of *rememberedList, the oldest first
+	entries int
+}
+
+type listKey struct {
+	conn *conn
+	kind listKind
+}
+
+type rememberedList struct {
+	key     listKey
+	entries any // a slice, which nobody changes
+	weight  int
+	at      time.Time // when it was asked for
+}
+
+func newListMemory(age time.Duration) *listMemory {
+	return &listMemory{age: age, max: maxListEntries, lists: map[listKey]*list.Element{}}
+}
+
+// get returns a list that is not too old, or nil.
+func (m *listMemory) get(key listKey) any {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if element := m.lists[key]; element != nil {
+		if l := element.Value.(*rememberedList); time.Since(l.at) < m.age {
+			return l.entries
+		}
+	}
+	return nil
+}
+
+// put remembers a list of n entries.
+func (m *listMemory) put(key listKey, entries any, n int, at time.Time) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.remove(m.lists[key])
+	l := &rememberedList{key, entries, n + listWeight, at}
+	if l.weight > m.max || m.age <= 0 {
+		return
+	}
+	for m.entries+l.weight > m.max {
+		m.remove(m.order.Front())
+	}
+	m.entries += l.weight
+	m.lists[key] = m.order.PushBack(l)
+}
+
+// remove needs the mutex. The element may be nil.
+func (m *listMemory) remove(element *list.Element) {
+	if element == nil {
+		return
+	}
+	l := m.order.Remove(element).(*rememberedList)
+	m.entries -= l.weight
+	delete(m.lists, l.key)
+}
+
+// forget drops a list.
+func (m *listMemory) forget(key listKey) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.remove(m.lists[key])
+}
+
+// expire drops what is too old, and what belongs to clients that have stopped.
+func (m *listMemory) expire() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for element := m.order.Front(); element != nil; {
+		next := element.Next()
+		if l := element.Value.(*rememberedList); time.Since(l.at) >= m.age || l.key.conn.stopped() {
+			m.remove(element)
+		}
+		element = next
+	}
+}
+
+// changeChats says that the list of chats has been changed by a call of this process's:
+// the next one who asks for it gets a new list, also if one is being fetched just now.
+func (a *active) changeChats() {
+	a.chatChanges.Add(1)
+	a.f.lists.forget(listKey{a.conn, listOfChats})
+}
+
+// listed returns a list of the client's account, which fetch gets from Telegram unless it
+// is remembered. The caller may change the slice.
+func listed[T any](ctx context.Context, cl *Client, kind listKind, fetch func(context.Context, *active) ([]T, error)) ([]T, error) {
+	var changes int64
+	if c := cl.f.running(cl.key); c != nil {
+		if known, ok := cl.f.lists.get(listKey{c, kind}).([]T); ok {
+			return slices.Clone(known), nil
+		}
+		changes = c.chatChanges.Load()
+	}
+	fetched, err := share(ctx, cl.f, fmt.Sprint(kind, changes, " ", cl.key), func(ctx context.Context) (entries []T, err error) {
+		ctx = cl.f.withFloodBudget(ctx)
+		err = cl.call(ctx, func(a *active) (err error) {
+			at, changes := time.Now(), a.chatChanges.Load()
+			if entries, err = fetch(ctx, a); err == nil && a.chatChanges.Load() == changes {
+				cl.f.lists.put(listKey{a.conn, kind}, entries, len(entries), at)
+			}
+			return err
+		})
+		return entries, err
+	})
+	return slices.Clone(fetched), err
+}
+
+// share runs a function for all who call it with the same name at the same time. It goes
+// on when the first of them gives up, up to that caller's deadline, or until Close.
+func share[T any](ctx context.Context, f *Factory, name string, run func(context.Context) (T, error)) (none T, err error) {
+	for {
+		answers := f.shared.DoChan(name, func() (any, error) { return detached(ctx, f, run) })
+		select {
+		case answer := <-answers:
+			if errors.Is(answer.Err, context.DeadlineExceeded) && ctx.Err() == nil {
+				continue // it was the deadline of whoever asked first
+			}
+			if answer.Err != nil {
+				return none, answer.Err
+			}
+			return answer.Val.(T), nil
+		case <-ctx.Done():
+			return none, fmt.Errorf("wait for Telegram: %w", ctx.Err())
+		}
+	}
+}
+
+// detached runs a function with a context that has the values and the deadline of another
+// one, and ends at Close, which waits for the function.
+func detached[T any](ctx context.Context, f *Factory, run func(context.Context) (T, error)) (answer T, err error) {
+	f.mu.Lock()
+	if f.closed {
+		f.mu.Unlock()
+		return answer, errClosed
+	}
+	f.work.Add(1)
+	f.mu.Unlock()
+	defer f.work.Done()
+	defer func() {
+		if v := recover(); v != nil { // which would end the process
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	deadline, limited := ctx.Deadline()
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	defer cancel()
+	defer context.AfterFunc(f.ctx, cancel)()
+	if limited {
+		ctx, cancel = context.WithDeadline(ctx, deadline)
+		defer cancel()
+	}
+	return run(ctx)
+}
