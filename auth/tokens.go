@@ -12,6 +12,7 @@ import (
 	"runtime/debug"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/singleflight"
@@ -27,6 +28,7 @@ const (
 	DefaultTokenRemember    = 10_000
 	DefaultTokenTimeout     = 10 * time.Second
 	DefaultTokenChecks      = 32
+	DefaultTokenWaiting     = 16
 )
 
 // maxToken is the largest token that the homeserver is asked about, in bytes.
@@ -68,8 +70,13 @@ type TokensConfig struct {
 	// who wait for the answer are gone. Zero is DefaultTokenTimeout.
 	Timeout time.Duration
 	// Checks is how many questions to the homeserver may be under way. One more is not
-	// asked, but fails with [provisioning.ErrHomeserver]. Zero is DefaultTokenChecks.
+	// asked, but fails with [provisioning.ErrOverloaded]. Zero is DefaultTokenChecks.
 	Checks int
+	// Waiting is how many checks of one token may wait for the answer to their one
+	// question. One more fails with [provisioning.ErrOverloaded]: nobody can have requests
+	// pile up with a token that the homeserver takes long to answer for. No more than
+	// Checks times Waiting are waiting in all. Zero is DefaultTokenWaiting.
+	Waiting int
 	// Transport sends the questions. It must not log request headers or query strings,
 	// where the tokens are. Nil is http.DefaultTransport. Redirects are not followed.
 	Transport http.RoundTripper
@@ -85,6 +92,10 @@ type Tokens struct {
 	timeout   time.Duration
 	checks    chan struct{}
 	flights   singleflight.Group
+	waiting   int // how many may for one token
+
+	mu      sync.Mutex
+	waiters map[tokenKey]int // how many do
 
 	valid, invalid *tokenCache
 }
@@ -137,6 +148,7 @@ func NewTokens(cfg TokensConfig) (*Tokens, error) {
 		{"Remember", cfg.Remember, cfg.Remember < 0},
 		{"Timeout", cfg.Timeout, cfg.Timeout < 0},
 		{"Checks", cfg.Checks, cfg.Checks < 0},
+		{"Waiting", cfg.Waiting, cfg.Waiting < 0},
 	} {
 		if limit.bad {
 			fault("%s is %v: use a positive value, or zero for the default", limit.name, limit.given)
@@ -150,9 +162,10 @@ func NewTokens(cfg TokensConfig) (*Tokens, error) {
 	defaultTo(&cfg.Remember, DefaultTokenRemember)
 	defaultTo(&cfg.Timeout, DefaultTokenTimeout)
 	defaultTo(&cfg.Checks, DefaultTokenChecks)
+	defaultTo(&cfg.Waiting, DefaultTokenWaiting)
 	t := &Tokens{
 		kinds: map[string]*tokenKind{}, servers: slices.Clone(cfg.ServerNames), transport: cfg.Transport,
-		timeout: cfg.Timeout, checks: make(chan struct{}, cfg.Checks),
+		timeout: cfg.Timeout, checks: make(chan struct{}, cfg.Checks), waiting: cfg.Waiting, waiters: map[tokenKey]int{},
 		valid: newTokenCache(cfg.Keep, cfg.Remember), invalid: newTokenCache(cfg.KeepInvalid, cfg.Remember),
 	}
 	if t.transport == nil {
@@ -208,6 +221,10 @@ func (t *Tokens) CheckToken(ctx context.Context, token string) (id.UserID, error
 	if v, ok := t.remembered(key); ok {
 		return v.userID, v.err
 	}
+	if !t.wait(key) {
+		return "", fmt.Errorf("%w: %d checks of one token are waiting already", provisioning.ErrOverloaded, t.waiting)
+	}
+	defer t.leave(key)
 	flight := t.flights.DoChan(string(key[:]), func() (any, error) {
 		return t.check(context.WithoutCancel(ctx), kind, token, key)
 	})
@@ -220,6 +237,25 @@ func (t *Tokens) CheckToken(ctx context.Context, token string) (id.UserID, error
 		return v.userID, v.err
 	case <-ctx.Done():
 		return "", ctx.Err()
+	}
+}
+
+// wait says whether one more check of a token may wait; leave must follow if it may.
+func (t *Tokens) wait(key tokenKey) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.waiters[key] >= t.waiting {
+		return false
+	}
+	t.waiters[key]++
+	return true
+}
+
+func (t *Tokens) leave(key tokenKey) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.waiters[key]--; t.waiters[key] == 0 {
+		delete(t.waiters, key)
 	}
 }
 
@@ -241,7 +277,7 @@ func (t *Tokens) check(ctx context.Context, kind *tokenKind, token string, key t
 	case t.checks <- struct{}{}:
 		defer func() { <-t.checks }()
 	default:
-		return verdict{}, fmt.Errorf("%w: %d tokens are being checked already", provisioning.ErrHomeserver, cap(t.checks))
+		return verdict{}, fmt.Errorf("%w: %d tokens are being checked already", provisioning.ErrOverloaded, cap(t.checks))
 	}
 	defer func() {
 		if p := recover(); p != nil {

@@ -400,7 +400,7 @@ func TestOneQuestionForManyChecks(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			h := &homeserver{}
 			h.takes(time.Second, c.status, c.body)
-			tokens := newTokens(t, h, func(cfg *auth.TokensConfig) { cfg.Checks = 1 })
+			tokens := newTokens(t, h, func(cfg *auth.TokensConfig) { cfg.Checks, cfg.Waiting = 1, 100 })
 			var wg sync.WaitGroup
 			for range 100 {
 				wg.Go(func() {
@@ -473,7 +473,8 @@ func TestSlowHomeserver(t *testing.T) {
 		synctest.Wait()
 		for i := range 10 {
 			_, err := tokens.CheckToken(t.Context(), fmt.Sprint("bob-", i))
-			require.ErrorIs(t, err, provisioning.ErrHomeserver)
+			require.ErrorIs(t, err, provisioning.ErrOverloaded)
+			require.NotErrorIs(t, err, provisioning.ErrHomeserver)
 		}
 		_, err = tokens.CheckToken(t.Context(), "alice-known")
 		require.NoError(t, err)
@@ -486,6 +487,57 @@ func TestSlowHomeserver(t *testing.T) {
 			require.NoError(t, err, "a place is free again")
 		}
 	})
+}
+
+// Of the checks of one token so many wait, and no more; those of other tokens, and what
+// is known, are not held up by it.
+func TestWaitingIsBounded(t *testing.T) {
+	for given, waiting := range map[int]int{0: auth.DefaultTokenWaiting, 1: 1, 3: 3} {
+		synctest.Test(t, func(t *testing.T) {
+			h := &homeserver{}
+			tokens := newTokens(t, h, func(c *auth.TokensConfig) { c.Waiting = given })
+			_, err := tokens.CheckToken(t.Context(), "alice-known")
+			require.NoError(t, err)
+			h.takes(time.Second, 200, aliceSays)
+			start := time.Now()
+			var wg sync.WaitGroup
+			for range waiting - 1 {
+				wg.Go(func() {
+					_, err := tokens.CheckToken(t.Context(), "alice-1")
+					assert.NoError(t, err)
+				})
+			}
+			hasty, hangUp := context.WithCancel(t.Context())
+			wg.Go(func() {
+				_, err := tokens.CheckToken(hasty, "alice-1")
+				assert.ErrorIs(t, err, context.Canceled)
+			})
+			synctest.Wait()
+			for range 3 {
+				_, err := tokens.CheckToken(t.Context(), "alice-1")
+				require.ErrorIs(t, err, provisioning.ErrOverloaded)
+				require.NotContains(t, err.Error(), "alice-1")
+			}
+			_, err = tokens.CheckToken(t.Context(), "alice-known")
+			require.NoError(t, err)
+			assert.Zero(t, time.Since(start))
+			hangUp() // whose place is free again
+			synctest.Wait()
+			wg.Go(func() {
+				_, err := tokens.CheckToken(t.Context(), "alice-1")
+				assert.NoError(t, err)
+			})
+			wg.Go(func() {
+				_, err := tokens.CheckToken(t.Context(), "alice-2")
+				assert.NoError(t, err)
+			})
+			wg.Wait()
+			assert.Equal(t, time.Second, time.Since(start))
+			assert.Equal(t, 3, h.calls())
+			_, err = tokens.CheckToken(t.Context(), "alice-1")
+			require.NoError(t, err)
+		})
+	}
 }
 
 func TestTransportPanics(t *testing.T) {
@@ -505,7 +557,7 @@ func TestTransportPanics(t *testing.T) {
 // Many tokens at once, for the race detector.
 func TestTokensAtOnce(t *testing.T) {
 	h := &homeserver{}
-	tokens := newTokens(t, h, func(c *auth.TokensConfig) { c.Remember = 5; c.Keep = time.Microsecond; c.Checks = 100 })
+	tokens := newTokens(t, h, func(c *auth.TokensConfig) { c.Remember = 5; c.Keep = time.Microsecond; c.Checks, c.Waiting = 100, 100 })
 	var wg sync.WaitGroup
 	for i := range 100 {
 		wg.Go(func() {
@@ -538,6 +590,7 @@ func TestTokensConfigFaults(t *testing.T) {
 		"Timeout is -1ns":        func(c *auth.TokensConfig) { c.Timeout = -1 },
 		"Remember is -1":         func(c *auth.TokensConfig) { c.Remember = -1 },
 		"Checks is -1: use a po": func(c *auth.TokensConfig) { c.Checks = -1 },
+		"Waiting is -1":          func(c *auth.TokensConfig) { c.Waiting = -1 },
 	} {
 		cfg := sound
 		change(&cfg)

@@ -40,12 +40,12 @@ func (f *avatarFetcher) init(log zerolog.Logger) {
 func (f *avatarFetcher) fetch(userID id.UserID, ghosts GhostAvatars, photos PhotoGetter, contacts []Contact) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(contacts) == 0 || f.users[userID] || len(f.users) >= maxAvatarQueue || !f.active.enter() {
+	if len(contacts) == 0 || f.users[userID] || len(f.users) >= maxAvatarQueue || f.active.enter() != nil {
 		return
 	}
 	f.users[userID] = true
 	go func() {
-		defer f.active.leave()
+		defer f.active.leave("")
 		defer func() {
 			f.mu.Lock()
 			defer f.mu.Unlock()
@@ -76,7 +76,7 @@ func (f *avatarFetcher) fetch(userID id.UserID, ghosts GhostAvatars, photos Phot
 // stopsFetching says whether an error will be that of the next contact too.
 func stopsFetching(err error) bool {
 	return errors.Is(err, ErrNotLoggedIn) || errors.Is(err, errFloodWait) ||
-		errors.Is(err, ErrTelegramUnavailable) || errors.Is(err, ErrHomeserver)
+		errors.Is(err, ErrTelegramUnavailable) || errors.Is(err, ErrOverloaded) || errors.Is(err, ErrHomeserver)
 }
 
 // close stops what is being fetched, wait waits until it has.

@@ -78,6 +78,21 @@ type Config struct {
 	// the http.ResponseWriter in one that has no Unwrap and the http.Server has no
 	// ReadTimeout.
 	Timeout time.Duration
+	// MaxRequests is how many authorised requests may be under way at once in the process.
+	// One more waits for nothing: it gets 503 overloaded, with Retry-After. A quarter of
+	// them, but at least one, may be WebSockets of login_qr, which last for minutes. Besides
+	// these, as many requests may wait for Tokens; one more gets 503 as well, and is not
+	// checked. Zero is DefaultMaxRequests; it can't be negative.
+	//
+	// Without such a bound, a homeserver or a database that has become slow has requests
+	// pile up until the memory is full.
+	MaxRequests int
+	// MaxRequestsPerUser is how many of them may be one Matrix user's, so that nobody takes
+	// them all; one more gets 429 too_many_requests, with Retry-After. They are the user's
+	// who calls with a token, else those of the user in the path or, where it is used, in
+	// user_id. A request by the shared secret that names no user is nobody's. Zero is
+	// DefaultMaxRequestsPerUser, but no more than half of MaxRequests; it can't be negative.
+	MaxRequestsPerUser int
 	// FailureLimit is how many wrong secrets one address may send at once; one more is
 	// allowed every six seconds. Zero is DefaultFailureLimit, a negative number turns
 	// the limit off. Only a secret that is wrong counts, not a missing or malformed
@@ -153,6 +168,12 @@ func (c Config) validate() error {
 	}
 	if c.Timeout < 0 {
 		fault("Config.Timeout is %s: use a positive duration, or zero for %s", c.Timeout, DefaultTimeout)
+	}
+	if c.MaxRequests < 0 {
+		fault("Config.MaxRequests is %d: use a positive number, or zero for %d", c.MaxRequests, DefaultMaxRequests)
+	}
+	if c.MaxRequestsPerUser < 0 {
+		fault("Config.MaxRequestsPerUser is %d: use a positive number, or zero for %d", c.MaxRequestsPerUser, DefaultMaxRequestsPerUser)
 	}
 	return errors.Join(faults...)
 }

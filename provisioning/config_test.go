@@ -69,6 +69,8 @@ func TestConfigFaults(t *testing.T) {
 			c.Portals, c.Rooms = readOnlyPortals{c.Portals}, provisioningtest.NewMemRooms()
 		}, []string{"Portals"}},
 		{"negative timeout", func(c *provisioning.Config) { c.Timeout = -time.Second }, []string{"Timeout"}},
+		{"negative bounds", func(c *provisioning.Config) { c.MaxRequests, c.MaxRequestsPerUser = -1, -1 }, []string{"MaxRequests", "MaxRequestsPerUser"}},
+		{"smallest bounds", func(c *provisioning.Config) { c.MaxRequests, c.MaxRequestsPerUser = 1, 1 }, nil},
 		{"everything", func(c *provisioning.Config) {
 			*c = provisioning.Config{Timeout: -1, RelayBot: (*relayClient)(nil)}
 		}, []string{"Secret", "Users", "Telegram", "Portals", "RelayBot", "Timeout"}},

@@ -158,6 +158,7 @@ func qrOperations() []operation {
 		said("overtaken", failed("already_logged_in"), overtaken("LoginQR")),
 		said("already logged in, says Telegram", failed("unhandled_error"), fails("LoginQR", provisioning.ErrAccountLinked)),
 		said("refused: flood wait", `{"success":false,"error":"flood_wait","retry_after":100}`, fails("LoginQR", &provisioning.FloodWaitError{Wait: 100 * time.Second})),
+		said("refused: overloaded", `{"success":false,"error":"overloaded","retry_after":5}`, fails("LoginQR", provisioning.ErrOverloaded)),
 		said("refused: banned", failed("phone_number_banned"), fails("LoginQR", provisioning.ErrPhoneNumberBanned)),
 		said("refused: ended", failed("session_revoked"), fails("LoginQR", provisioning.ErrSessionRevoked)),
 		said("refused: unreachable", failed("unknown_error"), fails("LoginQR", provisioning.ErrTelegramUnavailable)),

@@ -64,7 +64,7 @@ type operation struct {
 }
 
 // What every operation may answer.
-var common = []string{"401 shared_secret_invalid", "500 unknown_error"}
+var common = []string{"401 shared_secret_invalid", "500 unknown_error", "503 overloaded"}
 
 // What every operation about a user may answer as well.
 var aboutUser = []string{"400 mxid_empty", "400 mxid_invalid", "403 mxid_not_whitelisted", "500 unhandled_error"}
@@ -237,6 +237,9 @@ func (op operation) all() []string {
 	if !op.withoutTelegram() {
 		all = append(all, "429 flood_wait")
 	}
+	if _, names := op.naming(alice); names {
+		all = append(all, "429 too_many_requests")
+	}
 	if strings.Contains(op.path, "{user_id}") {
 		all = append(all, aboutUser...)
 	}
@@ -276,7 +279,7 @@ func (op operation) validBody() string {
 
 // sharedCases are the cases that operations have in common.
 func sharedCases(op operation) []wireCase {
-	var cases []wireCase
+	cases := limitCases(op)
 	if strings.Contains(op.path, "{user_id}") {
 		cases = append(cases, userCases(op)...)
 	}
@@ -315,6 +318,8 @@ func userCases(op operation) []wireCase {
 	flood.fields = map[string]any{"retry_after": 3725.0}
 	shortFlood := failing("flood wait of a moment", first, &provisioning.FloodWaitError{Wait: time.Millisecond}, 429, "flood_wait")
 	shortFlood.fields = map[string]any{"retry_after": 1.0}
+	overloaded := failing("overloaded by the host", first, fmt.Errorf("wrapped: %w", provisioning.ErrOverloaded), 503, "overloaded")
+	overloaded.fields = map[string]any{"retry_after": 5.0}
 	return []wireCase{
 		bad("no user", noUser, "mxid_empty"),
 		bad("no sigil", "alice:example.com", "mxid_invalid"),
@@ -344,6 +349,7 @@ func userCases(op operation) []wireCase {
 		failing("unexpected error", first, errors.New("out of luck"), 500, "unhandled_error"),
 		flood,
 		shortFlood,
+		overloaded,
 	}
 }
 

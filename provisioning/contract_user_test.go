@@ -53,6 +53,10 @@ func bridgeOperations() []operation {
 				name: "flood wait", change: withRelayBot(botAccount), status: 429, errcode: "flood_wait",
 				prepare: relayFails(&provisioning.FloodWaitError{Wait: time.Minute}), fields: map[string]any{"retry_after": 60.0},
 			},
+			{
+				name: "relay bot overloaded", change: withRelayBot(botAccount), status: 503, errcode: "overloaded",
+				prepare: relayFails(provisioning.ErrOverloaded), fields: map[string]any{"retry_after": 5.0},
+			},
 		},
 	}}
 }

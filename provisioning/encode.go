@@ -50,16 +50,24 @@ func errorReply(err error, rt route, header http.Header) (reply, outcome) {
 	if e, ok := errors.AsType[*wrongVerbError](err); ok {
 		header.Set("Allow", e.allow)
 	}
-	if e, ok := errors.AsType[*FloodWaitError](err); ok {
-		body.RetryAfter = waitSeconds(e.Wait)
-	}
-	if e, ok := errors.AsType[*tooManyGuessesError](err); ok {
-		body.RetryAfter = waitSeconds(e.wait)
-	}
-	if body.RetryAfter > 0 {
+	if body.RetryAfter = retryAfter(err); body.RetryAfter > 0 {
 		header.Set("Retry-After", strconv.FormatInt(body.RetryAfter, 10))
 	}
 	return reply{o.status, body}, o
+}
+
+// retryAfter returns for how many seconds an error asks for a pause, zero for none.
+func retryAfter(err error) int64 {
+	if e, ok := errors.AsType[*FloodWaitError](err); ok {
+		return waitSeconds(e.Wait)
+	}
+	if e, ok := errors.AsType[*tooManyGuessesError](err); ok {
+		return waitSeconds(e.wait)
+	}
+	if errors.Is(err, ErrOverloaded) || errors.Is(err, errUserBusy) {
+		return waitSeconds(OverloadRetryAfter)
+	}
+	return 0
 }
 
 // waitSeconds rounds a pause up to whole seconds, at least one.

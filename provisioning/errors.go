@@ -86,9 +86,9 @@ var (
 
 	// ErrTelegramUnavailable: Telegram can't be reached.
 	ErrTelegramUnavailable = errors.New("no connection to Telegram")
-	// ErrOverloaded: as much is under way as the host allows. The same may be tried again
-	// in a moment.
-	ErrOverloaded = errors.New("too much under way")
+	// ErrOverloaded: a bound is reached, such as that of connections to Telegram, and
+	// nothing waits in line for its end. It may work in a moment.
+	ErrOverloaded = errors.New("too much under way at once")
 	// ErrNotImplemented: this host can't do the operation.
 	ErrNotImplemented = errors.New("not implemented by this bridge")
 )

@@ -103,6 +103,8 @@ const (
 var outcomes = []outcome{
 	// A pause holds for whoever asks, and also where it is the relay bot's.
 	{errFloodWait, "", 429, "flood_wait", "", "Telegram asks for a pause because of too many requests. Please try again later."},
+	// So does a bound that is reached.
+	{ErrOverloaded, "", 503, "overloaded", "", "The bridge is busy. Please try again in a few seconds."},
 	// The relay bot's other troubles are not the caller's: before everything else.
 	{errRelayBot, "", 500, "unknown_error", "", "The bridge's relay bot can't use Telegram. Its log has the details."},
 
@@ -113,6 +115,7 @@ var outcomes = []outcome{
 	{errTokenRefused, "", 401, "shared_secret_invalid", "", "The shared secret or Matrix token is wrong, or the token is not valid any more."},
 	{errUnauthorized, "", 401, "shared_secret_invalid", "", "The shared secret is missing or wrong."},
 	{errTooManyGuesses, "", 429, "too_many_requests", "", "There were too many requests with a wrong shared secret. Please try again later."},
+	{errUserBusy, "", 429, "too_many_requests", "", "There are too many requests of this Matrix user under way. Please try again in a few seconds."},
 	{errUnknownRoute, "", 404, "unhandled_http_404", "", "There is nothing at this address of the provisioning API."},
 	{errWrongVerb, "", 405, "unhandled_http_405", "", "This address does not support the HTTP method of the request."},
 	{errUserIDEmpty, "", 400, "mxid_empty", "", "The Matrix user ID is missing."},

@@ -49,6 +49,7 @@ var hostErrors = map[string]error{
 	"ErrTokenInvalid":                  provisioning.ErrTokenInvalid,
 	"ErrHomeserver":                    provisioning.ErrHomeserver,
 	"ErrTelegramUnavailable":           provisioning.ErrTelegramUnavailable,
+	"ErrOverloaded":                    provisioning.ErrOverloaded,
 	"ErrNotImplemented":                provisioning.ErrNotImplemented,
 }
 

@@ -55,6 +55,25 @@ func (p *Provisioner) Held() int {
 	return len(p.failures.held)
 }
 
+// UnderWay returns how many requests, checks of tokens, WebSockets and users of requests
+// are counted.
+func (p *Provisioner) UnderWay() [4]int {
+	var counts [4]int
+	for i, g := range []*requestGroup{&p.requests, &p.checking, &p.sockets} {
+		g.mu.Lock()
+		counts[i] = g.count
+		counts[3] += len(g.users)
+		g.mu.Unlock()
+	}
+	return counts
+}
+
+// MaxRequestsOf returns the bounds that a Config means.
+func MaxRequestsOf(cfg Config) (requests, perUser, sockets int) {
+	requests, perUser = maxRequestsOf(cfg)
+	return requests, perUser, maxSockets(requests)
+}
+
 // Remembered returns how many addresses are remembered for their wrong secrets.
 func (p *Provisioner) Remembered() int { return len(p.failures.records) }
 

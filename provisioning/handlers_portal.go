@@ -75,6 +75,9 @@ func (p *Provisioner) readUserID(ctx context.Context, c *call) error {
 	if c.userID, err = checkUserID(given); err != nil {
 		return err
 	}
+	if err = p.countFor(c, c.userID); err != nil {
+		return err
+	}
 	return p.mayActFor(ctx, c, c.userID)
 }
 

@@ -67,6 +67,10 @@ func (p *Provisioner) loginQR(ctx context.Context, c *call) (reply, error) {
 	if err := checkUpgrade(c.w, c.r); err != nil {
 		return reply{}, err
 	}
+	if err := p.sockets.enter(); err != nil {
+		return reply{}, err
+	}
+	defer p.sockets.leave("")
 	login, err := loginOf[QRLogin](ctx, p, c)
 	if err != nil {
 		return reply{}, err
@@ -87,11 +91,7 @@ func (p *Provisioner) loginQR(ctx context.Context, c *call) (reply, error) {
 		_, err := p.loggedIn(after, c, account, err)
 		return err
 	})
-	result := qrResult{Success: err == nil, Error: qrOutcome(err, c.rt).errcode}
-	if e, ok := errors.AsType[*FloodWaitError](err); ok {
-		result.RetryAfter = waitSeconds(e.Wait)
-	}
-	s.finish(ctx, result)
+	s.finish(ctx, qrResult{Success: err == nil, Error: qrOutcome(err, c.rt).errcode, RetryAfter: retryAfter(err)})
 	return reply{}, err
 }
 

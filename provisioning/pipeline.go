@@ -29,6 +29,9 @@ type call struct {
 	userID id.UserID
 	user   User
 	client TelegramClient
+
+	// countedFor is the user of whose requests this one is, "" where it is nobody's.
+	countedFor id.UserID
 }
 
 // pipeline is what every request below the mount goes through: recover, request
@@ -87,10 +90,10 @@ func (p *Provisioner) answer(ctx context.Context, w http.ResponseWriter, r *http
 	rt, c := find(r)
 	c.w, c.r, c.rt, c.caller = w, r, rt, who
 	*found = c
-	if !p.requests.enter() {
-		return reply{}, errClosed
+	if err := p.requests.enter(); err != nil {
+		return reply{}, err
 	}
-	defer p.requests.leave()
+	defer func() { p.requests.leave(c.countedFor) }()
 	if rt.detached {
 		deadline, _ := ctx.Deadline()
 		var cancel context.CancelFunc
@@ -109,6 +112,9 @@ func panicked(v any) error { return fmt.Errorf("%w: %v\n%s", errPanic, v, debug.
 // identify fills in the user that the call is about, and checks the user's level, and
 // whether the caller may call for them.
 func (p *Provisioner) identify(ctx context.Context, c *call) (err error) {
+	if err = p.countFor(c, c.caller.userID); err != nil {
+		return err
+	}
 	if err = p.checkCaller(ctx, c); err != nil {
 		return err
 	}
@@ -117,6 +123,9 @@ func (p *Provisioner) identify(ctx context.Context, c *call) (err error) {
 		return nil
 	}
 	if c.userID, err = parseUserID(segment); err != nil {
+		return err
+	}
+	if err = p.countFor(c, c.userID); err != nil {
 		return err
 	}
 	if err = p.mayActFor(ctx, c, c.userID); err != nil {
@@ -154,7 +163,10 @@ func (p *Provisioner) logger(r *http.Request) *zerolog.Logger {
 // hold phone numbers.
 func (p *Provisioner) accessLine(log zerolog.Logger, c *call, status int, o outcome, err error, took time.Duration) {
 	level := zerolog.InfoLevel
-	if max(status, o.status) >= http.StatusInternalServerError && !errors.Is(err, context.Canceled) {
+	switch worst := max(status, o.status); {
+	case worst == http.StatusServiceUnavailable:
+		level = zerolog.WarnLevel
+	case worst >= http.StatusInternalServerError && !errors.Is(err, context.Canceled):
 		level = zerolog.ErrorLevel
 	}
 	line := log.WithLevel(level).Str("op", c.rt.op).Int("status", status).Dur("duration", took)

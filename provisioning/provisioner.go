@@ -6,7 +6,6 @@ import (
 	"crypto/subtle"
 	"errors"
 	"net/http"
-	"sync"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -34,7 +33,9 @@ type Provisioner struct {
 	log      zerolog.Logger
 	observer Observer
 
-	requests requestGroup
+	requests requestGroup // authorised ones
+	checking requestGroup // those whose tokens are being checked
+	sockets  requestGroup
 	closing  context.Context // ends when Close begins
 	close    context.CancelFunc
 	scanning qrLogins
@@ -56,6 +57,7 @@ func New(cfg Config) (*Provisioner, error) {
 	if timeout == 0 {
 		timeout = DefaultTimeout
 	}
+	maxRequests, perUser := maxRequestsOf(cfg)
 	p := &Provisioner{
 		secret:   sha256.Sum256([]byte(cfg.Secret)),
 		tokens:   cfg.Tokens,
@@ -71,6 +73,10 @@ func New(cfg Config) (*Provisioner, error) {
 		docs:     cfg.Docs,
 		log:      cfg.Log,
 		observer: cfg.Observer,
+
+		requests: requestGroup{most: maxRequests, perUser: perUser, full: errRequestsFull},
+		checking: requestGroup{most: maxRequests, full: errChecksFull},
+		sockets:  requestGroup{most: maxSockets(maxRequests), full: errSocketsFull},
 	}
 	p.closing, p.close = context.WithCancel(context.Background())
 	p.avatars.init(p.log)
@@ -114,7 +120,9 @@ func (p *Provisioner) Mount(r *mux.Router) {
 // afterwards.
 func (p *Provisioner) Close(ctx context.Context) error {
 	p.close()
-	err := p.requests.close(ctx)
+	p.requests.stop()
+	err := p.checking.close(ctx)
+	err = errors.Join(err, p.requests.close(ctx))
 	p.avatars.close()
 	if p.tasks != nil {
 		err = errors.Join(err, p.tasks.close(ctx))
@@ -155,52 +163,4 @@ func (p *Provisioner) authorise(ctx context.Context, r *http.Request) (who calle
 // validSecret compares hashes, in time that depends on neither secret.
 func (p *Provisioner) validSecret(given [sha256.Size]byte) bool {
 	return subtle.ConstantTimeCompare(given[:], p.secret[:]) == 1
-}
-
-// requestGroup counts the requests under way. Unlike a sync.WaitGroup it can be
-// closed while new ones come.
-type requestGroup struct {
-	mu     sync.Mutex
-	count  int
-	closed bool
-	idle   chan struct{} // closed when count falls to zero after close
-}
-
-// enter says whether a request may start; leave must follow if it may.
-func (g *requestGroup) enter() bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.closed {
-		return false
-	}
-	g.count++
-	return true
-}
-
-func (g *requestGroup) leave() {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	g.count--
-	if g.closed && g.count == 0 {
-		close(g.idle)
-	}
-}
-
-func (g *requestGroup) close(ctx context.Context) error {
-	g.mu.Lock()
-	if !g.closed {
-		g.closed = true
-		g.idle = make(chan struct{})
-		if g.count == 0 {
-			close(g.idle)
-		}
-	}
-	idle := g.idle
-	g.mu.Unlock()
-	select {
-	case <-idle:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -127,12 +127,12 @@ func (r *taskRunner) takeDue() (more bool) {
 		return false
 	}
 	for _, t := range tasks {
-		r.running.enter() // it is closed after the loop has ended
+		_ = r.running.enter() // it is closed after the loop has ended
 		r.mu.Lock()
 		r.busy++
 		r.mu.Unlock()
 		go func() {
-			defer r.running.leave()
+			defer r.running.leave("")
 			_ = r.do(t)
 			r.mu.Lock()
 			r.busy--
@@ -147,13 +147,13 @@ func (r *taskRunner) takeDue() (more bool) {
 // that failed is tried again later, whether anybody waits or not.
 func (r *taskRunner) start(t Task) <-chan error {
 	done := make(chan error, 1)
-	if !r.running.enter() {
+	if r.running.enter() != nil {
 		done <- errClosed
 		return done
 	}
 	t.Attempts++
 	go func() {
-		defer r.running.leave()
+		defer r.running.leave("")
 		done <- r.do(t)
 	}()
 	return done

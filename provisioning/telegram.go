@@ -30,6 +30,8 @@ type TelegramClientFactory interface {
 //   - a [FloodWaitError];
 //   - [ErrTelegramUnavailable] or the context's error, when Telegram can't be
 //     reached;
+//   - [ErrOverloaded], at once, when a bound of the host's is reached, such as that of
+//     connections to Telegram;
 //   - a [TelegramError] for any other refusal of Telegram's.
 type TelegramClient interface {
 	// Account returns the account that the user is logged in with, and

@@ -21,8 +21,9 @@ type TokenChecker interface {
 	// empty, and otherwise anything. By convention one that begins with "openid:" is an
 	// OpenID token, and any other an access token. Errors: [ErrTokenInvalid] for a token
 	// that is nobody's, not valid any more, or that of a user who may not call; only these
-	// count for [Config.FailureLimit]. [ErrHomeserver] when that can't be said now. Their
-	// texts reach the log, and so never hold the token.
+	// count for [Config.FailureLimit]. [ErrHomeserver] when that can't be said now, and
+	// [ErrOverloaded] when too many others are being checked. Their texts reach the log,
+	// and so never hold the token.
 	//
 	// It honours the context, which ends with the request's deadline.
 	CheckToken(ctx context.Context, token string) (id.UserID, error)
@@ -49,13 +50,13 @@ func (c caller) trusted() bool { return c.kind == bySecret }
 
 var errBadChecker = errors.New("the TokenChecker returned neither a Matrix user ID nor an error")
 
-// callerOf returns whose token it is. Errors: errTokenRefused, errClosed, and others
-// that say nothing of the token.
+// callerOf returns whose token it is. Errors: errTokenRefused, errClosed, ErrOverloaded,
+// and others that say nothing of the token.
 func (p *Provisioner) callerOf(ctx context.Context, token string) (caller, error) {
-	if !p.requests.enter() {
-		return caller{}, errClosed
+	if err := p.checking.enter(); err != nil {
+		return caller{}, err
 	}
-	defer p.requests.leave()
+	defer p.checking.leave("")
 	userID, err := p.tokens.CheckToken(ctx, token)
 	if errors.Is(err, ErrTokenInvalid) {
 		return caller{}, fmt.Errorf("%w: %w", errTokenRefused, err)

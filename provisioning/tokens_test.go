@@ -292,7 +292,7 @@ func TestFailureLimitOfTokens(t *testing.T) {
 // at once are no more than others.
 func TestTokensAtOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		b, c := newTokenBridge(t)
+		b, c := newTokenBridge(t, maxRequests(0, 300))
 		c.on(sleep(time.Second))
 		var requests []*http.Request
 		for i := range 300 {

@@ -238,7 +238,7 @@ func (op operation) isMeant(values map[string]string) bool {
 const maxExample = 4096
 
 // outside is what requests get that no operation is for.
-var outside = map[int]string{401: "shared_secret_invalid", 404: "unhandled_http_404", 405: "unhandled_http_405", 429: "too_many_requests"}
+var outside = map[int]string{401: "shared_secret_invalid", 404: "unhandled_http_404", 405: "unhandled_http_405", 429: "too_many_requests", 503: "overloaded"}
 
 // Check returns an error when the document does not say that this answer may come to
 // this request.

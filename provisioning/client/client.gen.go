@@ -301,7 +301,7 @@ type Error struct {
 	Message string  `json:"error"`
 	Phone   *string `json:"phone,omitempty"`
 
-	// RetryAfter The seconds to wait after a 429
+	// RetryAfter The seconds to wait after a 429 or 503
 	RetryAfter *int `json:"retry_after,omitempty"`
 
 	// State The step to go on from or with
