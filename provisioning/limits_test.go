@@ -71,8 +71,12 @@ func (s *turnstile) begin(t *testing.T, r *http.Request) {
 
 // finish lets one request go, and returns its answer.
 func (s *turnstile) finish() answer {
-	s.next <- struct{}{}
-	return <-s.answers
+	select {
+	case s.next <- struct{}{}:
+		return <-s.answers
+	case a := <-s.answers:
+		return a
+	}
 }
 
 func (s *turnstile) wantUnderWay(t *testing.T, want ...int) {
@@ -270,6 +274,9 @@ func TestPlacesAreGivenBack(t *testing.T) {
 		c.on(func(context.Context) error { panic("boom") })
 		b.callAs(t, tokenOf(alice), http.MethodGet, user(alice, ""), "").want(t, 500, "unhandled_error")
 		c.on(nil)
+		if got := b.provisioner.UnderWay(); got != [4]int{} {
+			t.Fatalf("requests, checks, WebSockets and users that are counted: %v", got)
+		}
 		for method, r := range map[string]*http.Request{
 			"Chats": newRequest(http.MethodGet, user(alice, "/chats"), ""), "Logout": newRequest(http.MethodPost, user(alice, "/logout"), ""),
 		} {
