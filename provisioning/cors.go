@@ -24,9 +24,9 @@ func newCORSPolicy(origins []string) *corsPolicy {
 	if len(origins) == 0 {
 		return nil
 	}
-	verbs := map[string]route{}
-	for _, rt := range routes {
-		verbs[rt.method] = rt
+	verbs := map[string]*route{}
+	for i, rt := range routes {
+		verbs[rt.method] = &routes[i]
 	}
 	return &corsPolicy{slices.Contains(origins, anyOrigin), slices.Clone(origins), allowed(verbs)}
 }

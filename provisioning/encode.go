@@ -27,7 +27,7 @@ type errorBody struct {
 }
 
 // errorReply turns an error into an answer, by the table.
-func errorReply(err error, rt route, header http.Header) (reply, outcome) {
+func errorReply(err error, rt *route, header http.Header) (reply, outcome) {
 	o := outcomeOf(err, rt.op)
 	body := errorBody{ErrCode: o.errcode, Error: o.sentence}
 	if rt.state != "" {

@@ -79,16 +79,15 @@ func newFailures(limit int, client func(*http.Request) string) *failures {
 func (f *failures) check(from address, sum guess, right func() bool, hold bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	now := time.Now()
 	rec := f.records[from]
-	wait := f.wait(rec, from, sum, now)
+	wait := f.wait(rec, from, sum)
 	if wait > 0 && !rec.known {
 		return &tooManyGuessesError{wait}
 	}
 	if right() {
 		if !rec.known {
 			rec.known = true
-			f.put(from, rec, now)
+			f.put(from, rec)
 		}
 		return nil
 	}
@@ -96,7 +95,7 @@ func (f *failures) check(from address, sum guess, right func() bool, hold bool) 
 		return &tooManyGuessesError{wait}
 	}
 	if !hold {
-		f.count(from, now)
+		f.count(from)
 		return errUnauthorized
 	}
 	if f.held[from] == nil {
@@ -118,26 +117,26 @@ func (f *failures) settle(from address, sum guess, wrong bool) {
 		delete(f.held, from)
 	}
 	if wrong {
-		f.count(from, time.Now())
+		f.count(from)
 	}
 }
 
 // count takes a guess from an address.
-func (f *failures) count(from address, now time.Time) {
+func (f *failures) count(from address) {
 	rec := f.records[from]
 	if rec.guesses == nil {
 		rec.guesses = rate.NewLimiter(rate.Every(guessInterval), f.limit)
-		f.put(from, rec, now)
+		f.put(from, rec)
 	}
-	rec.guesses.AllowN(now, 1)
+	rec.guesses.Allow()
 }
 
 // wait returns the time until an address may guess this, zero if it may now. Of what is
 // held, the same guess does not count: it tells nothing new.
-func (f *failures) wait(rec record, from address, sum guess, now time.Time) time.Duration {
+func (f *failures) wait(rec record, from address, sum guess) time.Duration {
 	left := float64(f.limit)
 	if rec.guesses != nil {
-		left = rec.guesses.TokensAt(now)
+		left = rec.guesses.Tokens()
 	}
 	if held := f.held[from]; held != nil {
 		left -= float64(len(held))
@@ -149,9 +148,9 @@ func (f *failures) wait(rec record, from address, sum guess, now time.Time) time
 }
 
 // put remembers an address, and forgets others where there are too many.
-func (f *failures) put(from address, rec record, now time.Time) {
+func (f *failures) put(from address, rec record) {
 	if _, there := f.records[from]; !there && len(f.records) >= maxAddresses {
-		f.forget(now)
+		f.forget(time.Now())
 	}
 	from.name = strings.Clone(from.name) // which may be a part of a large header
 	f.records[from] = rec

@@ -47,7 +47,7 @@ func (p *Provisioner) createPortal(ctx context.Context, c *call) (reply, error) 
 	if p.rooms == nil {
 		return reply{}, ErrNotImplemented
 	}
-	roomID, err := parseRoomID(c.vars["room_id"])
+	roomID, err := parseRoomID(c.vars.get("room_id"))
 	if err != nil {
 		return reply{}, err
 	}

@@ -117,7 +117,7 @@ func (p *Provisioner) resolve(ctx context.Context, c *call) (Account, Contact, e
 	if err != nil {
 		return Account{}, Contact{}, err
 	}
-	identifier, err := parseIdentifier(c.vars["identifier"])
+	identifier, err := parseIdentifier(c.vars.get("identifier"))
 	if err != nil {
 		return Account{}, Contact{}, err
 	}

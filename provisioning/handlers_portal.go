@@ -21,7 +21,7 @@ type portalBody struct {
 }
 
 func (p *Provisioner) getPortal(ctx context.Context, c *call) (reply, error) {
-	roomID, err := parseRoomID(c.vars["room_id"])
+	roomID, err := parseRoomID(c.vars.get("room_id"))
 	if err != nil {
 		return reply{}, err
 	}
@@ -29,7 +29,7 @@ func (p *Provisioner) getPortal(ctx context.Context, c *call) (reply, error) {
 }
 
 func (p *Provisioner) getPortalByTgid(ctx context.Context, c *call) (reply, error) {
-	chatID, err := parseGroupID(c.vars["group_id"])
+	chatID, err := parseGroupID(c.vars.get("group_id"))
 	if err != nil {
 		return reply{}, err
 	}
@@ -196,11 +196,11 @@ func (p *Provisioner) connectPortal(ctx context.Context, c *call) (reply, error)
 	if p.rooms == nil {
 		return reply{}, ErrNotImplemented
 	}
-	roomID, err := parseRoomID(c.vars["room_id"])
+	roomID, err := parseRoomID(c.vars.get("room_id"))
 	if err != nil {
 		return reply{}, err
 	}
-	chatID, err := parseGroupID(c.vars["chat_id"])
+	chatID, err := parseGroupID(c.vars.get("chat_id"))
 	if err != nil {
 		return reply{}, err
 	}
@@ -312,7 +312,7 @@ func (p *Provisioner) disconnectPortal(ctx context.Context, c *call) (reply, err
 	if p.rooms == nil {
 		return reply{}, ErrNotImplemented
 	}
-	roomID, err := parseRoomID(c.vars["room_id"])
+	roomID, err := parseRoomID(c.vars.get("room_id"))
 	if err != nil {
 		return reply{}, err
 	}

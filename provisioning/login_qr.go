@@ -51,7 +51,7 @@ var qrWords = []struct {
 const qrPasswordNeeded = "password-needed"
 
 // qrOutcome returns the row of an error on the WebSocket, with the word for it.
-func qrOutcome(err error, rt route) outcome {
+func qrOutcome(err error, rt *route) outcome {
 	if err == nil {
 		return outcome{}
 	}

@@ -2,9 +2,9 @@ package provisioning
 
 import (
 	"context"
-	"crypto/rand"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/http"
 	"regexp"
 	"runtime/debug"
@@ -18,8 +18,10 @@ import (
 type call struct {
 	w     http.ResponseWriter
 	r     *http.Request
-	rt    route
-	vars  map[string]string
+	reqID string
+	log   *zerolog.Logger // the host's: lines of the request take the one of its context
+	rt    *route
+	vars  variables
 	allow string // the verbs of the path, for a wrong verb
 
 	caller   caller
@@ -37,24 +39,23 @@ type call struct {
 // pipeline is what every request below the mount goes through: recover, request
 // ID, access line, CORS, authenticate, find the route, decode the user, check the
 // level, handle, encode.
-func (p *Provisioner) pipeline(find func(*http.Request) (route, *call)) http.Handler {
+func (p *Provisioner) pipeline(find func(*http.Request, *call)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
-		reqID := requestID(r)
-		w.Header()["X-Request-Id"] = []string{reqID}
-		log := p.logger(r).With().Str("request_id", reqID).Logger()
+		c := &call{w: w, r: r, reqID: requestID(r), log: p.logger(r), rt: unauthorized}
+		w.Header()["X-Request-Id"] = []string{c.reqID}
 
 		limitBody(w, r, p.timeout)
 		if p.cors.answer(w.Header(), r) {
 			w.WriteHeader(http.StatusNoContent)
 			took := time.Since(start)
-			c, rep := &call{rt: preflight}, reply{status: http.StatusNoContent}
-			p.accessLine(log, c, rep.status, outcome{}, nil, took)
+			c.rt = preflight
+			rep := reply{status: http.StatusNoContent}
+			c.accessLine(rep.status, outcome{}, nil, took)
 			p.observer.request(c, rep, "", took)
 			return
 		}
-		c := &call{rt: unauthorized}
-		rep, err := p.answer(log.WithContext(r.Context()), w, r, &c, find)
+		rep, err := p.answer(c, start, find)
 		var o outcome
 		switch {
 		case c.upgraded:
@@ -66,35 +67,33 @@ func (p *Provisioner) pipeline(find func(*http.Request) (route, *call)) http.Han
 			writeReply(w, rep)
 		}
 		took := time.Since(start)
-		p.accessLine(log, c, rep.status, o, err, took)
+		c.accessLine(rep.status, o, err, took)
 		p.observer.request(c, rep, o.errcode, took)
 	})
 }
 
-// answer runs everything that can fail or panic. *found is the call as far as it
-// is known, also after an error. The context has the request's logger.
-func (p *Provisioner) answer(ctx context.Context, w http.ResponseWriter, r *http.Request, found **call, find func(*http.Request) (route, *call)) (rep reply, err error) {
+// answer runs everything that can fail or panic. It fills in the call as far as it is
+// known, also before an error.
+func (p *Provisioner) answer(c *call, start time.Time, find func(*http.Request, *call)) (rep reply, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = panicked(v)
 		}
 	}()
 	// What changes something has to see what has just been changed.
-	limited := newTimeout(ctx, p.timeout, r.Method == http.MethodGet)
+	limited := newTimeout(c.r.Context(), start.Add(p.timeout), c.r.Method == http.MethodGet)
+	limited.log, limited.reqID = c.log, c.reqID
 	defer limited.end()
-	ctx = limited
-	who, err := p.authorise(ctx, r)
-	if err != nil {
+	var ctx context.Context = limited
+	if c.caller, err = p.authorise(ctx, c.r); err != nil {
 		return reply{}, err
 	}
-	rt, c := find(r)
-	c.w, c.r, c.rt, c.caller = w, r, rt, who
-	*found = c
+	find(c.r, c)
 	if err := p.requests.enter(); err != nil {
 		return reply{}, err
 	}
 	defer func() { p.requests.leave(c.countedFor) }()
-	if rt.detached {
+	if c.rt.detached {
 		deadline, _ := ctx.Deadline()
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithDeadline(context.WithoutCancel(ctx), deadline)
@@ -103,7 +102,7 @@ func (p *Provisioner) answer(ctx context.Context, w http.ResponseWriter, r *http
 	if err := p.identify(ctx, c); err != nil {
 		return reply{}, err
 	}
-	return rt.handle(p, ctx, c)
+	return c.rt.handle(p, ctx, c)
 }
 
 // panicked is the error for a recovered panic.
@@ -118,7 +117,7 @@ func (p *Provisioner) identify(ctx context.Context, c *call) (err error) {
 	if err = p.checkCaller(ctx, c); err != nil {
 		return err
 	}
-	segment, about := c.vars["user_id"]
+	segment, about := c.vars.lookup("user_id")
 	if !about {
 		return nil
 	}
@@ -161,7 +160,7 @@ func (p *Provisioner) logger(r *http.Request) *zerolog.Logger {
 
 // accessLine writes one line a request. It has no path and no query, which may
 // hold phone numbers.
-func (p *Provisioner) accessLine(log zerolog.Logger, c *call, status int, o outcome, err error, took time.Duration) {
+func (c *call) accessLine(status int, o outcome, err error, took time.Duration) {
 	level := zerolog.InfoLevel
 	switch worst := max(status, o.status); {
 	case worst == http.StatusServiceUnavailable:
@@ -169,7 +168,7 @@ func (p *Provisioner) accessLine(log zerolog.Logger, c *call, status int, o outc
 	case worst >= http.StatusInternalServerError && !errors.Is(err, context.Canceled):
 		level = zerolog.ErrorLevel
 	}
-	line := log.WithLevel(level).Str("op", c.rt.op).Int("status", status).Dur("duration", took)
+	line := c.log.WithLevel(level).Str("request_id", c.reqID).Str("op", c.rt.op).Int("status", status).Dur("duration", took)
 	if c.caller.kind != "" {
 		line = line.Str("caller", string(c.caller.kind))
 	}
@@ -190,8 +189,16 @@ var validRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 // requestID takes over the request's own ID where it is harmless in a log line,
 // or makes one.
 func requestID(r *http.Request) string {
-	if given := r.Header.Get("X-Request-Id"); validRequestID.MatchString(given) {
+	if given := r.Header.Get("X-Request-Id"); given != "" && validRequestID.MatchString(given) {
 		return given
 	}
-	return rand.Text()[:16]
+	// Of the runtime's generator, ChaCha8 seeded by the system.
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+	var made [16]byte
+	for i := 0; i < len(made); i += 8 {
+		for n, bits := i, rand.Uint64(); n < i+8; n, bits = n+1, bits>>5 {
+			made[n] = alphabet[bits%32]
+		}
+	}
+	return string(made[:])
 }

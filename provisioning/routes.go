@@ -72,12 +72,12 @@ var routes = []route{
 
 // The operations of requests that match no route, in log lines.
 var (
-	unauthorized = route{op: "unauthorized"}
-	preflight    = route{op: "preflight"}
-	unknownRoute = route{op: "unknown_route", handle: func(*Provisioner, context.Context, *call) (reply, error) {
+	unauthorized = &route{op: "unauthorized"}
+	preflight    = &route{op: "preflight"}
+	unknownRoute = &route{op: "unknown_route", handle: func(*Provisioner, context.Context, *call) (reply, error) {
 		return reply{}, errUnknownRoute
 	}}
-	wrongVerb = route{op: "wrong_verb", handle: func(_ *Provisioner, _ context.Context, c *call) (reply, error) {
+	wrongVerb = &route{op: "wrong_verb", handle: func(_ *Provisioner, _ context.Context, c *call) (reply, error) {
 		return reply{}, &wrongVerbError{allow: c.allow}
 	}}
 )
@@ -85,29 +85,50 @@ var (
 // pathRoutes are the operations of one path.
 type pathRoutes struct {
 	segments []string
-	verbs    map[string]route
+	verbs    map[string]*route
+}
+
+// variables are those of a path, by their names. No path has more.
+type variables [2]struct{ name, value string }
+
+// lookup returns a variable, and whether there is one.
+func (v *variables) lookup(name string) (value string, ok bool) {
+	for i := range v {
+		if v[i].name == name {
+			return v[i].value, true
+		}
+	}
+	return "", false
+}
+
+// get returns a variable of the path.
+func (v *variables) get(name string) string {
+	value, _ := v.lookup(name)
+	return value
 }
 
 // routeTable returns what finds the route of a request below a prefix, which is a
 // gorilla/mux template. It is no mux.Router, neither the caller's, which may be set up to
 // decode or clean paths and so would lose a slash in a user ID, nor one of our own, which
 // took a quarter of a request's time here and answers some wrong verbs with 404.
-func (p *Provisioner) routeTable(prefix string) func(*http.Request) (route, *call) {
+func (p *Provisioner) routeTable(prefix string) func(*http.Request, *call) {
 	var paths []pathRoutes
-	for _, rt := range routes {
+	for n := range routes {
+		rt := &routes[n]
 		segments := strings.Split(rt.path, "/")[1:]
 		i := slices.IndexFunc(paths, func(known pathRoutes) bool { return slices.Equal(known.segments, segments) })
 		if i < 0 {
 			i = len(paths)
-			paths = append(paths, pathRoutes{segments, map[string]route{}})
+			paths = append(paths, pathRoutes{segments, map[string]*route{}})
 		}
 		paths[i].verbs[rt.method] = rt
 	}
 	cut := prefixCutter(prefix)
-	return func(r *http.Request) (route, *call) {
+	return func(r *http.Request, c *call) {
+		c.rt = unknownRoute
 		rest, ok := cut(withValidPath(r).URL.EscapedPath())
 		if !ok {
-			return unknownRoute, &call{}
+			return
 		}
 		segments := strings.Split(rest, "/")
 		for _, path := range paths {
@@ -115,11 +136,12 @@ func (p *Provisioner) routeTable(prefix string) func(*http.Request) (route, *cal
 				continue
 			}
 			if rt, ok := path.verbs[r.Method]; ok {
-				return rt, &call{vars: path.variables(segments)}
+				c.rt, c.vars = rt, path.variables(segments)
+			} else {
+				c.rt, c.allow = wrongVerb, allowed(path.verbs)
 			}
-			return wrongVerb, &call{allow: allowed(path.verbs)}
+			return
 		}
-		return unknownRoute, &call{}
 	}
 }
 
@@ -165,11 +187,12 @@ func (p pathRoutes) match(path []string) bool {
 }
 
 // variables returns the variables of a path that matches.
-func (p pathRoutes) variables(path []string) map[string]string {
-	vars := make(map[string]string, 2)
+func (p pathRoutes) variables(path []string) (vars variables) {
+	n := 0
 	for i, segment := range p.segments {
 		if name, ok := strings.CutPrefix(segment, "{"); ok {
-			vars[strings.TrimSuffix(name, "}")] = path[i]
+			vars[n].name, vars[n].value = strings.TrimSuffix(name, "}"), path[i]
+			n++
 		}
 	}
 	return vars
@@ -212,7 +235,7 @@ func withValidPath(r *http.Request) *http.Request {
 }
 
 // allowed lists the verbs of a path for an Allow header, in a fixed order.
-func allowed(byVerb map[string]route) string {
+func allowed(byVerb map[string]*route) string {
 	var verbs []string
 	for _, verb := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
 		if _, ok := byVerb[verb]; ok {

@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"github.com/tgprovision/tgprovision/internal/recall"
 )
 
@@ -16,15 +18,38 @@ type timeout struct {
 	deadline        time.Time
 	// recalls says that stores may answer from memory.
 	recalls bool
+	// log is what the request's logger is made of, when somebody asks for it. Nil is none.
+	log   *zerolog.Logger
+	reqID string
 
 	mu     sync.Mutex
+	logged context.Context // the request's with the logger, nil until somebody asks
 	timed  context.Context // nil until somebody waits
 	cancel context.CancelFunc
 	ended  bool
 }
 
-func newTimeout(parent context.Context, d time.Duration, recalls bool) *timeout {
-	return &timeout{Context: parent, deadline: time.Now().Add(d), recalls: recalls}
+func newTimeout(parent context.Context, deadline time.Time, recalls bool) *timeout {
+	return &timeout{Context: parent, deadline: deadline, recalls: recalls}
+}
+
+// loggerKey is the key of a context's logger, which zerolog keeps to itself.
+var loggerKey = func() any {
+	var asked keySpy
+	zerolog.Ctx(&asked)
+	return asked.key
+}()
+
+// keySpy is a context that remembers which key was asked for.
+type keySpy struct {
+	context.Context
+	key any
+}
+
+// Value implements context.Context.
+func (s *keySpy) Value(key any) any {
+	s.key = key
+	return nil
 }
 
 // Deadline implements context.Context.
@@ -59,6 +84,9 @@ func (t *timeout) Value(key any) any {
 	if key == (recall.Key{}) {
 		return t.recalls
 	}
+	if t.log != nil && key == loggerKey {
+		return t.withLogger().Value(key)
+	}
 	t.mu.Lock()
 	timed := t.timed
 	t.mu.Unlock()
@@ -66,6 +94,16 @@ func (t *timeout) Value(key any) any {
 		return timed.Value(key)
 	}
 	return t.Context.Value(key)
+}
+
+// withLogger returns the request's context with its logger.
+func (t *timeout) withLogger() context.Context {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.logged == nil {
+		t.logged = t.log.With().Str("request_id", t.reqID).Logger().WithContext(t.Context)
+	}
+	return t.logged
 }
 
 // wait returns the timed context.

@@ -3,9 +3,12 @@ package provisioning
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/rs/zerolog"
 )
 
 // A timeout ends as the context of context.WithTimeout does, whoever looks and when.
@@ -23,7 +26,7 @@ func TestTimeout(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				request, hangUp := context.WithCancel(context.WithValue(t.Context(), key{}, "value"))
 				defer hangUp()
-				limited := newTimeout(request, time.Minute, false)
+				limited := newTimeout(request, time.Now().Add(time.Minute), false)
 				defer limited.end()
 				child := context.Context(limited)
 				if early {
@@ -57,7 +60,7 @@ func TestTimeoutOfAnEarlierDeadline(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		request, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		limited := newTimeout(request, time.Minute, false)
+		limited := newTimeout(request, time.Now().Add(time.Minute), false)
 		defer limited.end()
 		if deadline, ok := limited.Deadline(); !ok || deadline != time.Now().Add(time.Second) {
 			t.Errorf("deadline %v, %v", deadline, ok)
@@ -67,4 +70,30 @@ func TestTimeoutOfAnEarlierDeadline(t *testing.T) {
 			t.Error(limited.Err())
 		}
 	})
+}
+
+// Whoever asks for the logger of a request gets the host's, with the request's ID.
+func TestTimeoutHasTheLogger(t *testing.T) {
+	var out strings.Builder
+	host := zerolog.New(&out).With().Str("host", "yes").Logger()
+	limited := newTimeout(t.Context(), time.Now().Add(time.Minute), false)
+	defer limited.end()
+	limited.log, limited.reqID = &host, "one"
+	detached, cancel := context.WithTimeout(context.WithoutCancel(limited), time.Minute)
+	defer cancel()
+	for _, ctx := range []context.Context{limited, detached} {
+		zerolog.Ctx(ctx).Info().Msg("said")
+		if want := `{"level":"info","host":"yes","request_id":"one","message":"said"}` + "\n"; out.String() != want {
+			t.Errorf("got %s", out.String())
+		}
+		out.Reset()
+	}
+
+	silent := zerolog.Nop()
+	limited = newTimeout(t.Context(), time.Now().Add(time.Minute), false)
+	defer limited.end()
+	limited.log = &silent
+	if level := zerolog.Ctx(limited).GetLevel(); level != zerolog.Disabled {
+		t.Errorf("a host without a log has one of the level %s", level)
+	}
 }
