@@ -23,7 +23,7 @@ const maxBodySize = 64 << 10
 // bearerToken returns the credential of an Authorization header of the form
 // "Bearer <token>", "" where there is none or more than one.
 func bearerToken(h http.Header) string {
-	values := h.Values("Authorization")
+	values := h["Authorization"]
 	if len(values) != 1 {
 		return ""
 	}
@@ -41,7 +41,7 @@ const secretProtocol = "net.maunium.telegram.auth-"
 // header or, where there is none, of a WebSocket subprotocol, the only part of such a
 // request that a script in a browser can choose. "" is none, or more than one.
 func credential(h http.Header) string {
-	if len(h.Values("Authorization")) > 0 {
+	if len(h["Authorization"]) > 0 {
 		return bearerToken(h)
 	}
 	found := ""
@@ -85,11 +85,22 @@ func checkUserID(raw string) (id.UserID, error) {
 		return "", errUserIDEmpty
 	}
 	userID := id.UserID(raw)
-	localpart, _, err := userID.ParseAndValidateRelaxed()
-	if err != nil || localpart == "" || !utf8.ValidString(raw) || strings.ContainsFunc(localpart, unicode.IsControl) {
+	localpart, server, err := userID.Parse()
+	if err != nil || localpart == "" || len(raw) > id.UserIDMaxLength || !validServerName(server) || !utf8.ValidString(raw) || strings.ContainsFunc(localpart, unicode.IsControl) {
 		return "", errUserIDInvalid
 	}
 	return userID, nil
+}
+
+// validServerName is id.ValidateServerName, which takes as long as the rest of a request
+// that is about a user, without its regular expression for a plain name.
+func validServerName(name string) bool {
+	for _, c := range []byte(name) {
+		if ('a' > c || c > 'z') && ('A' > c || c > 'Z') && ('0' > c || c > '9') && c != '.' && c != '-' {
+			return id.ValidateServerName(name)
+		}
+	}
+	return 0 < len(name) && len(name) <= 255
 }
 
 // parseRoomID decodes and checks a Matrix room ID from a path. Those of room
