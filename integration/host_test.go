@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gorilla/mux"
+	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.mau.fi/util/dbutil"
@@ -47,20 +48,25 @@ type hostConfig struct {
 	// the address before the host can start.
 	listener *httptest.Server
 	tune     func(*telegram.Config)
+	log      zerolog.Logger // of requests
 }
+
+// mountPath is where a host has the API.
+const mountPath = "/_matrix/provision"
 
 // host is a bridge in the test process, wired as examples/local does, so that what the
 // runtime says of memory and goroutines is the bridge's.
 type host struct {
-	url  string // of the API
-	stop func() // may be called once more than needed
+	url     string // of the API
+	handler http.Handler
+	stop    func() // may be called once more than needed
 }
 
 // startHost starts a host, which is stopped with the test at the latest.
 func startHost(t testing.TB, cfg hostConfig) *host {
 	t.Helper()
 	db := openDatabase(t, cfg.database)
-	settings := provisioning.Config{Secret: secret}
+	settings := provisioning.Config{Secret: secret, Log: cfg.log}
 	userConfig := auth.StoreConfig{Permissions: auth.Permissions{"*": provisioning.PermissionFull}}
 	stopEvents := func() {}
 	if cfg.appservice != nil {
@@ -86,7 +92,7 @@ func startHost(t testing.TB, cfg hostConfig) *host {
 	require.NoError(t, err)
 
 	router := mux.NewRouter().SkipClean(true).UseEncodedPath()
-	core.Mount(router.PathPrefix("/_matrix/provision").Subrouter())
+	core.Mount(router.PathPrefix(mountPath).Subrouter())
 	server := cfg.listener
 	if server == nil {
 		server = httptest.NewUnstartedServer(nil)
@@ -107,7 +113,7 @@ func startHost(t testing.TB, cfg hostConfig) *host {
 		assert.NoError(t, db.Close())
 	})
 	t.Cleanup(stop)
-	return &host{url: server.URL + "/_matrix/provision", stop: stop}
+	return &host{url: server.URL + mountPath, handler: router, stop: stop}
 }
 
 // acceptInvitations has the bridge bot join every room that it is invited to, until stop
