@@ -36,10 +36,10 @@ type Cache[K comparable, V any] struct {
 	now   func() time.Time
 
 	mu      sync.Mutex
-	asking  bool      // somebody reads the number
-	number  int64     // as last read
-	until   time.Time // the end of the lease
-	changes int       // by this process
+	asking  chan struct{} // closed when who reads the number has done so, nil if nobody does
+	number  int64         // as last read
+	until   time.Time     // the end of the lease
+	changes int           // by this process
 	// What was used lately, and what was before that.
 	fresh, old map[K]V
 }
@@ -64,23 +64,20 @@ func (c *Cache[K, V]) Get(ctx context.Context, key K, load func(context.Context)
 	c.mu.Lock()
 	left := c.until.Sub(now)
 	if left > 0 {
-		if v, ok := c.get(key); ok && (left > c.lease/2 || c.asking) {
+		if v, ok := c.get(key); ok && (left > c.lease/2 || c.asking != nil) {
 			c.mu.Unlock()
 			return v, nil
 		}
 	}
-	if left <= c.lease/2 && !c.asking {
-		// In the second half of a lease, one request renews it for all.
-		c.asking = true
-		c.mu.Unlock()
-		err := c.renew(ctx, now)
-		c.mu.Lock()
-		c.asking = false
-		if err != nil {
-			c.mu.Unlock()
+	if left <= c.lease/2 && c.asking == nil || left <= 0 {
+		// In the second half of a lease, one request renews it for all. They go on
+		// meanwhile, and after its end wait for that one: each would load what is
+		// remembered, and have a connection opened.
+		if err := c.renewOnce(ctx, now); err != nil {
 			var none V
 			return none, err
 		}
+		c.mu.Lock()
 		if v, ok := c.get(key); ok && c.now().Before(c.until) {
 			c.mu.Unlock()
 			return v, nil
@@ -143,6 +140,30 @@ func (c *Cache[K, V]) inTransaction(ctx context.Context) bool {
 }
 
 // What follows needs the mutex.
+
+// renewOnce reads the number, or waits for who does, and unlocks the mutex before. now is
+// a time before that.
+func (c *Cache[K, V]) renewOnce(ctx context.Context, now time.Time) error {
+	if asking := c.asking; asking != nil {
+		c.mu.Unlock()
+		select {
+		case <-asking:
+			return nil
+		case <-ctx.Done():
+			return fmt.Errorf("wait for changes of a table: %w", ctx.Err())
+		}
+	}
+	asking := make(chan struct{})
+	c.asking = asking
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.asking = nil
+		close(asking)
+	}()
+	return c.renew(ctx, now)
+}
 
 func (c *Cache[K, V]) get(key K) (V, bool) {
 	v, ok := c.fresh[key]

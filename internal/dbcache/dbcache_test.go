@@ -199,3 +199,44 @@ func TestSizeIsBounded(t *testing.T) {
 	a.lives(t, t.Context(), "used")
 	assert.Equal(t, before, a.loads)
 }
+
+// watched is a context that tells when somebody begins to wait for its end.
+type watched struct {
+	context.Context
+	waits chan struct{}
+}
+
+func (w watched) Done() <-chan struct{} {
+	close(w.waits)
+	return w.Context.Done()
+}
+
+// After a pause, one read asks for the number, and those that come meanwhile load nothing.
+func TestOthersWaitForWhoRenews(t *testing.T) {
+	a, _ := newPair(t)
+	a.set(t, t.Context(), "tom", 9)
+	assert.Equal(t, 9, a.lives(t, t.Context(), "tom"))
+	a.clock = a.clock.Add(Lease)
+	asking := make(chan struct{})
+	a.asking = asking // as if one was at it
+
+	waiting := watched{t.Context(), make(chan struct{})}
+	got := make(chan int)
+	go func() { got <- a.lives(t, waiting, "tom") }()
+	<-waiting.waits
+	a.mu.Lock()
+	a.until, a.asking = a.clock.Add(Lease), nil
+	close(asking)
+	a.mu.Unlock()
+	assert.Equal(t, 9, <-got)
+	assert.Equal(t, 1, a.loads)
+}
+
+func TestWhoWaitsGivesUp(t *testing.T) {
+	a, _ := newPair(t)
+	a.asking = make(chan struct{})
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := a.Get(recall.Allow(ctx), "tom", func(context.Context) (int, error) { return 9, nil })
+	require.ErrorIs(t, err, context.Canceled)
+}
