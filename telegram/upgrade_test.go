@@ -23,6 +23,11 @@ var olderTables = []struct{ columns, more string }{
 		"user_id, data, step, phone, code_hash, code_length, emailed, requested_at, account_id, username, bot",
 		"INSERT INTO tgprovision_peer SELECT * FROM newer.tgprovision_peer",
 	},
+	{
+		"user_id, data, step, phone, code_hash, code_length, emailed, requested_at, account_id, username, bot, " +
+			"delivery, destination, next_delivery, resend_at, password_hint",
+		"INSERT INTO tgprovision_peer SELECT * FROM newer.tgprovision_peer",
+	},
 }
 
 // Who was logged in before the upgrade still is, and everything works for them.
