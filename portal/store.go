@@ -107,18 +107,23 @@ func scanPortal(row dbutil.Scannable) (p provisioning.Portal, err error) {
 
 // PortalByRoom implements [provisioning.PortalStore]. It is at most two reads.
 func (s *Store) PortalByRoom(ctx context.Context, roomID id.RoomID) (provisioning.Portal, error) {
-	return s.portal(ctx, place{room: roomID}, `p.room_id=$1`, roomID)
+	return s.portal(ctx, place{room: roomID})
 }
 
 // PortalByChat implements [provisioning.PortalStore]. It is at most two reads.
 func (s *Store) PortalByChat(ctx context.Context, chatID provisioning.ChatID, receiver int64) (provisioning.Portal, error) {
-	return s.portal(ctx, place{chat: chatID, receiver: receiver}, `p.chat_id=$1 AND p.receiver=$2`, int64(chatID), receiver)
+	return s.portal(ctx, place{chat: chatID, receiver: receiver})
 }
 
 // portal returns the portal at a place, remembered or read.
-func (s *Store) portal(ctx context.Context, at place, condition string, args ...any) (provisioning.Portal, error) {
+func (s *Store) portal(ctx context.Context, at place) (provisioning.Portal, error) {
 	found, err := s.portals.Get(ctx, at, func(ctx context.Context) (*provisioning.Portal, error) {
-		p, err := scanPortal(s.db.QueryRow(ctx, `SELECT `+portalColumns+` FROM tgprovision_portal p WHERE `+condition, args...))
+		const query = `SELECT ` + portalColumns + ` FROM tgprovision_portal p WHERE `
+		condition, args := `p.room_id=$1`, []any{at.room}
+		if at.room == "" {
+			condition, args = `p.chat_id=$1 AND p.receiver=$2`, []any{int64(at.chat), at.receiver}
+		}
+		p, err := scanPortal(s.db.QueryRow(ctx, query+condition, args...))
 		if errors.Is(err, sql.ErrNoRows) {
 			return nil, nil
 		}

@@ -196,7 +196,7 @@ func (o outcome) isFor(op string) bool {
 
 // outcomeOf finds the row of an error in an operation.
 func outcomeOf(err error, op string) outcome {
-	var tree errorTree
+	tree := errorTree{errs: make([]error, 0, 4)} // on the stack, mostly
 	tree.add(err)
 	for i := range outcomes {
 		if o := &outcomes[i]; tree.is(o.err) && o.isFor(op) {
