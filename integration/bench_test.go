@@ -45,8 +45,17 @@ func dialWire(t testing.TB, address string) *wire {
 
 // get sends a GET request and returns the status of the answer, which it has read to the
 // end.
-func (w *wire) get(path string) (status int, err error) {
-	_, err = fmt.Fprintf(w, "GET %s%s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n\r\n", w.prefix, path, w.host, secret)
+func (w *wire) get(path string) (status int, err error) { return w.send(http.MethodGet, path, "") }
+
+// send sends a request like get, with a body if there is one.
+func (w *wire) send(method, path, body string) (status int, err error) {
+	_, err = fmt.Fprintf(w, "%s %s%s HTTP/1.1\r\nHost: %s\r\nAuthorization: Bearer %s\r\n", method, w.prefix, path, w.host, secret)
+	if err == nil && body != "" {
+		_, err = fmt.Fprintf(w, "Content-Length: %d\r\n", len(body))
+	}
+	if err == nil {
+		_, err = io.WriteString(w, "\r\n"+body)
+	}
 	if err != nil {
 		return 0, err
 	}

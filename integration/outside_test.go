@@ -30,6 +30,7 @@ type outsideConfig struct {
 	Accounts     int    // that have few chats
 	Busy         int    // accounts, after the others, that have many
 	Dialogs      int    // which is how many
+	Contacts     int    // which those have too, 0 for a few
 	Registration string // of the bridge; a file, or "" for no homeserver
 	Users        int    // on the homeserver
 }
@@ -154,10 +155,21 @@ func runOutside(in io.Reader, out io.Writer) (err error) {
 	}
 	defer func() { err = errors.Join(err, server.Close()) }()
 	many := manyDialogs(max(0, cfg.Dialogs-ownDialogs))
+	contacts := make([]int64, cfg.Contacts)
+	for i := range contacts {
+		contacts[i] = 4_000_000 + int64(i)
+		contact := telegramtest.Account{
+			ID: contacts[i], Phone: fmt.Sprintf("99977%05d", i), FirstName: "Contact", LastName: fmt.Sprintf("Number %d", i), Username: fmt.Sprintf("contact_%d", i),
+		}
+		if err := server.AddAccount(contact); err != nil {
+			return err
+		}
+	}
 	for i := range cfg.Accounts + cfg.Busy {
 		account := accountOf(i)
 		if i >= cfg.Accounts {
 			account.Dialogs = append(account.Dialogs, many...)
+			account.Contacts = append(account.Contacts, contacts...)
 		}
 		if err := server.AddAccount(account); err != nil {
 			return err
