@@ -2,15 +2,21 @@ package integration
 
 import (
 	"bufio"
+	crand "crypto/rand"
+	"crypto/rsa"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
 
+	"github.com/gotd/td/crypto"
 	"github.com/stretchr/testify/require"
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/appservice"
@@ -31,6 +37,7 @@ type outsideConfig struct {
 	Busy         int    // accounts, after the others, that have many
 	Dialogs      int    // which is how many
 	Contacts     int    // which those have too, 0 for a few
+	LoggedIn     bool   // that there is an auth key for each account, authKeyOf it
 	Registration string // of the bridge; a file, or "" for no homeserver
 	Users        int    // on the homeserver
 }
@@ -64,6 +71,40 @@ func accountOf(number int) telegramtest.Account {
 		account.Dialogs = append(account.Dialogs, telegramtest.Dialog{Kind: telegramtest.KindSupergroup, ID: account.ID*10 + i, Title: "Some group"})
 	}
 	return account
+}
+
+// authKeyOf returns the auth key of an account that is logged in from the beginning. It
+// saves the key exchange, which takes longer than everything else.
+func authKeyOf(number int) (key crypto.Key) {
+	source := rand.NewChaCha8([32]byte{byte(number), byte(number >> 8)})
+	_, _ = source.Read(key[:])
+	return key
+}
+
+// writeState writes the state of a Telegram server at which accounts are logged in.
+func writeState(file string, accounts int) error {
+	type authKey struct {
+		Value   []byte `json:"value"`
+		Account int64  `json:"account"`
+	}
+	var state struct {
+		PrivateKey string    `json:"private_key"`
+		AuthKeys   []authKey `json:"auth_keys"`
+	}
+	private, err := rsa.GenerateKey(crand.Reader, crypto.RSAKeyBits)
+	if err != nil {
+		return err
+	}
+	state.PrivateKey = string(pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: x509.MarshalPKCS1PrivateKey(private)}))
+	for i := range accounts {
+		key := authKeyOf(i)
+		state.AuthKeys = append(state.AuthKeys, authKey{key[:], accountOf(i).ID})
+	}
+	data, err := json.Marshal(state)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, data, 0o600)
 }
 
 // manyDialogs are those that all busy accounts have.
@@ -149,7 +190,19 @@ func runOutside(in io.Reader, out io.Writer) (err error) {
 	if err := json.Unmarshal(lines.Bytes(), &cfg); err != nil {
 		return err
 	}
-	server, err := telegramtest.Start(telegramtest.Options{})
+	var options telegramtest.Options
+	if cfg.LoggedIn {
+		dir, err := os.MkdirTemp("", "outside")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		options.StateFile = filepath.Join(dir, "telegram.json")
+		if err := writeState(options.StateFile, cfg.Accounts); err != nil {
+			return err
+		}
+	}
+	server, err := telegramtest.Start(options)
 	if err != nil {
 		return err
 	}

@@ -169,8 +169,15 @@ func (s *soak) newSoaker(number int) *soaker {
 // sample waits until the bridge has nothing to do, and looks at it.
 func (s *soak) sample(rounds int) sample {
 	s.http.CloseIdleConnections()
-	// What the last requests began goes on for a while, and broken connections are made
-	// again: it is over when the number of goroutines stays the same.
+	waitForRest()
+	m := heapInUse()
+	return sample{rounds: rounds, heapInUse: m.HeapInuse, heapAllocated: m.HeapAlloc, goroutines: runtime.NumGoroutine()}
+}
+
+// waitForRest waits until a bridge in this process has nothing to do. What the last
+// requests began goes on for a while, and broken connections are made again: it is over
+// when the number of goroutines stays the same.
+func waitForRest() {
 	ticker := time.NewTicker(50 * time.Millisecond)
 	defer ticker.Stop()
 	const same, most = 30, 600
@@ -185,8 +192,6 @@ func (s *soak) sample(rounds int) sample {
 			break
 		}
 	}
-	m := heapInUse()
-	return sample{rounds: rounds, heapInUse: m.HeapInuse, heapAllocated: m.HeapAlloc, goroutines: runtime.NumGoroutine()}
 }
 
 // round does everything once.

@@ -38,6 +38,12 @@ var targets = []target{
 	{"From the start to the first answer, 1,000,000 portals and 100,000 users against none", named(`integration\.BenchmarkStart`), "x-of-empty", atMost(1.2)},
 	{"A lookup among 1,000,000 portals and 100,000 users against 1,000 and 100", named(`integration\.BenchmarkLookups`), "x-of-1000", atMost(1.2)},
 	{"Heap for 100,000 idle users, in MB", named(`integration\.BenchmarkIdleUsers`), "MB-above-empty", atMost(10)},
+	{"The first list of 10,000 chats against gotd alone paging them", named(`integration\.BenchmarkLists`), "x-of-gotd", atMost(1.1)},
+	{"The next list of chats against the first one", named(`integration\.BenchmarkLists`), "chats-of-cold", atMost(0.05)},
+	{"The next list of contacts against the first one", named(`integration\.BenchmarkLists`), "contacts-of-cold", atMost(0.05)},
+	{"Telegram calls for the next list of chats or contacts", named(`integration\.BenchmarkLists`), "calls", atMost(1)},
+	{"A login code for somebody without a connection against gotd alone", named(`integration\.BenchmarkRequestCode`), "x-of-gotd", atMost(1.1)},
+	{"Memory of 1,000 connected users against 1,000 clients of gotd alone", named(`integration\.BenchmarkClientMemory`), "x-of-gotd", atMost(1.1)},
 	{"The 99th percentile of answers during 100 logins and 10 lists of 10,000 chats against a quiet bridge", named(`integration\.BenchmarkBusy`), "x-of-quiet", atMost(3)},
 	{"Requests that fail during them", named(`integration\.BenchmarkBusy`), "failed", atMost(0)},
 }
