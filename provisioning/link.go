@@ -25,8 +25,8 @@ func (p *Provisioner) account(ctx context.Context, c *call) (Account, error) {
 		c.user.TelegramID, c.user.Displaced = 0, false
 	}
 	account, err := c.client.Account(ctx)
-	if err == nil && account.ID != c.user.TelegramID && recall.Allowed(ctx) {
-		// Either may be what was remembered from before the other.
+	if differs := account.ID != c.user.TelegramID; differs && (err == nil || errors.Is(err, ErrNotLoggedIn)) && recall.Allowed(ctx) {
+		// Either may be what was remembered from before the other changed.
 		ctx = recall.Forbid(ctx)
 		if c.user, err = p.users.User(ctx, c.userID); err != nil {
 			return Account{}, fmt.Errorf("look up the user again: %w", err)

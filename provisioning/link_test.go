@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	"maunium.net/go/mautrix/id"
 
+	"github.com/tgprovision/tgprovision/internal/recall"
 	"github.com/tgprovision/tgprovision/provisioning"
+	"github.com/tgprovision/tgprovision/provisioning/provisioningtest"
 )
 
 const loggedOutAlice = `{"mxid":"@alice:example.com","permissions":"full","telegram":null}`
@@ -325,4 +328,56 @@ func TestReadingCreatesNothing(t *testing.T) {
 			t.Errorf("%d calls of %s, want none", n, method)
 		}
 	}
+}
+
+// forgetful is a Telegram whose clients remember, where they may, what was true before.
+type forgetful struct {
+	*provisioningtest.Telegram
+	account provisioning.Account
+	err     error
+}
+
+type forgetfulClient struct {
+	provisioning.TelegramClient
+	f *forgetful
+}
+
+func (f *forgetful) Client(ctx context.Context, userID id.UserID) (provisioning.TelegramClient, error) {
+	c, err := f.Telegram.Client(ctx, userID)
+	return forgetfulClient{c, f}, err
+}
+
+func (c forgetfulClient) Account(ctx context.Context) (provisioning.Account, error) {
+	if recall.Allowed(ctx) {
+		return c.f.account, c.f.err
+	}
+	return c.TelegramClient.Account(ctx)
+}
+
+// What a client remembers from before a login or logout of another process neither undoes
+// it nor is shown.
+func TestMemoryDoesNotUnlink(t *testing.T) {
+	clients := &forgetful{err: provisioning.ErrNotLoggedIn}
+	b := newBridge(t, func(b *bridge, cfg *provisioning.Config) {
+		clients.Telegram = b.telegram
+		cfg.Telegram = clients
+	})
+	b.telegram.LogIn(alice, aliceAccount.ID)
+	if _, err := b.users.LinkAccount(t.Context(), alice, aliceAccount.ID); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.call(t, http.MethodGet, user(alice, ""), ""); got.status != 200 || strings.Contains(got.body, loggedOutAlice) {
+		t.Errorf("the link says otherwise: %d %s", got.status, got.body)
+	}
+	b.expectUser(t, alice, aliceAccount.ID, false, aliceAccount.ID)
+
+	clients.account, clients.err = provisioning.Account{ID: aliceAccount.ID}, nil
+	b.telegram.EndSession(alice)
+	if err := b.users.UnlinkAccount(t.Context(), alice, aliceAccount.ID); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.call(t, http.MethodGet, user(alice, ""), ""); got.status != 200 || !strings.Contains(got.body, loggedOutAlice) {
+		t.Errorf("nobody is logged in: %d %s", got.status, got.body)
+	}
+	b.expectUser(t, alice, 0, false, 0)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/gotd/td/tg"
 	"github.com/gotd/td/tgerr"
@@ -45,10 +46,17 @@ func (cl *Client) Account(ctx context.Context) (provisioning.Account, error) {
 	if !recall.Allowed(ctx) {
 		return cl.askAccount(ctx)
 	}
-	if account, ok := cl.f.knownAccount(cl.key); ok {
-		return account, nil
+	if account, ok, err := cl.f.knownAccount(cl.key); ok {
+		return account, err
 	}
-	return share(ctx, cl.f, "account "+string(cl.key), cl.askAccount)
+	return share(ctx, cl.f, "account "+string(cl.key), func(ctx context.Context) (provisioning.Account, error) {
+		at, logins := time.Now(), cl.f.absent.loginsSoFar()
+		account, err := cl.askAccount(ctx)
+		if errors.Is(err, provisioning.ErrNotLoggedIn) {
+			cl.f.absent.put(cl.key, at, logins)
+		}
+		return account, err
+	})
 }
 
 func (cl *Client) askAccount(ctx context.Context) (account provisioning.Account, err error) {

@@ -92,7 +92,7 @@ func (f *Factory) run(request context.Context, key sessionKey, s *slot, rows ses
 	c.usedAt.Store(time.Now().UnixNano())
 	log := f.cfg.Log.With().Str("session", string(key)).Logger()
 	options.SessionStorage = c.storage
-	options.Resolver = &closingResolver{inner: options.Resolver, ctx: ctx}
+	options.Resolver = &closingResolver{inner: options.Resolver, ctx: ctx, exchanges: f.exchanges}
 	options.Middlewares = []telegram.Middleware{
 		telegram.MiddlewareFunc(c.used), telegram.MiddlewareFunc(f.floodWait), telegram.MiddlewareFunc(f.observe),
 		telegram.MiddlewareFunc(punctual), telegram.MiddlewareFunc(c.resend), telegram.MiddlewareFunc(c.once),

@@ -28,6 +28,20 @@ func (f *Factory) Room() int {
 	return f.cfg.MaxClients - f.clients
 }
 
+// FillExchanges takes the place of all key exchanges, until it is called back.
+func (f *Factory) FillExchanges() (leave func()) {
+	for range f.exchanges.most {
+		if err := f.exchanges.enter(); err != nil {
+			panic(err)
+		}
+	}
+	return func() {
+		for range f.exchanges.most {
+			f.exchanges.leave()
+		}
+	}
+}
+
 // NewSharer returns a Factory that can share calls and be closed, and nothing else.
 func NewSharer() *Factory {
 	f := &Factory{}

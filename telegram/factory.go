@@ -29,8 +29,10 @@ type Factory struct {
 	cancel context.CancelFunc
 	work   sync.WaitGroup // the goroutines of clients, the janitor, and shared calls
 
-	lists  *listMemory
-	shared singleflight.Group
+	lists     *listMemory
+	absent    absences
+	exchanges *exchanges
+	shared    singleflight.Group
 
 	mu      sync.Mutex
 	closed  bool
@@ -59,7 +61,8 @@ func NewFactory(ctx context.Context, cfg Config) (*Factory, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &Factory{cfg: cfg, store: store, sleep: sleep, lists: newListMemory(cfg.ListAge), slots: map[sessionKey]*slot{}}
+	f := &Factory{cfg: cfg, store: store, sleep: sleep, exchanges: newExchanges(), slots: map[sessionKey]*slot{}}
+	f.lists, f.absent.age = newListMemory(cfg.ListAge), cfg.AccountAge
 	f.ctx, f.cancel = context.WithCancel(context.Background())
 	f.work.Go(f.keepTidy)
 	return f, nil

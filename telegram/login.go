@@ -79,6 +79,7 @@ func (l *login) finish(ctx context.Context, c *conn, user tg.UserClass) (provisi
 	if err := l.save(ctx, c, record{step: stepActive, identity: identityOf(self)}); err != nil {
 		return provisioning.Account{}, err
 	}
+	l.f.absent.login(l.key)
 	c.authorize()
 	account := accountOf(self)
 	c.know(account, time.Now())
@@ -99,6 +100,10 @@ func (l *login) resume(ctx context.Context, c *conn) (provisioning.Account, bool
 // LoginBot implements provisioning.BotLogin.
 func (cl *Client) LoginBot(ctx context.Context, token string) (account provisioning.Account, err error) {
 	err = cl.step(ctx, func(l *login) error {
+		if err := l.f.exchanges.enter(); err != nil {
+			return err
+		}
+		defer l.f.exchanges.leave()
 		// With a fresh auth key, not one that waits for the code of a phone login.
 		if err := l.f.discard(ctx, l.key, l.slot); err != nil {
 			return err
@@ -134,6 +139,12 @@ func (cl *Client) RequestCode(ctx context.Context, given string) (sent provision
 }
 
 func (l *login) requestCode(ctx context.Context, phone string) (provisioning.SentCode, error) {
+	if l.record.step == stepConnected { // and so without a key
+		if err := l.f.exchanges.enter(); err != nil {
+			return provisioning.SentCode{}, err
+		}
+		defer l.f.exchanges.leave()
+	}
 	c, err := l.f.connect(ctx, l.key, l.slot)
 	if err != nil {
 		return provisioning.SentCode{}, err

@@ -215,6 +215,7 @@ func (q *qrLogin) keep(ctx context.Context, r record) error {
 		if r.step != stepActive {
 			return nil
 		}
+		q.f.absent.login(q.key)
 		c, err := q.f.start(ctx, q.key, l.slot)
 		if err == nil {
 			c.authorize()
@@ -254,6 +255,10 @@ func (q *qrLogin) connect(ctx context.Context, dc int, known []tg.DCOption) (err
 		}
 		return nil
 	})
+	if err := q.f.exchanges.enter(); err != nil {
+		return err
+	}
+	defer q.f.exchanges.leave()
 	q.rows = &memoryRows{}
 	if q.conn, err = q.f.run(ctx, q.key, nil, q.rows, options); err != nil {
 		return err

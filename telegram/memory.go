@@ -40,13 +40,71 @@ func (c *conn) recall(age time.Duration) (provisioning.Account, bool) {
 	return known.Account, true
 }
 
-// knownAccount returns the account of a session, if its client runs and it is known.
-func (f *Factory) knownAccount(key sessionKey) (provisioning.Account, bool) {
-	c := f.running(key)
-	if c == nil {
-		return provisioning.Account{}, false
+// knownAccount returns the account of a session, or provisioning.ErrNotLoggedIn, if either
+// is known.
+func (f *Factory) knownAccount(key sessionKey) (account provisioning.Account, ok bool, err error) {
+	if c := f.running(key); c != nil {
+		if account, ok = c.recall(f.cfg.AccountAge); ok {
+			return account, true, nil
+		}
 	}
-	return c.recall(f.cfg.AccountAge)
+	if f.absent.has(key) {
+		return account, true, provisioning.ErrNotLoggedIn
+	}
+	return account, false, nil
+}
+
+// absences remembers who was not logged in a moment ago, up to a number of users.
+type absences struct {
+	age time.Duration
+
+	mu     sync.Mutex
+	logins int // how many there were
+	// When each was looked for: lately, and before that.
+	fresh, old map[sessionKey]time.Time
+}
+
+// maxAbsences is how many users are remembered in each half.
+const maxAbsences = 10_000
+
+func (a *absences) has(key sessionKey) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	at, ok := a.fresh[key]
+	if !ok {
+		at, ok = a.old[key]
+	}
+	return ok && time.Since(at) < a.age
+}
+
+// loginsSoFar is for put: what was read before a login says nothing after it.
+func (a *absences) loginsSoFar() int {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.logins
+}
+
+// put remembers that somebody was not logged in at a time, unless somebody has logged in
+// since the logins were counted.
+func (a *absences) put(key sessionKey, at time.Time, logins int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.logins != logins || a.age <= 0 {
+		return
+	}
+	if len(a.fresh) >= maxAbsences || a.fresh == nil {
+		a.old, a.fresh = a.fresh, map[sessionKey]time.Time{}
+	}
+	a.fresh[key] = at
+}
+
+// login forgets what is known of somebody who has logged in.
+func (a *absences) login(key sessionKey) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.logins++
+	delete(a.fresh, key)
+	delete(a.old, key)
 }
 
 // listKind is what a list is of.

@@ -1,6 +1,7 @@
 package telegram
 
 import (
+	"strconv"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -51,5 +52,32 @@ func TestListMemory(t *testing.T) {
 		m.age = -1
 		put(c, "a", 1)
 		assert.Empty(t, m.lists)
+	})
+}
+
+func TestAbsences(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := &absences{age: time.Minute}
+		before := a.loginsSoFar()
+		a.put("a", time.Now(), before)
+		assert.True(t, a.has("a"))
+		assert.False(t, a.has("b"))
+		<-time.After(time.Minute)
+		assert.False(t, a.has("a"), "it is too old")
+
+		a.put("a", time.Now(), before)
+		a.login("a")
+		assert.False(t, a.has("a"))
+		a.put("a", time.Now(), before)
+		assert.False(t, a.has("a"), "it was read before the login")
+		a.put("a", time.Now(), a.loginsSoFar())
+		assert.True(t, a.has("a"))
+
+		for i := range 3 * maxAbsences {
+			a.put(sessionKey(strconv.Itoa(i)), time.Now(), a.loginsSoFar())
+		}
+		assert.LessOrEqual(t, len(a.fresh)+len(a.old), 2*maxAbsences)
+		assert.True(t, a.has(sessionKey(strconv.Itoa(3*maxAbsences-1))))
+		assert.False(t, a.has("a"))
 	})
 }

@@ -40,6 +40,30 @@ func TestAccountIsRemembered(t *testing.T) {
 	assert.EqualValues(t, helper.ID, b.get(you, "").telegramOf(t).(map[string]any)["id"])
 }
 
+func TestWhoIsNotLoggedInIsRemembered(t *testing.T) {
+	b := newBridge(t, withConfig(remembering))
+	assert.Nil(t, b.get(you, "").telegramOf(t))
+	b.logIn(you, helper)
+	assert.NotNil(t, b.get(you, "").telegramOf(t), "a login is seen at once")
+	b.post(you, "/logout", "").is(t, 200, "")
+	for range 2 {
+		assert.Nil(t, b.get(you, "").telegramOf(t))
+	}
+	page := b.openQR(you)
+	require.NoError(t, b.telegram.AcceptLoginToken(page.code(), ada.ID))
+	page.ends(succeeds)
+	assert.NotNil(t, b.get(you, "").telegramOf(t))
+
+	// A login of another process is seen when the user store knows of it.
+	assert.Nil(t, b.get(them, "").telegramOf(t))
+	b.factory.StopIdle()
+	b.exec("UPDATE tgprovision_session SET user_id=$1", them)
+	assert.Nil(t, b.get(them, "").telegramOf(t), "as remembered")
+	_, err := b.users.LinkAccount(t.Context(), them, ada.ID)
+	require.NoError(t, err)
+	assert.NotNil(t, b.get(them, "").telegramOf(t))
+}
+
 func TestAccountOfTheRelayBotIsRemembered(t *testing.T) {
 	b := newBridge(t, withConfig(remembering))
 	for range 3 {

@@ -7,13 +7,15 @@ import (
 	"github.com/gotd/td/transport"
 )
 
-// closingResolver closes its connections when a context ends, with which the
+// closingResolver has its connections take turns at key exchanges, and closes them when
+// a context ends, with which the
 // client stops, and makes no more of them. gotd itself, in the middle of a key exchange
 // with a server that does not answer, reads on for half a minute; and it may see that
 // its connection is closed before it sees that it is to stop, and try another one.
 type closingResolver struct {
-	inner dcs.Resolver
-	ctx   context.Context
+	inner     dcs.Resolver
+	ctx       context.Context
+	exchanges *exchanges
 }
 
 var _ dcs.Resolver = (*closingResolver)(nil)
@@ -43,6 +45,7 @@ func (r *closingResolver) dial(ctx context.Context, dc int, list dcs.List,
 	if err != nil {
 		return nil, err
 	}
+	conn = &exchangeConn{Conn: conn, exchanges: r.exchanges}
 	forget := context.AfterFunc(r.ctx, func() { _ = conn.Close() })
 	return &closingConn{Conn: conn, forget: forget}, nil
 }

@@ -1,0 +1,184 @@
+package telegram
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"net"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/gotd/td/bin"
+	"github.com/gotd/td/mt"
+	"github.com/gotd/td/transport"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+)
+
+// A session begins with a key exchange, in which gotd takes a number apart and tests two
+// numbers of 2048 bits for being prime: about half a second of a processor. Many at once
+// would take all processors from everybody else, and be done all at the same time, which
+// is too late. So they take turns, and past a number of them there are no more.
+//
+// https://core.telegram.org/mtproto/auth_key
+
+// exchangesPerTurn is how many key exchanges may be under way for each that computes: as
+// many as can be done well within provisioning.DefaultTimeout.
+const exchangesPerTurn = 32
+
+// exchanges are the key exchanges under way.
+type exchanges struct {
+	most int
+
+	mu       sync.Mutex
+	underWay int
+	turns    int             // that are free
+	urgent   []chan struct{} // those that wait and are half done
+	waiting  []chan struct{} // the others
+}
+
+// newExchanges lets half of the processors compute.
+func newExchanges() *exchanges {
+	turns := max(1, runtime.GOMAXPROCS(0)/2)
+	return &exchanges{turns: turns, most: turns * exchangesPerTurn}
+}
+
+// enter lets one more begin; leave must follow. Errors: provisioning.ErrOverloaded.
+func (e *exchanges) enter() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.underWay >= e.most {
+		return fmt.Errorf("%w: %d key exchanges are under way", provisioning.ErrOverloaded, e.most)
+	}
+	e.underWay++
+	return nil
+}
+
+func (e *exchanges) leave() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.underWay--
+}
+
+// take waits for a turn; give must follow. Urgent ones come first.
+func (e *exchanges) take(ctx context.Context, urgent bool) error {
+	e.mu.Lock()
+	if e.turns > 0 {
+		e.turns--
+		e.mu.Unlock()
+		return nil
+	}
+	line := &e.waiting
+	if urgent {
+		line = &e.urgent
+	}
+	turn := make(chan struct{})
+	*line = append(*line, turn)
+	e.mu.Unlock()
+	select {
+	case <-turn:
+		return nil
+	case <-ctx.Done():
+	}
+	e.mu.Lock()
+	place := slices.Index(*line, turn)
+	if place >= 0 {
+		*line = slices.Delete(*line, place, place+1)
+	}
+	e.mu.Unlock()
+	if place < 0 { // it was given the turn meanwhile
+		e.give()
+	}
+	return ctx.Err()
+}
+
+// give hands a turn to the next.
+func (e *exchanges) give() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, line := range []*[]chan struct{}{&e.urgent, &e.waiting} {
+		if len(*line) > 0 {
+			close((*line)[0])
+			*line = slices.Delete(*line, 0, 1)
+			return
+		}
+	}
+	e.turns++
+}
+
+// exchangeConn is a connection whose client waits for its turn when it has received what
+// it has to compute with in a key exchange, and has the turn until it uses the connection
+// again: never while it waits for Telegram.
+type exchangeConn struct {
+	transport.Conn
+	exchanges *exchanges
+
+	mu     sync.Mutex
+	turn   bool
+	closed bool
+}
+
+// Send implements transport.Conn.
+func (c *exchangeConn) Send(ctx context.Context, b *bin.Buffer) error {
+	c.give()
+	return c.Conn.Send(ctx, b)
+}
+
+// Recv implements transport.Conn.
+func (c *exchangeConn) Recv(ctx context.Context, b *bin.Buffer) error {
+	c.give()
+	if err := c.Conn.Recv(ctx, b); err != nil {
+		return err
+	}
+	step := exchangeStep(b.Buf)
+	if step == 0 {
+		return nil
+	}
+	if err := c.exchanges.take(ctx, step == mt.ServerDHParamsOkTypeID); err != nil {
+		return err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.closed {
+		c.exchanges.give()
+		return net.ErrClosed
+	}
+	c.turn = true
+	return nil
+}
+
+// Close implements transport.Conn.
+func (c *exchangeConn) Close() error {
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.give()
+	return c.Conn.Close()
+}
+
+// give gives the turn back, if the connection has it.
+func (c *exchangeConn) give() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.turn {
+		c.turn = false
+		c.exchanges.give()
+	}
+}
+
+// exchangeStep returns the type of a message of Telegram's after which a client has to
+// compute, 0 for any other. Those of a key exchange are not encrypted: they have 0 for
+// the key.
+func exchangeStep(message []byte) uint32 {
+	const constructor = 8 + 8 + 4 // after the key, the ID and the length
+	if len(message) < constructor+4 || binary.LittleEndian.Uint64(message) != 0 {
+		return 0
+	}
+	switch step := binary.LittleEndian.Uint32(message[constructor:]); step {
+	case mt.ResPQTypeID, mt.ServerDHParamsOkTypeID:
+		return step
+	default:
+		return 0
+	}
+}
