@@ -2,6 +2,7 @@ package telegram
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/gotd/td/tg"
@@ -24,36 +25,39 @@ const (
 // TL: messages.getDialogs.
 func (cl *Client) Chats(ctx context.Context) ([]provisioning.Chat, error) {
 	return listed(ctx, cl, listOfChats, func(ctx context.Context, a *active) (chats []provisioning.Chat, err error) {
-		err = dialogPages(ctx, a.api(), mainFolder, func(page tg.ModifiedMessagesDialogs, dialogs []*tg.Dialog) (bool, error) {
-			chats = append(chats, chatsOf(page, dialogs)...)
+		err = dialogPages(ctx, a.api(), mainFolder, func(page *dialogs) (bool, error) {
+			chats = page.chats(chats)
 			return true, nil
 		})
 		return chats, err
 	})
 }
 
-// chatsOf returns those of a page's dialogs that belong in a list of chats.
-func chatsOf(page tg.ModifiedMessagesDialogs, dialogs []*tg.Dialog) (chats []provisioning.Chat) {
-	entities := entitiesOf(page)
-	for _, dialog := range dialogs {
+// dialogs is a page of them.
+type dialogs struct {
+	tg.ModifiedMessagesDialogs
+	entities
+	fresh []*tg.Dialog // those that were on no page before
+}
+
+// chats adds those of a page's dialogs to a list of chats that belong in it.
+func (d *dialogs) chats(list []provisioning.Chat) []provisioning.Chat {
+	for _, dialog := range d.fresh {
 		if folder, ok := dialog.GetFolderID(); ok && folder != mainFolder {
 			continue
 		}
-		if title, listed := entities.title(dialog.Peer); listed {
-			chats = append(chats, provisioning.Chat{ID: chatIDOf(dialog.Peer), Title: title})
+		if title, listed := d.title(dialog.Peer); listed {
+			list = append(list, provisioning.Chat{ID: chatIDOf(dialog.Peer), Title: title})
 		}
 	}
-	return chats
+	return list
 }
 
 // dialogPages pages through the dialogs of a folder, until the function that is given
 // each page says that this is enough. The function is given each dialog once: a chat
 // that gets a message meanwhile moves to another page. It does not use gotd's dialog
 // iterator, which fails on a page whose last dialog has no message or no peer.
-func dialogPages(
-	ctx context.Context, api *tg.Client, folder int,
-	visit func(page tg.ModifiedMessagesDialogs, dialogs []*tg.Dialog) (more bool, err error),
-) error {
+func dialogPages(ctx context.Context, api *tg.Client, folder int, visit func(page *dialogs) (more bool, err error)) error {
 	seen := map[provisioning.ChatID]bool{}
 	request := &tg.MessagesGetDialogsRequest{OffsetPeer: &tg.InputPeerEmpty{}, Limit: dialogPage}
 	request.SetFolderID(folder)
@@ -62,18 +66,18 @@ func dialogPages(
 		if err != nil {
 			return err
 		}
-		page, ok := answer.AsModified()
+		modified, ok := answer.AsModified()
 		if !ok {
 			return unexpected(answer)
 		}
-		dialogs := newDialogs(page, seen)
-		more, err := visit(page, dialogs)
+		page := &dialogs{modified, entitiesOf(modified), newDialogs(modified, seen)}
+		more, err := visit(page)
 		if err != nil {
 			return err
 		}
 		_, slice := answer.(*tg.MessagesDialogsSlice)
 		// A page that brings nothing new would be the same again.
-		if !more || !slice || len(dialogs) == 0 || !nextPage(request, page) {
+		if !more || !slice || len(page.fresh) == 0 || !page.next(request) {
 			return nil
 		}
 	}
@@ -93,30 +97,17 @@ func newDialogs(page tg.ModifiedMessagesDialogs, seen map[provisioning.ChatID]bo
 	return fresh
 }
 
-// nextPage moves the offsets of the request behind a page (TL: messages.getDialogs;
+// next moves the offsets of the request behind a page (TL: messages.getDialogs;
 // https://core.telegram.org/api/offsets): to its last dialog that has a message and
 // a peer. It returns false when the page has none.
-func nextPage(request *tg.MessagesGetDialogsRequest, page tg.ModifiedMessagesDialogs) bool {
-	type place struct {
-		chat    provisioning.ChatID
-		message int
-	}
-	messages := map[place]tg.NotEmptyMessage{}
-	for _, message := range page.GetMessages() {
-		if m, ok := message.AsNotEmpty(); ok {
-			messages[place{chatIDOf(m.GetPeerID()), m.GetID()}] = m
-		}
-	}
-	entities := entitiesOf(page)
-	dialogs := page.GetDialogs()
-	for i := len(dialogs) - 1; i >= 0; i-- {
-		dialog, ok := dialogs[i].(*tg.Dialog)
+func (d *dialogs) next(request *tg.MessagesGetDialogsRequest) bool {
+	for _, entry := range slices.Backward(d.GetDialogs()) {
+		dialog, ok := entry.(*tg.Dialog)
 		if !ok {
 			continue
 		}
-		message, ok := messages[place{chatIDOf(dialog.Peer), dialog.TopMessage}]
-		peer := entities.inputPeer(dialog.Peer)
-		if !ok || peer == nil {
+		message, peer := d.topMessage(dialog), d.inputPeer(dialog.Peer)
+		if message == nil || peer == nil {
 			continue
 		}
 		request.OffsetDate, request.OffsetID, request.OffsetPeer = message.GetDate(), message.GetID(), peer
@@ -125,16 +116,30 @@ func nextPage(request *tg.MessagesGetDialogsRequest, page tg.ModifiedMessagesDia
 	return false
 }
 
+// topMessage returns the last message of a dialog, nil when the page does not have it.
+func (d *dialogs) topMessage(dialog *tg.Dialog) tg.NotEmptyMessage {
+	for _, message := range slices.Backward(d.GetMessages()) {
+		if message.GetID() != dialog.TopMessage {
+			continue
+		}
+		if m, ok := message.AsNotEmpty(); ok && chatIDOf(m.GetPeerID()) == chatIDOf(dialog.Peer) {
+			return m
+		}
+	}
+	return nil
+}
+
 // entities are the users and chats that an answer of Telegram's describes.
 type entities struct {
-	users map[int64]*tg.User
-	chats map[int64]tg.ChatClass
+	users  map[int64]*tg.User
+	groups map[int64]tg.ChatClass
 }
 
 func entitiesOf(page tg.ModifiedMessagesDialogs) entities {
-	e := entities{users: usersByID(page.GetUsers()), chats: map[int64]tg.ChatClass{}}
-	for _, chat := range page.GetChats() {
-		e.chats[chat.GetID()] = chat
+	chats := page.GetChats()
+	e := entities{users: usersByID(page.GetUsers()), groups: make(map[int64]tg.ChatClass, len(chats))}
+	for _, chat := range chats {
+		e.groups[chat.GetID()] = chat
 	}
 	return e
 }
@@ -146,7 +151,7 @@ func (e entities) title(peer tg.PeerClass) (title string, listed bool) {
 	case *tg.PeerUser:
 		return nameOf(e.users[p.UserID]), true
 	case *tg.PeerChat:
-		switch chat := e.chats[p.ChatID].(type) {
+		switch chat := e.groups[p.ChatID].(type) {
 		case *tg.Chat:
 			_, migrated := chat.GetMigratedTo()
 			return chat.Title, !migrated
@@ -154,7 +159,7 @@ func (e entities) title(peer tg.PeerClass) (title string, listed bool) {
 			return chat.Title, true
 		}
 	case *tg.PeerChannel:
-		switch channel := e.chats[p.ChannelID].(type) {
+		switch channel := e.groups[p.ChannelID].(type) {
 		case *tg.Channel:
 			return channel.Title, true
 		case *tg.ChannelForbidden:
@@ -175,7 +180,7 @@ func (e entities) inputPeer(peer tg.PeerClass) tg.InputPeerClass {
 	case *tg.PeerChat:
 		return &tg.InputPeerChat{ChatID: p.ChatID}
 	case *tg.PeerChannel:
-		switch channel := e.chats[p.ChannelID].(type) {
+		switch channel := e.groups[p.ChannelID].(type) {
 		case *tg.Channel:
 			return &tg.InputPeerChannel{ChannelID: channel.ID, AccessHash: channel.AccessHash}
 		case *tg.ChannelForbidden:

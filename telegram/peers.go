@@ -103,7 +103,7 @@ func (a *active) search(ctx context.Context, kind provisioning.PeerType, ids []i
 		if wanted.complete() {
 			break
 		}
-		err := dialogPages(ctx, a.api(), folder, func(page tg.ModifiedMessagesDialogs, _ []*tg.Dialog) (bool, error) {
+		err := dialogPages(ctx, a.api(), folder, func(page *dialogs) (bool, error) {
 			err := a.meet(ctx, wanted, page.GetUsers(), page.GetChats())
 			return !wanted.complete(), err
 		})
