@@ -85,13 +85,17 @@ var (
 // writeReply sends an answer. The body is encoded whole before anything is sent,
 // so that an answer is never cut off by an error.
 func writeReply(w http.ResponseWriter, r reply) {
-	body, err := json.Marshal(r.body)
-	if err != nil {
-		// The bodies are structs of strings, numbers and booleans, all defined here.
-		panic("provisioning: body can't be encoded: " + err.Error())
+	body, encoded := r.body.(encodedJSON)
+	if !encoded {
+		made, err := json.Marshal(r.body)
+		if err != nil {
+			// The bodies are structs of strings, numbers and booleans, all defined here.
+			panic("provisioning: body can't be encoded: " + err.Error())
+		}
+		body = append(made, '\n')
 	}
 	h := w.Header()
 	h["Content-Type"], h["Cache-Control"], h["X-Content-Type-Options"] = typeJSON, noStore, noSniff
 	w.WriteHeader(r.status)
-	_, _ = w.Write(append(body, '\n'))
+	_, _ = w.Write(body)
 }

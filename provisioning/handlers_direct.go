@@ -83,7 +83,7 @@ func (p *Provisioner) startDM(ctx context.Context, c *call) (reply, error) {
 	}
 	body := startedBody{
 		RoomID: portal.RoomID, JustCreated: created, ID: contact.ID,
-		ContactInfo: p.contactBodies(ctx, c, []Contact{contact})[0],
+		ContactInfo: p.contactBody(ctx, c, contact),
 	}
 	if created {
 		return reply{http.StatusCreated, body}, nil
@@ -102,7 +102,7 @@ func (p *Provisioner) resolveIdentifier(ctx context.Context, c *call) (reply, er
 		return reply{}, fmt.Errorf("look up the portal: %w", err)
 	}
 	return reply{http.StatusOK, startedBody{
-		RoomID: portal.RoomID, ID: contact.ID, ContactInfo: p.contactBodies(ctx, c, []Contact{contact})[0],
+		RoomID: portal.RoomID, ID: contact.ID, ContactInfo: p.contactBody(ctx, c, contact),
 	}}, nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 
 	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
@@ -41,39 +40,40 @@ func (p *Provisioner) getMe(ctx context.Context, c *call) (reply, error) {
 	return reply{http.StatusOK, body}, nil
 }
 
-type chatBody struct {
-	ID    ChatID `json:"id"`
-	Title string `json:"title"`
-}
-
 func (p *Provisioner) getChats(ctx context.Context, c *call) (reply, error) {
 	account, err := p.account(ctx, c)
 	if err != nil {
 		return reply{}, err
 	}
-	chats := []chatBody{}
+	chats, err := p.chatsOf(ctx, c, account)
+	if err != nil {
+		return reply{}, err
+	}
+	return reply{http.StatusOK, p.encoded.encode(listKey{c.rt.op, c.userID}, encodedList{chats: chats}, func(b []byte) []byte {
+		return appendChats(b, chats)
+	})}, nil
+}
+
+// chatsOf returns the chats of an account; those of a bot are its portals.
+func (p *Provisioner) chatsOf(ctx context.Context, c *call, account Account) (chats []Chat, err error) {
 	if account.IsBot {
 		portals, err := p.portals.AccountPortals(ctx, account.ID)
 		if err != nil {
-			return reply{}, fmt.Errorf("list the bot's portals: %w", err)
+			return nil, fmt.Errorf("list the bot's portals: %w", err)
 		}
 		for _, portal := range portals {
-			chats = append(chats, chatBody{portal.ChatID, portal.Title})
+			chats = append(chats, Chat{portal.ChatID, portal.Title})
 		}
-		return reply{http.StatusOK, chats}, nil
+		return chats, nil
 	}
 	lister, ok := c.client.(ChatLister)
 	if !ok {
-		return reply{}, ErrNotImplemented
+		return nil, ErrNotImplemented
 	}
-	listed, err := lister.Chats(ctx)
-	if err != nil {
-		return reply{}, fmt.Errorf("list chats: %w", err)
+	if chats, err = lister.Chats(ctx); err != nil {
+		return nil, fmt.Errorf("list chats: %w", err)
 	}
-	for _, chat := range listed {
-		chats = append(chats, chatBody(chat))
-	}
-	return reply{http.StatusOK, chats}, nil
+	return chats, nil
 }
 
 type contactBody struct {
@@ -90,22 +90,21 @@ func (p *Provisioner) getContacts(ctx context.Context, c *call) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	contacts := map[string]contactBody{}
 	if account.IsBot {
-		return reply{http.StatusOK, contacts}, nil
+		return reply{http.StatusOK, map[string]contactBody{}}, nil
 	}
 	lister, ok := c.client.(ContactLister)
 	if !ok {
 		return reply{}, ErrNotImplemented
 	}
-	listed, err := lister.Contacts(ctx)
+	contacts, err := lister.Contacts(ctx)
 	if err != nil {
 		return reply{}, fmt.Errorf("list contacts: %w", err)
 	}
-	for _, body := range p.contactBodies(ctx, c, listed) {
-		contacts[strconv.FormatInt(body.ID, 10)] = body
-	}
-	return reply{http.StatusOK, contacts}, nil
+	avatars := p.avatarsOf(ctx, c, contacts)
+	return reply{http.StatusOK, p.encoded.encode(listKey{c.rt.op, c.userID}, encodedList{contacts: contacts, avatars: avatars}, func(b []byte) []byte {
+		return appendContacts(b, contacts, avatars)
+	})}, nil
 }
 
 func (p *Provisioner) getStickersets(ctx context.Context, c *call) (reply, error) {
@@ -127,29 +126,35 @@ func (p *Provisioner) getStickersets(ctx context.Context, c *call) (reply, error
 	return reply{http.StatusOK, append([]string{}, sets...)}, nil
 }
 
-// contactBodies returns what the API says of some contacts of the call's user. It
-// knows the avatars that were fetched before, and has the others fetched.
-func (p *Provisioner) contactBodies(ctx context.Context, c *call, contacts []Contact) []contactBody {
-	var avatars map[int64]id.ContentURIString
-	if ghosts, ok := p.rooms.(GhostAvatars); ok {
-		var outdated []Contact
-		var err error
-		if avatars, outdated, err = ghosts.Avatars(ctx, contacts); err != nil {
-			zerolog.Ctx(ctx).Warn().Err(err).Msg("Contacts are listed without avatars")
-		}
-		if photos, ok := c.client.(PhotoGetter); ok {
-			p.avatars.fetch(c.userID, ghosts, photos, outdated)
-		}
+// avatarsOf returns the avatars of some contacts of the call's user that were fetched
+// before, by ID, and has the others fetched.
+func (p *Provisioner) avatarsOf(ctx context.Context, c *call, contacts []Contact) map[int64]id.ContentURIString {
+	ghosts, ok := p.rooms.(GhostAvatars)
+	if !ok {
+		return nil
 	}
-	bodies := make([]contactBody, len(contacts))
-	for i, contact := range contacts {
-		bodies[i] = contactBody{
-			ID: contact.ID, Name: contact.Name, Username: contact.Username, IsBot: contact.IsBot,
-			AvatarURL: avatars[contact.ID],
-		}
-		if contact.Phone != "" {
-			bodies[i].Phone = "+" + contact.Phone
-		}
+	avatars, outdated, err := ghosts.Avatars(ctx, contacts)
+	if err != nil {
+		zerolog.Ctx(ctx).Warn().Err(err).Msg("Contacts are listed without avatars")
 	}
-	return bodies
+	if photos, ok := c.client.(PhotoGetter); ok {
+		p.avatars.fetch(c.userID, ghosts, photos, outdated)
+	}
+	return avatars
+}
+
+// contactBody returns what the API says of a contact of the call's user.
+func (p *Provisioner) contactBody(ctx context.Context, c *call, contact Contact) contactBody {
+	return contactBodyOf(contact, p.avatarsOf(ctx, c, []Contact{contact}))
+}
+
+func contactBodyOf(contact Contact, avatars map[int64]id.ContentURIString) contactBody {
+	body := contactBody{
+		ID: contact.ID, Name: contact.Name, Username: contact.Username, IsBot: contact.IsBot,
+		AvatarURL: avatars[contact.ID],
+	}
+	if contact.Phone != "" {
+		body.Phone = "+" + contact.Phone
+	}
+	return body
 }

@@ -144,6 +144,7 @@ func (p *Provisioner) forget(ctx context.Context, userID id.UserID, telegramID i
 	if err := p.users.UnlinkAccount(ctx, userID, telegramID); err != nil {
 		return fmt.Errorf("unlink the account: %w", err)
 	}
+	p.encoded.forget(userID)
 	return nil
 }
 

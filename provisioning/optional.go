@@ -129,7 +129,8 @@ type BotLogin interface {
 type ChatLister interface {
 	// Chats returns every chat of the account's list but the archived ones and
 	// the basic groups that were migrated to a supergroup, each once, in
-	// Telegram's order. The core does not ask it of bot accounts.
+	// Telegram's order. The core does not ask it of bot accounts, and keeps the slice: it
+	// must not be changed any more.
 	//
 	// TL: messages.getDialogs.
 	Chats(ctx context.Context) ([]Chat, error)
@@ -138,7 +139,8 @@ type ChatLister interface {
 // ContactLister lists contacts. It unlocks get_contacts.
 type ContactLister interface {
 	// Contacts returns all contacts of the account, each once, in any order. The
-	// core does not ask it of bot accounts, which have none.
+	// core does not ask it of bot accounts, which have none, and keeps the slice: it must
+	// not be changed any more.
 	//
 	// TL: contacts.getContacts.
 	Contacts(ctx context.Context) ([]Contact, error)

@@ -44,6 +44,7 @@ type Provisioner struct {
 	changing keyed.Mutex[id.RoomID] // by background work
 	tasks    *taskRunner            // nil where nothing needs one
 	avatars  avatarFetcher
+	encoded  encodedLists
 }
 
 // New returns a Provisioner, or an error that names every fault of the

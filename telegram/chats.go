@@ -20,7 +20,7 @@ const (
 )
 
 // Chats implements provisioning.ChatLister. It remembers the list for [Config.ListAge],
-// or until the account makes or deletes a chat here.
+// or until the account makes or deletes a chat here: the slice must not be changed.
 //
 // TL: messages.getDialogs.
 func (cl *Client) Chats(ctx context.Context) ([]provisioning.Chat, error) {

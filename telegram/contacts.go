@@ -9,7 +9,7 @@ import (
 )
 
 // Contacts implements provisioning.ContactLister. It remembers the list for
-// [Config.ListAge], and then asks for the full one: Telegram's "not modified" answer
+// [Config.ListAge] (the slice must not be changed), and then asks for the full one: Telegram's "not modified" answer
 // compares user IDs only, so that a list which is renewed by it would keep old names for
 // ever.
 func (cl *Client) Contacts(ctx context.Context) ([]provisioning.Contact, error) {

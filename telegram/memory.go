@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"time"
 
@@ -218,16 +217,16 @@ func (a *active) changeChats() {
 }
 
 // listed returns a list of the client's account, which fetch gets from Telegram unless it
-// is remembered. The caller may change the slice.
+// is remembered. Nobody may change the slice.
 func listed[T any](ctx context.Context, cl *Client, kind listKind, fetch func(context.Context, *active) ([]T, error)) ([]T, error) {
 	var changes int64
 	if c := cl.f.running(cl.key); c != nil {
 		if known, ok := cl.f.lists.get(listKey{c, kind}).([]T); ok {
-			return slices.Clone(known), nil
+			return known, nil
 		}
 		changes = c.chatChanges.Load()
 	}
-	fetched, err := share(ctx, cl.f, fmt.Sprint(kind, changes, " ", cl.key), func(ctx context.Context) (entries []T, err error) {
+	return share(ctx, cl.f, fmt.Sprint(kind, changes, " ", cl.key), func(ctx context.Context) (entries []T, err error) {
 		ctx = cl.f.withFloodBudget(ctx)
 		err = cl.call(ctx, func(a *active) (err error) {
 			at, changes := time.Now(), a.chatChanges.Load()
@@ -238,7 +237,6 @@ func listed[T any](ctx context.Context, cl *Client, kind listKind, fetch func(co
 		})
 		return entries, err
 	})
-	return slices.Clone(fetched), err
 }
 
 // share runs a function for all who call it with the same name at the same time. It goes

@@ -7,7 +7,7 @@ import (
 )
 
 // StickerSets implements provisioning.StickerSetLister. It remembers the list for
-// [Config.ListAge].
+// [Config.ListAge]: the slice must not be changed.
 //
 // TL: messages.getAllStickers.
 func (cl *Client) StickerSets(ctx context.Context) ([]string, error) {
