@@ -9,9 +9,9 @@ import (
 )
 
 // Contacts implements provisioning.ContactLister. It remembers the list for
-// [Config.ListAge] (the slice must not be changed), and then asks for the full one: Telegram's "not modified" answer
-// compares user IDs only, so that a list which is renewed by it would keep old names for
-// ever.
+// [Config.ListAge]: the slice must not be changed. Then it asks for the full one, since
+// Telegram's "not modified" answer compares user IDs only: a list that is renewed by it
+// would keep old names for ever.
 func (cl *Client) Contacts(ctx context.Context) ([]provisioning.Contact, error) {
 	return listed(ctx, cl, listOfContacts, func(ctx context.Context, a *active) ([]provisioning.Contact, error) {
 		list, err := a.contacts(ctx)
