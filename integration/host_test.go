@@ -33,6 +33,8 @@ func openDatabase(t testing.TB, database string) *dbutil.Database {
 	}
 	raw, err := sql.Open(driver, source)
 	require.NoError(t, err)
+	raw.SetMaxOpenConns(16)
+	raw.SetMaxIdleConns(16)
 	db, err := dbutil.NewWithDB(raw, dialect)
 	require.NoError(t, err)
 	return db

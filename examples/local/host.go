@@ -155,6 +155,7 @@ func openDatabase(database string) (*dbutil.Database, error) {
 		if err != nil {
 			return nil, errors.New("the database URL can't be read") // the error would hold the password
 		}
+		limitConnections(raw)
 		return dbutil.NewWithDB(raw, "postgres")
 	}
 	if err := os.MkdirAll(filepath.Dir(database), 0o700); err != nil {
@@ -179,5 +180,14 @@ func openDatabase(database string) (*dbutil.Database, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the database: %w", err)
 	}
+	limitConnections(raw)
 	return dbutil.NewWithDB(raw, "sqlite3")
+}
+
+// limitConnections bounds a pool, which by itself opens a connection for whoever finds
+// none, more than PostgreSQL has, and closes all but two as soon as nobody uses them.
+func limitConnections(pool *sql.DB) {
+	const most = 16
+	pool.SetMaxOpenConns(most)
+	pool.SetMaxIdleConns(most)
 }
