@@ -24,8 +24,8 @@ import (
 // https://core.telegram.org/mtproto/auth_key
 
 // exchangesPerTurn is how many key exchanges may be under way for each that computes: as
-// many as can be done well within provisioning.DefaultTimeout.
-const exchangesPerTurn = 32
+// many as can be done well within provisioning.DefaultTimeout, also on a busy machine.
+const exchangesPerTurn = 16
 
 // exchanges are the key exchanges under way.
 type exchanges struct {
