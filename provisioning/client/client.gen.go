@@ -699,20 +699,25 @@ type ClientInterface interface {
 
 	// GetMe Get a user's permission level and Telegram account
 	//
+	// The account may be as it was some seconds ago (ten, unless the bridge is configured otherwise): so may a session that was ended
+	// on another device. What this API has done is seen at once.
+	//
 	// Corresponds with GET /v1/user/{user_id} (the `GetMe` operationId).
 	GetMe(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetChats List a user's Telegram chats
 	//
 	// All chats but the archived ones, and those that have become a supergroup. Bots have no list of chats on Telegram: for them
-	// it is that of their portals.
+	// it is that of their portals. The list may be a minute old, unless the bridge is configured otherwise, but has the chats that this
+	// API has made since.
 	//
 	// Corresponds with GET /v1/user/{user_id}/chats (the `GetChats` operationId).
 	GetChats(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetContacts List a user's Telegram contacts
 	//
-	// `avatar_url` is `""` until the bridge has fetched an avatar: it does so in the background when it is first asked.
+	// `avatar_url` is `""` until the bridge has fetched an avatar: it does so in the background when it is first asked. The list may
+	// be a minute old, unless the bridge is configured otherwise.
 	//
 	// Corresponds with GET /v1/user/{user_id}/contacts (the `GetContacts` operationId).
 	GetContacts(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -818,6 +823,8 @@ type ClientInterface interface {
 	ResolveIdentifier(ctx context.Context, userId UserID, identifier Identifier, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetStickersets List a user's sticker sets
+	//
+	// The list may be a minute old, unless the bridge is configured otherwise.
 	//
 	// Corresponds with GET /v1/user/{user_id}/stickersets (the `GetStickersets` operationId).
 	GetStickersets(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -948,6 +955,9 @@ func (c *Client) DisconnectPortal(ctx context.Context, roomId RoomID, params *Di
 
 // GetMe Get a user's permission level and Telegram account
 //
+// The account may be as it was some seconds ago (ten, unless the bridge is configured otherwise): so may a session that was ended
+// on another device. What this API has done is seen at once.
+//
 // Corresponds with GET /v1/user/{user_id} (the `GetMe` operationId).
 func (c *Client) GetMe(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetMeRequest(c.Server, userId)
@@ -964,7 +974,8 @@ func (c *Client) GetMe(ctx context.Context, userId UserID, reqEditors ...Request
 // GetChats List a user's Telegram chats
 //
 // All chats but the archived ones, and those that have become a supergroup. Bots have no list of chats on Telegram: for them
-// it is that of their portals.
+// it is that of their portals. The list may be a minute old, unless the bridge is configured otherwise, but has the chats that this
+// API has made since.
 //
 // Corresponds with GET /v1/user/{user_id}/chats (the `GetChats` operationId).
 func (c *Client) GetChats(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -981,7 +992,8 @@ func (c *Client) GetChats(ctx context.Context, userId UserID, reqEditors ...Requ
 
 // GetContacts List a user's Telegram contacts
 //
-// `avatar_url` is `""` until the bridge has fetched an avatar: it does so in the background when it is first asked.
+// `avatar_url` is `""` until the bridge has fetched an avatar: it does so in the background when it is first asked. The list may
+// be a minute old, unless the bridge is configured otherwise.
 //
 // Corresponds with GET /v1/user/{user_id}/contacts (the `GetContacts` operationId).
 func (c *Client) GetContacts(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1237,6 +1249,8 @@ func (c *Client) ResolveIdentifier(ctx context.Context, userId UserID, identifie
 }
 
 // GetStickersets List a user's sticker sets
+//
+// The list may be a minute old, unless the bridge is configured otherwise.
 //
 // Corresponds with GET /v1/user/{user_id}/stickersets (the `GetStickersets` operationId).
 func (c *Client) GetStickersets(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2286,6 +2300,9 @@ type ClientWithResponsesInterface interface {
 
 	// GetMeWithResponse Get a user's permission level and Telegram account
 	//
+	// The account may be as it was some seconds ago (ten, unless the bridge is configured otherwise): so may a session that was ended
+	// on another device. What this API has done is seen at once.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/user/{user_id} (the `GetMe` operationId).
@@ -2294,7 +2311,8 @@ type ClientWithResponsesInterface interface {
 	// GetChatsWithResponse List a user's Telegram chats
 	//
 	// All chats but the archived ones, and those that have become a supergroup. Bots have no list of chats on Telegram: for them
-	// it is that of their portals.
+	// it is that of their portals. The list may be a minute old, unless the bridge is configured otherwise, but has the chats that this
+	// API has made since.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2303,7 +2321,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetContactsWithResponse List a user's Telegram contacts
 	//
-	// `avatar_url` is `""` until the bridge has fetched an avatar: it does so in the background when it is first asked.
+	// `avatar_url` is `""` until the bridge has fetched an avatar: it does so in the background when it is first asked. The list may
+	// be a minute old, unless the bridge is configured otherwise.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2423,6 +2442,8 @@ type ClientWithResponsesInterface interface {
 	ResolveIdentifierWithResponse(ctx context.Context, userId UserID, identifier Identifier, reqEditors ...RequestEditorFn) (*ResolveIdentifierResponse, error)
 
 	// GetStickersetsWithResponse List a user's sticker sets
+	//
+	// The list may be a minute old, unless the bridge is configured otherwise.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3518,6 +3539,9 @@ func (c *ClientWithResponses) DisconnectPortalWithResponse(ctx context.Context, 
 
 // GetMeWithResponse Get a user's permission level and Telegram account
 //
+// The account may be as it was some seconds ago (ten, unless the bridge is configured otherwise): so may a session that was ended
+// on another device. What this API has done is seen at once.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/user/{user_id} (the `GetMe` operationId).
@@ -3532,7 +3556,8 @@ func (c *ClientWithResponses) GetMeWithResponse(ctx context.Context, userId User
 // GetChatsWithResponse List a user's Telegram chats
 //
 // All chats but the archived ones, and those that have become a supergroup. Bots have no list of chats on Telegram: for them
-// it is that of their portals.
+// it is that of their portals. The list may be a minute old, unless the bridge is configured otherwise, but has the chats that this
+// API has made since.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -3547,7 +3572,8 @@ func (c *ClientWithResponses) GetChatsWithResponse(ctx context.Context, userId U
 
 // GetContactsWithResponse List a user's Telegram contacts
 //
-// `avatar_url` is `""` until the bridge has fetched an avatar: it does so in the background when it is first asked.
+// `avatar_url` is `""` until the bridge has fetched an avatar: it does so in the background when it is first asked. The list may
+// be a minute old, unless the bridge is configured otherwise.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -3757,6 +3783,8 @@ func (c *ClientWithResponses) ResolveIdentifierWithResponse(ctx context.Context,
 }
 
 // GetStickersetsWithResponse List a user's sticker sets
+//
+// The list may be a minute old, unless the bridge is configured otherwise.
 //
 // Returns a wrapper object for the known response body format(s).
 //
