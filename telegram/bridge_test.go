@@ -91,6 +91,7 @@ func countDials() (config func(*telegram.Config), dialled *atomic.Int64) {
 
 func newBridge(t *testing.T, options ...option) *bridge {
 	t.Helper()
+	t.Parallel() // the key exchanges take long
 	b := &bridge{
 		t:        t,
 		telegram: telegramtest.NewServer(t, telegramtest.Options{}),
