@@ -119,7 +119,7 @@ func benchmarkBusy(b *testing.B, kind string, every pace) {
 		quiet   = 5 * time.Second
 	)
 	// Everything is done once: an account that has logged in or listed is not used again.
-	telegram := startOutside(b, outsideConfig{Accounts: rounds * logins, Busy: rounds * lists, Dialogs: dialogs})
+	telegram := startOutside(b, outsideConfig{Accounts: rounds * logins, Busy: rounds * lists, Dialogs: dialogs, FullProof: true})
 	database := databases[kind](b)
 	fill(b, database, fewRows)
 	e := startExample(b, append(telegram.flags(b), "-db", database, "-log-level", "error")...)

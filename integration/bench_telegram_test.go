@@ -221,7 +221,7 @@ func BenchmarkRequestCode(b *testing.B) {
 			rounds = 15
 			batch  = 4 // one after the other
 		)
-		outside := startOutside(b, outsideConfig{Accounts: 2 * batch})
+		outside := startOutside(b, outsideConfig{Accounts: 2 * batch, FullProof: true})
 		datacenter := outside.datacenter(b)
 		h := startHost(b, hostConfig{database: databases[kind](b), datacenter: datacenter})
 		api := dialWire(b, h.url)

@@ -37,6 +37,7 @@ type outsideConfig struct {
 	Busy         int    // accounts, after the others, that have many
 	Dialogs      int    // which is how many
 	Contacts     int    // which those have too, 0 for a few
+	FullProof    bool   // that key exchanges cost what they cost with Telegram
 	LoggedIn     bool   // that there is an auth key for each account, authKeyOf it
 	Registration string // of the bridge; a file, or "" for no homeserver
 	Users        int    // on the homeserver
@@ -190,7 +191,7 @@ func runOutside(in io.Reader, out io.Writer) (err error) {
 	if err := json.Unmarshal(lines.Bytes(), &cfg); err != nil {
 		return err
 	}
-	var options telegramtest.Options
+	options := telegramtest.Options{FullProof: cfg.FullProof}
 	if cfg.LoggedIn {
 		dir, err := os.MkdirTemp("", "outside")
 		if err != nil {

@@ -15,6 +15,7 @@ import (
 	"github.com/gotd/td/mt"
 	"github.com/gotd/td/proto"
 	"github.com/gotd/td/proto/codec"
+	"github.com/gotd/td/transport"
 )
 
 // keyID names an auth key.
@@ -123,7 +124,11 @@ func (c *conn) protocolError(code int32) error {
 // exchange makes an auth key together with the client.
 func (c *conn) exchange(first *bin.Buffer) error {
 	const forever = 365 * 24 * time.Hour // a client may take its time; the context ends with the connection
-	result, err := exchange.NewExchanger(lightProof{&replay{c.wire, first}}, c.dc).
+	var wire transport.Conn = &replay{c.wire, first}
+	if !c.server.fullProof {
+		wire = lightProof{wire}
+	}
+	result, err := exchange.NewExchanger(wire, c.dc).
 		WithTimeout(forever).Server(c.server.key).Run(c.ctx)
 	if encrypted, ok := errors.AsType[*exchange.UnexpectedEncryptedError](err); ok {
 		return c.frame(&bin.Buffer{Buf: encrypted.Frame}) // the client has a key after all

@@ -4,11 +4,15 @@ import (
 	"context"
 	"crypto/rand"
 	"io"
+	"math/big"
 	"net"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/gotd/td/bin"
+	"github.com/gotd/td/mt"
+	"github.com/gotd/td/proto"
 	"github.com/gotd/td/session"
 	"github.com/gotd/td/telegram/dcs"
 	"github.com/gotd/td/tg"
@@ -336,3 +340,27 @@ func TestManyClientsAtOnce(t *testing.T) {
 }
 
 var _ telegramtest.T = (*testing.T)(nil)
+
+// The number that a client has to factor is small, unless it has to be what Telegram's is.
+func TestProofOfWork(t *testing.T) {
+	for full, bits := range map[bool]int{false: 33, true: 61} {
+		s := newServer(t, telegramtest.Options{FullProof: full})
+		socket, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Addr())
+		require.NoError(t, err)
+		conn, err := transport.Intermediate.Handshake(socket)
+		require.NoError(t, err)
+		var question, message bin.Buffer
+		require.NoError(t, question.Encode(&mt.ReqPqMultiRequest{Nonce: bin.Int128{1}}))
+		number := proto.NewMessageID(time.Now(), proto.MessageFromClient)
+		require.NoError(t, message.Encode(proto.UnencryptedMessage{MessageID: int64(number), MessageData: question.Buf}))
+		require.NoError(t, conn.Send(t.Context(), &message))
+		require.NoError(t, conn.Recv(t.Context(), &message))
+		var answer proto.UnencryptedMessage
+		require.NoError(t, answer.Decode(&message))
+		var got mt.ResPQ
+		require.NoError(t, got.Decode(&bin.Buffer{Buf: answer.MessageData}))
+		assert.Equal(t, bin.Int128{1}, got.Nonce)
+		assert.Equal(t, bits, new(big.Int).SetBytes(got.Pq).BitLen())
+		require.NoError(t, conn.Close())
+	}
+}
