@@ -102,7 +102,7 @@ func fill(t testing.TB, database string, rows amounts) {
 
 	db.RawDB.SetMaxOpenConns(1) // which has the cache
 	session := `CAST(repeat(md5(CAST(i AS TEXT)), 32) AS BYTEA)`
-	after := []string{`VACUUM ANALYZE`}
+	after := []string{`VACUUM ANALYZE`, `CHECKPOINT`}
 	if db.Dialect == dbutil.SQLite {
 		session = `randomblob(1024)`
 		after = []string{`ANALYZE`, `PRAGMA wal_checkpoint(TRUNCATE)`}
