@@ -1,30 +1,50 @@
 package integration
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rs/zerolog"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/tgprovision/tgprovision/internal/barebench"
 )
 
 // BenchmarkDatabaseRequests compares requests over loopback with those to a handler that
 // checks the secret and writes the same bytes, in turns: with the bundled stores on a small
-// database, and with the access log in a file. The one who is logged in is so with a
-// Telegram server in a process of its own.
+// database, and with the access log in a file, each line for itself. The one who is logged
+// in is so with a Telegram server in a process of its own.
 func BenchmarkDatabaseRequests(b *testing.B) {
+	databaseRequests(b, func(file *os.File) (io.Writer, func() error) { return file, file.Close })
+}
+
+// BenchmarkBufferedLog is BenchmarkDatabaseRequests with a host that collects its log for a
+// moment, as many lines as come in a tenth of a second.
+func BenchmarkBufferedLog(b *testing.B) {
+	databaseRequests(b, func(file *os.File) (io.Writer, func() error) {
+		buffer := &zapcore.BufferedWriteSyncer{WS: file, FlushInterval: 100 * time.Millisecond}
+		return buffer, func() error { return errors.Join(buffer.Stop(), file.Close()) }
+	})
+}
+
+// databaseRequests measures with an access log that newLog makes of a file, and the
+// function that it returns closes.
+func databaseRequests(b *testing.B, newLog func(*os.File) (io.Writer, func() error)) {
 	eachDatabase(b, func(b *testing.B, kind string) {
 		database := databases[kind](b)
 		fill(b, database, fewRows)
-		log, err := os.Create(filepath.Join(b.TempDir(), "log"))
+		file, err := os.Create(filepath.Join(b.TempDir(), "log"))
 		require.NoError(b, err)
-		defer log.Close()
+		log, closeLog := newLog(file)
+		defer func() { require.NoError(b, closeLog()) }()
 		outside := startOutside(b, outsideConfig{Accounts: 1})
 		h := startHost(b, hostConfig{
 			database: database, datacenter: outside.datacenter(b),
@@ -50,8 +70,8 @@ func BenchmarkDatabaseRequests(b *testing.B) {
 			{Name: "get_me/logged-out", Path: "/v1/user/@nobody:example.com", Template: "/v1/user/{user_id}"},
 			{Name: "get_me/logged-in", Path: loggedIn, Template: "/v1/user/{user_id}"},
 		} {
-			request.Path, request.Template, request.Secret = mountPath+request.Path, mountPath+request.Template, secret
-			barebench.Run(b, h.handler, request)
+			request.Path, request.Secret = mountPath+request.Path, secret
+			barebench.Run(b, h.handler, newRouter, request)
 		}
 	})
 }

@@ -56,6 +56,12 @@ type hostConfig struct {
 // mountPath is where a host has the API.
 const mountPath = "/_matrix/provision"
 
+// newRouter returns a host's router, and the place of the API in it.
+func newRouter() (root, place *mux.Router) {
+	root = mux.NewRouter().SkipClean(true).UseEncodedPath()
+	return root, root.PathPrefix(mountPath).Subrouter()
+}
+
 // host is a bridge in the test process, wired as examples/local does, so that what the
 // runtime says of memory and goroutines is the bridge's.
 type host struct {
@@ -93,8 +99,8 @@ func startHost(t testing.TB, cfg hostConfig) *host {
 	core, err := provisioning.New(settings)
 	require.NoError(t, err)
 
-	router := mux.NewRouter().SkipClean(true).UseEncodedPath()
-	core.Mount(router.PathPrefix(mountPath).Subrouter())
+	router, place := newRouter()
+	core.Mount(place)
 	server := cfg.listener
 	if server == nil {
 		server = httptest.NewUnstartedServer(nil)

@@ -27,8 +27,8 @@ import (
 type Request struct {
 	// Name is that of the benchmark.
 	Name string
-	// Path is what is asked for, and Template the bare handler's path for it, as
-	// gorilla/mux has it.
+	// Path is what is asked for, and Template the part of it below the router's own
+	// path, as gorilla/mux has it.
 	Path, Template string
 	// Secret authorises it.
 	Secret string
@@ -36,11 +36,12 @@ type Request struct {
 
 // Run compares a request over loopback on 1 and on 64 connections, in turns. It reports
 // requests a second as a part of those of the bare handler, and the allocations of one
-// above those of the other.
-func Run(b *testing.B, handler http.Handler, request Request) {
+// above those of the other. route returns a router as the handler's, and the place in it
+// that the API has there: routers cost what their host has set.
+func Run(b *testing.B, handler http.Handler, route func() (root, place *mux.Router), request Request) {
 	b.Helper()
-	bare := mux.NewRouter()
-	bare.Handle(request.Template, sameBytes(b, handler, request)).Methods(http.MethodGet)
+	bare, place := route()
+	place.Handle(request.Template, sameBytes(b, handler, request)).Methods(http.MethodGet)
 	for _, conns := range []int{1, 64} {
 		b.Run(fmt.Sprintf("%s/conns=%d", request.Name, conns), func(b *testing.B) {
 			compare(b, handler, bare, request, conns)
