@@ -150,7 +150,7 @@ func (w *wire) logIn(t testing.TB, account int) {
 // no first list can come from memory.
 func BenchmarkLists(b *testing.B) {
 	const (
-		rounds   = 9
+		rounds   = 21
 		again    = 3 // lists after the first one of a round
 		dialogs  = 10_000
 		contacts = 5000

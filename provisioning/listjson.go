@@ -117,7 +117,7 @@ func (e *encodedLists) remove(key listKey) {
 
 // appendChats makes the JSON of a list of chats.
 func appendChats(b []byte, chats []Chat) []byte {
-	b = append(b, '[')
+	b = append(slices.Grow(b, 64*len(chats)), '[')
 	for i, chat := range chats {
 		if i > 0 {
 			b = append(b, ',')
@@ -143,7 +143,7 @@ func appendContacts(b []byte, contacts []Contact, avatars map[int64]id.ContentUR
 		byKey[i] = keyed{strconv.FormatInt(contacts[i].ID, 10), &contacts[i]}
 	}
 	slices.SortStableFunc(byKey, func(a, b keyed) int { return strings.Compare(a.key, b.key) })
-	b = append(b, '{')
+	b = append(slices.Grow(b, 128*len(contacts)), '{')
 	for i, contact := range byKey {
 		if i > 0 {
 			b = append(b, ',')
