@@ -123,7 +123,8 @@ type Config struct {
 	// serves none.
 	Docs func(v1 *mux.Router)
 	// Log is where the access lines and the errors of requests go that come
-	// without a logger in their context (zerolog.Ctx). The zero value is silent.
+	// without a logger in their context (zerolog.Ctx). The zero value is silent. Each
+	// line is one Write of the logger's writer, in the request's goroutine.
 	Log zerolog.Logger
 }
 

@@ -33,6 +33,7 @@ var targets = []target{
 	{"Requests a second, of those of a bare handler, in memory", named(`provisioning\.BenchmarkRequests`), "of-bare", atLeast(0.85)},
 	{"Allocations of a request above those of a bare handler, in memory", named(`provisioning\.BenchmarkRequests`), "allocs-above", atMost(10)},
 	{"Requests a second, of those of a bare handler, on a database", named(`integration\.BenchmarkDatabaseRequests`), "of-bare", atLeast(0.85)},
+	{"The same, with the access log collected for a tenth of a second", named(`integration\.BenchmarkBufferedLog`), "of-bare", atLeast(0.85)},
 	{"Allocations of a request above those of a bare handler, on a database", named(`integration\.BenchmarkDatabaseRequests`), "allocs-above", atMost(10)},
 
 	{"From the start to the first answer, 1,000,000 portals and 100,000 users against none", named(`integration\.BenchmarkStart`), "x-of-empty", atMost(1.2)},
