@@ -36,22 +36,27 @@ func errorReply(err error, rt *route, header http.Header) (reply, outcome) {
 			body.State = o.state
 		}
 	}
-	if e, ok := errors.AsType[*alreadyLoggedInError](err); ok {
-		body.Username, body.Phone = &e.account.Username, &e.account.Phone
-	}
-	if errors.Is(err, errUnauthorized) {
-		header.Set("WWW-Authenticate", "Bearer")
-	}
-	if errors.Is(err, errNoWebSocket) {
+	switch o.status {
+	case http.StatusUnauthorized:
+		if errors.Is(err, errUnauthorized) {
+			header.Set("WWW-Authenticate", "Bearer")
+		}
+	case http.StatusMethodNotAllowed:
+		if e, ok := errors.AsType[*wrongVerbError](err); ok {
+			header.Set("Allow", e.allow)
+		}
+	case http.StatusConflict:
+		if e, ok := errors.AsType[*alreadyLoggedInError](err); ok {
+			body.Username, body.Phone = &e.account.Username, &e.account.Phone
+		}
+	case http.StatusUpgradeRequired:
 		header.Set("Connection", "Upgrade")
 		header.Set("Upgrade", "websocket")
 		header.Set("Sec-WebSocket-Version", "13")
-	}
-	if e, ok := errors.AsType[*wrongVerbError](err); ok {
-		header.Set("Allow", e.allow)
-	}
-	if body.RetryAfter = retryAfter(err); body.RetryAfter > 0 {
-		header.Set("Retry-After", strconv.FormatInt(body.RetryAfter, 10))
+	case http.StatusTooManyRequests, http.StatusServiceUnavailable:
+		if body.RetryAfter = retryAfter(err); body.RetryAfter > 0 {
+			header.Set("Retry-After", strconv.FormatInt(body.RetryAfter, 10))
+		}
 	}
 	return reply{o.status, body}, o
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 )
 
@@ -108,6 +107,9 @@ var outcomes = []outcome{
 	// The relay bot's other troubles are not the caller's: before everything else.
 	{errRelayBot, "", 500, "unknown_error", "", "The bridge's relay bot can't use Telegram. Its log has the details."},
 
+	// No trouble, but an answer that is given all the time: found at once.
+	{ErrPortalNotFound, "get_portal get_portal_by_tgid disconnect_portal", 404, "portal_not_found", "", "This is not bridged."},
+
 	// Whatever the reason that somebody may not bridge a room.
 	{errNoPower, "", 403, "not_enough_permissions", "", "You do not have the permissions to bridge or unbridge this room."},
 
@@ -159,7 +161,6 @@ var outcomes = []outcome{
 
 	// Bridging
 	{errBridgeExists, "", 200, "bridge_exists", "", "The room is bridged to this Telegram chat already."},
-	{ErrPortalNotFound, "get_portal get_portal_by_tgid disconnect_portal", 404, "portal_not_found", "", "This is not bridged."},
 	{ErrRoomBridged, "connect_portal create_portal", 409, "room_already_bridged", "", "The room is bridged to another Telegram chat already."},
 	{ErrChatBridged, "connect_portal", 409, "chat_already_bridged", "", "The Telegram chat is bridged to another Matrix room already."},
 	{ErrBotNotInRoom, "connect_portal create_portal", 403, "bot_not_in_room", "", "The bridge bot is not in the room. Please invite it first."},
@@ -191,7 +192,15 @@ var unhandled = outcome{
 
 // isFor says whether the row is for an operation.
 func (o outcome) isFor(op string) bool {
-	return o.ops == "" || slices.Contains(strings.Fields(o.ops), op)
+	if o.ops == "" {
+		return true
+	}
+	for name := range strings.FieldsSeq(o.ops) {
+		if name == op {
+			return true
+		}
+	}
+	return false
 }
 
 // outcomeOf finds the row of an error in an operation.

@@ -130,13 +130,13 @@ func (p *Provisioner) routeTable(prefix string) func(*http.Request, *call) {
 		if !ok {
 			return
 		}
-		segments := strings.Split(rest, "/")
 		for _, path := range paths {
-			if !path.match(segments) {
+			vars, ok := path.match(rest)
+			if !ok {
 				continue
 			}
 			if rt, ok := path.verbs[r.Method]; ok {
-				c.rt, c.vars = rt, path.variables(segments)
+				c.rt, c.vars = rt, vars
 			} else {
 				c.rt, c.allow = wrongVerb, allowed(path.verbs)
 			}
@@ -164,38 +164,26 @@ func prefixCutter(template string) func(path string) (rest string, ok bool) {
 	}
 }
 
-// match says whether a path, cut into encoded segments, is one of these. One trailing
+// match returns the variables of an encoded path, and whether it is this one. One trailing
 // slash is tolerated.
-func (p pathRoutes) match(path []string) bool {
-	if len(path) == len(p.segments)+1 && path[len(path)-1] == "" {
-		path = path[:len(path)-1]
-	}
-	if len(path) != len(p.segments) {
-		return false
-	}
-	for i, segment := range p.segments {
-		switch {
-		case segment == "{group_id}":
-			if !chatIDSegment(path[i]) {
-				return false
-			}
-		case segment[0] != '{' && segment != path[i]:
-			return false
+func (p pathRoutes) match(path string) (vars variables, ok bool) {
+	n, more := 0, true
+	for _, want := range p.segments {
+		if !more {
+			return vars, false
 		}
-	}
-	return true
-}
-
-// variables returns the variables of a path that matches.
-func (p pathRoutes) variables(path []string) (vars variables) {
-	n := 0
-	for i, segment := range p.segments {
-		if name, ok := strings.CutPrefix(segment, "{"); ok {
-			vars[n].name, vars[n].value = strings.TrimSuffix(name, "}"), path[i]
+		var segment string
+		segment, path, more = strings.Cut(path, "/")
+		name, variable := strings.CutPrefix(want, "{")
+		switch {
+		case !variable && segment != want, want == "{group_id}" && !chatIDSegment(segment):
+			return vars, false
+		case variable:
+			vars[n].name, vars[n].value = strings.TrimSuffix(name, "}"), segment
 			n++
 		}
 	}
-	return vars
+	return vars, path == ""
 }
 
 // chatIDSegment says whether a segment begins with a minus or a digit, raw or
