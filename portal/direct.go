@@ -112,5 +112,5 @@ func (r *Rooms) InviteToDirect(ctx context.Context, roomID id.RoomID, userID id.
 			return err
 		}
 	}
-	return fmt.Errorf("%w: nobody may invite %s to a direct room", provisioning.ErrHomeserver, userID)
+	return provisioning.ErrInviteRefused
 }

@@ -83,6 +83,10 @@ var (
 	ErrTokenInvalid = errors.New("no valid Matrix token")
 	// ErrHomeserver: the homeserver can't be reached, or refuses.
 	ErrHomeserver = errors.New("no good answer of the homeserver")
+	// ErrInviteRefused: nobody of the bridge may invite the Matrix user to the room, so that
+	// trying again is no use: the user is banned there, or the bridge has left the room or
+	// lost its power. It is an ErrHomeserver as well.
+	ErrInviteRefused = fmt.Errorf("%w: nobody may invite the user", ErrHomeserver)
 
 	// ErrTelegramUnavailable: Telegram can't be reached.
 	ErrTelegramUnavailable = errors.New("no connection to Telegram")

@@ -48,6 +48,7 @@ var hostErrors = map[string]error{
 	"ErrPhotoGone":                     provisioning.ErrPhotoGone,
 	"ErrTokenInvalid":                  provisioning.ErrTokenInvalid,
 	"ErrHomeserver":                    provisioning.ErrHomeserver,
+	"ErrInviteRefused":                 provisioning.ErrInviteRefused,
 	"ErrTelegramUnavailable":           provisioning.ErrTelegramUnavailable,
 	"ErrOverloaded":                    provisioning.ErrOverloaded,
 	"ErrNotImplemented":                provisioning.ErrNotImplemented,

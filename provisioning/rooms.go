@@ -101,7 +101,8 @@ type DirectRooms interface {
 
 	// InviteToDirect has the ghost of a Telegram user invite a Matrix user to their
 	// direct room, unless the user is in it or is invited already. The invitation is
-	// marked as one to a direct chat.
+	// marked as one to a direct chat. After [ErrInviteRefused] it is not tried again until
+	// somebody asks for the chat; after other errors it is, in the background.
 	InviteToDirect(ctx context.Context, roomID id.RoomID, userID id.UserID, telegramID int64) error
 }
 

@@ -151,7 +151,12 @@ func (p *Provisioner) abandon(ctx context.Context, portal Portal) error {
 // setUpDirect invites the user to a direct chat and gives the ghost its avatar.
 func (p *Provisioner) setUpDirect(ctx context.Context, data setUpData, photos PhotoGetter) error {
 	if rooms, ok := p.rooms.(DirectRooms); ok {
-		if err := rooms.InviteToDirect(ctx, data.Portal.RoomID, data.UserID, data.Contact.ID); err != nil {
+		err := rooms.InviteToDirect(ctx, data.Portal.RoomID, data.UserID, data.Contact.ID)
+		switch {
+		case errors.Is(err, ErrInviteRefused):
+			zerolog.Ctx(ctx).Warn().Err(err).Stringer("room_id", data.Portal.RoomID).Stringer("user_id", data.UserID).
+				Msg("A user is not invited to their direct chat")
+		case err != nil:
 			return fmt.Errorf("invite the user to a direct chat: %w", err)
 		}
 	}
