@@ -73,16 +73,18 @@ type Config struct {
 	CORS []string
 	// Timeout is how long one request may wait for Tokens, its body, Telegram, the homeserver
 	// and the database together; login_qr may take that long before each QR code and after
-	// the last. Zero is DefaultTimeout; it can't be negative. A body
-	// that stops arriving is waited for without end where the host's middleware hides
-	// the http.ResponseWriter in one that has no Unwrap and the http.Server has no
-	// ReadTimeout.
+	// the last. It is also how long an API client may take for 64 KiB of a long answer, before
+	// it is hung up on. Zero is DefaultTimeout; it can't be negative. A body that stops
+	// arriving, and an answer that is not taken, are waited for without end where the
+	// host's middleware hides the http.ResponseWriter in one that has no Unwrap and the
+	// http.Server has no ReadTimeout and WriteTimeout.
 	Timeout time.Duration
-	// MaxRequests is how many authorised requests may be under way at once in the process.
-	// One more waits for nothing: it gets 503 overloaded, with Retry-After. A quarter of
-	// them, but at least one, may be WebSockets of login_qr, which last for minutes. Besides
-	// these, as many requests may wait for Tokens; one more gets 503 as well, and is not
-	// checked. Zero is DefaultMaxRequests; it can't be negative.
+	// MaxRequests is how many authorised requests may be under way at once in the process,
+	// the writing of their answers included. One more waits for nothing: it gets 503
+	// overloaded, with Retry-After. A quarter of them, but at least one, may be WebSockets
+	// of login_qr, which last for minutes. Besides these, as many requests may wait for
+	// Tokens; one more gets 503 as well, and is not checked. Zero is DefaultMaxRequests; it
+	// can't be negative.
 	//
 	// Without such a bound, a homeserver or a database that has become slow has requests
 	// pile up until the memory is full.

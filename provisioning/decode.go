@@ -182,11 +182,19 @@ func limitBody(w http.ResponseWriter, r *http.Request, timeout time.Duration) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return
 	}
-	server, ok := r.Context().Value(http.ServerContextKey).(*http.Server)
-	if ok && 0 < server.ReadTimeout && server.ReadTimeout <= timeout {
+	if shorter := serverOf(r).ReadTimeout; 0 < shorter && shorter <= timeout {
 		return
 	}
 	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(timeout))
+}
+
+// serverOf returns the server of a request, for its timeouts: one without any where it is
+// not net/http's.
+func serverOf(r *http.Request) *http.Server {
+	if server, ok := r.Context().Value(http.ServerContextKey).(*http.Server); ok {
+		return server
+	}
+	return &http.Server{}
 }
 
 // object is a decoded JSON object.

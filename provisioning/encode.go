@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 )
@@ -89,10 +90,10 @@ var (
 
 // writeReply sends an answer. The body is encoded whole before anything is sent,
 // so that an answer is never cut off by an error.
-func writeReply(w http.ResponseWriter, r reply) {
-	body, encoded := r.body.(encodedJSON)
+func writeReply(w http.ResponseWriter, r *http.Request, rep reply, timeout time.Duration) {
+	body, encoded := rep.body.(encodedJSON)
 	if !encoded {
-		made, err := json.Marshal(r.body)
+		made, err := json.Marshal(rep.body)
 		if err != nil {
 			// The bodies are structs of strings, numbers and booleans, all defined here.
 			panic("provisioning: body can't be encoded: " + err.Error())
@@ -101,6 +102,29 @@ func writeReply(w http.ResponseWriter, r reply) {
 	}
 	h := w.Header()
 	h["Content-Type"], h["Cache-Control"], h["X-Content-Type-Options"] = typeJSON, noStore, noSniff
-	w.WriteHeader(r.status)
-	_, _ = w.Write(body)
+	w.WriteHeader(rep.status)
+	writeBody(w, r, body, timeout)
+}
+
+// writeBody writes the body of an answer. An API client that takes longer than the timeout
+// for a part of a long one is hung up on: what net/http does not buffer would stay in
+// memory, and the request under way, for as long as it likes. A WriteTimeout of the server
+// stays. A ResponseWriter of the host's middleware that has no Unwrap can set no deadline.
+func writeBody(w http.ResponseWriter, r *http.Request, body []byte, timeout time.Duration) {
+	const (
+		buffered = 2 << 10 // by net/http, of every answer
+		part     = 64 << 10
+	)
+	if len(body) <= buffered || serverOf(r).WriteTimeout > 0 {
+		_, _ = w.Write(body)
+		return
+	}
+	conn := http.NewResponseController(w)
+	for piece := range slices.Chunk(body, part) {
+		_ = conn.SetWriteDeadline(time.Now().Add(timeout))
+		if _, err := w.Write(piece); err != nil {
+			return // and net/http closes the connection
+		}
+	}
+	// The deadline holds for what net/http still has, and ends with the answer.
 }

@@ -32,7 +32,9 @@ type call struct {
 	user   User
 	client TelegramClient
 
-	// countedFor is the user of whose requests this one is, "" where it is nobody's.
+	// counted says that the call is one of those under way, and countedFor is the user of
+	// whose requests it is one, "" where it is nobody's.
+	counted    bool
 	countedFor id.UserID
 }
 
@@ -44,6 +46,13 @@ func (p *Provisioner) pipeline(find func(*http.Request, *call)) http.Handler {
 		start := time.Now()
 		c := &call{w: w, r: r, reqID: requestID(r), log: p.logger(r), rt: unauthorized}
 		w.Header()["X-Request-Id"] = []string{c.reqID}
+
+		// It is under way until its answer was taken, which may be a long one.
+		defer func() {
+			if c.counted {
+				p.requests.leave(c.countedFor)
+			}
+		}()
 
 		limitBody(w, r, p.timeout)
 		if p.cors.answer(w.Header(), r) {
@@ -64,7 +73,7 @@ func (p *Provisioner) pipeline(find func(*http.Request, *call)) http.Handler {
 			rep, o = errorReply(err, c.rt, w.Header())
 		}
 		if !c.upgraded {
-			writeReply(w, rep)
+			writeReply(w, r, rep, p.timeout)
 		}
 		took := time.Since(start)
 		c.accessLine(rep.status, o, err, took)
@@ -92,7 +101,7 @@ func (p *Provisioner) answer(c *call, start time.Time, find func(*http.Request, 
 	if err := p.requests.enter(); err != nil {
 		return reply{}, err
 	}
-	defer func() { p.requests.leave(c.countedFor) }()
+	c.counted = true
 	if c.rt.detached {
 		deadline, _ := ctx.Deadline()
 		var cancel context.CancelFunc
