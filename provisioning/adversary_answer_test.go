@@ -71,6 +71,9 @@ func TestStalledAnswer(t *testing.T) {
 				advance(time.Second)
 				synctest.Wait()
 				s.exchange(t, bridge).want(t, 200, "")
+				if n := strings.Count(s.log.String(), "was hung up on"); n != 1 {
+					t.Errorf("%d lines of the log say that a client was hung up on", n)
+				}
 				if _, err := io.ReadAll(conn); err != nil {
 					t.Errorf("reading from the connection: %v, want that it is closed", err)
 				}

@@ -89,8 +89,8 @@ var (
 )
 
 // writeReply sends an answer. The body is encoded whole before anything is sent,
-// so that an answer is never cut off by an error.
-func writeReply(w http.ResponseWriter, r *http.Request, rep reply, timeout time.Duration) {
+// so that an answer is never cut off by an error of ours. Errors: those of writeBody.
+func writeReply(w http.ResponseWriter, r *http.Request, rep reply, timeout time.Duration) error {
 	body, encoded := rep.body.(encodedJSON)
 	if !encoded {
 		made, err := json.Marshal(rep.body)
@@ -103,28 +103,30 @@ func writeReply(w http.ResponseWriter, r *http.Request, rep reply, timeout time.
 	h := w.Header()
 	h["Content-Type"], h["Cache-Control"], h["X-Content-Type-Options"] = typeJSON, noStore, noSniff
 	w.WriteHeader(rep.status)
-	writeBody(w, r, body, timeout)
+	return writeBody(w, r, body, timeout)
 }
 
 // writeBody writes the body of an answer. An API client that takes longer than the timeout
 // for a part of a long one is hung up on: what net/http does not buffer would stay in
 // memory, and the request under way, for as long as it likes. A WriteTimeout of the server
 // stays. A ResponseWriter of the host's middleware that has no Unwrap can set no deadline.
-func writeBody(w http.ResponseWriter, r *http.Request, body []byte, timeout time.Duration) {
+// Errors: os.ErrDeadlineExceeded, and that the API client has hung up.
+func writeBody(w http.ResponseWriter, r *http.Request, body []byte, timeout time.Duration) error {
 	const (
 		buffered = 2 << 10 // by net/http, of every answer
 		part     = 64 << 10
 	)
 	if len(body) <= buffered || serverOf(r).WriteTimeout > 0 {
-		_, _ = w.Write(body)
-		return
+		_, err := w.Write(body)
+		return err
 	}
 	conn := http.NewResponseController(w)
 	for piece := range slices.Chunk(body, part) {
 		_ = conn.SetWriteDeadline(time.Now().Add(timeout))
 		if _, err := w.Write(piece); err != nil {
-			return // and net/http closes the connection
+			return err // and net/http closes the connection
 		}
 	}
 	// The deadline holds for what net/http still has, and ends with the answer.
+	return nil
 }

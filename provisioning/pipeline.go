@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"os"
 	"regexp"
 	"runtime/debug"
 	"time"
@@ -72,8 +73,8 @@ func (p *Provisioner) pipeline(find func(*http.Request, *call)) http.Handler {
 		case err != nil:
 			rep, o = errorReply(err, c.rt, w.Header())
 		}
-		if !c.upgraded {
-			writeReply(w, r, rep, p.timeout)
+		if !c.upgraded && errors.Is(writeReply(w, r, rep, p.timeout), os.ErrDeadlineExceeded) {
+			c.log.Warn().Str("request_id", c.reqID).Str("op", c.rt.op).Msg("An API client was hung up on: it did not take its answer")
 		}
 		took := time.Since(start)
 		c.accessLine(rep.status, o, err, took)
