@@ -146,8 +146,8 @@ func (w *wire) logIn(t testing.TB, account int) {
 
 // BenchmarkLists compares the first list of many chats with what gotd alone takes for the
 // same dialogs, and the next lists of chats and of contacts with the first ones. All
-// clients are connected. Each round has an account that was never listed before, so that
-// no first list can come from memory.
+// clients are connected. Each first list is of an account that the host has not listed
+// since its start, so that none can come from memory.
 func BenchmarkLists(b *testing.B) {
 	const (
 		accounts = 21

@@ -9,6 +9,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"path/filepath"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -21,6 +22,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"github.com/tgprovision/tgprovision/portal/matrixtest"
+	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/provisioning/client"
 	"github.com/tgprovision/tgprovision/telegram/telegramtest"
 )
@@ -602,6 +604,18 @@ func TestDirectStory(t *testing.T) {
 		require.NoError(t, err)
 		s.post(200, "", path+"2002")
 		assert.Equal(t, event.MembershipInvite, s.membership(s.as(s.ghost(bert)), roomID, alice.UserID))
+		_, err = alice.JoinRoomByID(t.Context(), roomID)
+		require.NoError(t, err)
+		// Whoever is banned is not, and the log says so: not that the homeserver is away.
+		_, err = s.as(s.bot()).BanUser(t.Context(), roomID, &mautrix.ReqBanUser{UserID: alice.UserID})
+		require.NoError(t, err)
+		s.post(500, "unknown_error", path+"2002")
+		s.until("the log says that nobody may invite", func() bool {
+			return strings.Contains(s.stderr.String(), provisioning.ErrInviteRefused.Error())
+		})
+		_, err = s.as(s.bot()).UnbanUser(t.Context(), roomID, &mautrix.ReqUnbanUser{UserID: alice.UserID})
+		require.NoError(t, err)
+		s.post(200, "", path+"2002")
 		_, err = alice.JoinRoomByID(t.Context(), roomID)
 		require.NoError(t, err)
 

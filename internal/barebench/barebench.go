@@ -79,8 +79,8 @@ func sameBytes(b *testing.B, other http.Handler, request Request) http.Handler {
 func compare(b *testing.B, ours, bare http.Handler, request Request, conns int) {
 	const (
 		// Short turns, and many: neighbours on the machine come and go, and single turns differ
-		// by a fifth. For the same time of measuring, this halves what the median of turns of
-		// 2048 requests goes up and down by.
+		// by a fifth. In the same time and process, the median of turns of 2048 requests goes
+		// up and down by twice as much.
 		batch  = 512 // requests
 		rounds = 300 // at least
 	)
