@@ -15,10 +15,14 @@ import (
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
-// StoreConfig is what a [Store] knows besides its database. The zero value is
-// usable: nobody may do anything.
+// StoreConfig is what a [Store] is made of.
 type StoreConfig struct {
-	// Permissions are the levels of the Matrix users. The store keeps a copy.
+	// DB keeps the links between users and accounts, in tables that begin with
+	// tgprovision_. It may be shared with anything, and stays the host's to close.
+	// Required.
+	DB *dbutil.Database
+	// Permissions are the levels of the Matrix users. The store keeps a copy. With none,
+	// nobody may do anything.
 	Permissions Permissions
 	// IsBridgeUser says whether a Matrix ID belongs to the bridge itself, its bot or
 	// one of its ghosts: these have [provisioning.PermissionNone], whatever
@@ -37,23 +41,23 @@ type StoreConfig struct {
 // change by a transaction of the host's, or by other means than a Store, 20 ms after its
 // commit at the latest.
 type Store struct {
-	db  *dbutil.Database
-	cfg StoreConfig
+	db          *dbutil.Database
+	permissions Permissions
+	bridgeUser  func(id.UserID) bool // nil where no ID is the bridge's own
 
 	links *dbcache.Cache[id.UserID, link]
 }
 
 // link is what the database knows of a user.
 type link struct {
-	telegramID int64
+	telegramID provisioning.TelegramID
 	displaced  bool
 }
 
 var _ provisioning.UserStore = (*Store)(nil)
 
 // NewStore opens the store, and makes or upgrades its tables, in one transaction.
-// Their names begin with tgprovision_, the version table's too, so that they can
-// share a database with anything. The database stays the caller's to close.
+// The version table's name begins with tgprovision_ too.
 //
 // SQLite needs a busy timeout where more than one connection writes, and should
 // lock at the start of a transaction. With modernc.org/sqlite:
@@ -63,23 +67,25 @@ var _ provisioning.UserStore = (*Store)(nil)
 // Errors: Permissions that are invalid; a database that is unreachable, or whose
 // tables were made by a newer version of this package
 // ([dbutil.ErrUnsupportedDatabaseVersion]).
-func NewStore(ctx context.Context, db *dbutil.Database, cfg StoreConfig) (*Store, error) {
-	if db == nil {
-		return nil, errors.New("the user store needs a database")
+func NewStore(ctx context.Context, cfg StoreConfig) (*Store, error) {
+	if cfg.DB == nil {
+		return nil, errors.New("StoreConfig.DB is nil: set the bridge's database")
 	}
 	if err := cfg.Permissions.Validate(); err != nil {
 		return nil, err
 	}
-	cfg.Permissions = maps.Clone(cfg.Permissions)
-	tables, err := openTables(ctx, db)
+	tables, err := openTables(ctx, cfg.DB)
 	if err != nil {
 		return nil, err
 	}
-	return &Store{tables, cfg, dbcache.New[id.UserID, link](tables, "tgprovision_user")}, nil
+	return &Store{
+		db: tables, permissions: maps.Clone(cfg.Permissions), bridgeUser: cfg.IsBridgeUser,
+		links: dbcache.New[id.UserID, link](tables, "tgprovision_user"),
+	}, nil
 }
 
 // User implements [provisioning.UserStore]. It is at most two reads, which write nothing.
-// It answers for every ID, so it never returns [provisioning.ErrUserRefused].
+// It answers for every ID, so it never returns [provisioning.ErrMatrixUserRefused].
 func (s *Store) User(ctx context.Context, userID id.UserID) (provisioning.User, error) {
 	known, err := s.links.Get(ctx, userID, func(ctx context.Context) (l link, err error) {
 		const query = `SELECT telegram_id, displaced FROM tgprovision_user WHERE user_id=$1`
@@ -96,10 +102,10 @@ func (s *Store) User(ctx context.Context, userID id.UserID) (provisioning.User, 
 }
 
 func (s *Store) level(userID id.UserID) provisioning.Permission {
-	if s.cfg.IsBridgeUser != nil && s.cfg.IsBridgeUser(userID) {
+	if s.bridgeUser != nil && s.bridgeUser(userID) {
 		return provisioning.PermissionNone
 	}
-	return s.cfg.Permissions.Level(userID)
+	return s.permissions.Level(userID)
 }
 
 // LinkAccount implements [provisioning.UserStore]. It is one transaction: that the
@@ -109,7 +115,7 @@ func (s *Store) level(userID id.UserID) provisioning.Permission {
 //
 // When the context carries a transaction of the host's database (dbutil's DoTxn),
 // the call is part of that.
-func (s *Store) LinkAccount(ctx context.Context, userID id.UserID, telegramID int64) ([]id.UserID, error) {
+func (s *Store) LinkAccount(ctx context.Context, userID id.UserID, telegramID provisioning.TelegramID) ([]id.UserID, error) {
 	var displaced []id.UserID
 	err := s.write(ctx, telegramID, func(ctx context.Context) (err error) {
 		displaced, err = s.link(ctx, userID, telegramID)
@@ -123,7 +129,7 @@ func (s *Store) LinkAccount(ctx context.Context, userID id.UserID, telegramID in
 }
 
 // link is LinkAccount inside its transaction.
-func (s *Store) link(ctx context.Context, userID id.UserID, telegramID int64) ([]id.UserID, error) {
+func (s *Store) link(ctx context.Context, userID id.UserID, telegramID provisioning.TelegramID) ([]id.UserID, error) {
 	const (
 		displace = `UPDATE tgprovision_user SET displaced=true WHERE telegram_id=$1 AND user_id<>$2 AND NOT displaced`
 		list     = `SELECT user_id FROM tgprovision_user WHERE telegram_id=$1 AND displaced ORDER BY user_id`
@@ -140,7 +146,7 @@ func (s *Store) link(ctx context.Context, userID id.UserID, telegramID int64) ([
 
 // ClaimAccount implements [provisioning.UserStore]. It is one transaction, in turn
 // with those of LinkAccount.
-func (s *Store) ClaimAccount(ctx context.Context, userID id.UserID, telegramID int64) error {
+func (s *Store) ClaimAccount(ctx context.Context, userID id.UserID, telegramID provisioning.TelegramID) error {
 	err := s.write(ctx, telegramID, func(ctx context.Context) error {
 		// On SQLite, a write has to come first; see write.
 		const (
@@ -169,7 +175,7 @@ func (s *Store) ClaimAccount(ctx context.Context, userID id.UserID, telegramID i
 
 // write runs a transaction that links an account: one at a time, with readers
 // beside it.
-func (s *Store) write(ctx context.Context, telegramID int64, fn func(context.Context) error) error {
+func (s *Store) write(ctx context.Context, telegramID provisioning.TelegramID, fn func(context.Context) error) error {
 	if telegramID <= 0 {
 		return fmt.Errorf("%d is not the ID of a Telegram user", telegramID)
 	}
@@ -192,7 +198,7 @@ const linkQuery = `
 	ON CONFLICT (user_id) DO UPDATE SET telegram_id=excluded.telegram_id, displaced=false`
 
 // UnlinkAccount implements [provisioning.UserStore]. It is one statement.
-func (s *Store) UnlinkAccount(ctx context.Context, userID id.UserID, telegramID int64) error {
+func (s *Store) UnlinkAccount(ctx context.Context, userID id.UserID, telegramID provisioning.TelegramID) error {
 	const query = `DELETE FROM tgprovision_user WHERE user_id=$1 AND telegram_id=$2`
 	if _, err := s.db.Exec(ctx, query, userID, telegramID); err != nil {
 		return fmt.Errorf("unlink an account: %w", err)

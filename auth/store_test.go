@@ -47,7 +47,8 @@ func newDatabase(t *testing.T) *dbutil.Database {
 
 func newStore(t *testing.T, db *dbutil.Database, cfg auth.StoreConfig) *auth.Store {
 	t.Helper()
-	s, err := auth.NewStore(t.Context(), db, cfg)
+	cfg.DB = db
+	s, err := auth.NewStore(t.Context(), cfg)
 	require.NoError(t, err)
 	return s
 }
@@ -177,7 +178,7 @@ func TestUnlinkingLeavesNoRow(t *testing.T) {
 func TestLinkAccountRefusesWhatIsNoUser(t *testing.T) {
 	db := newDatabase(t)
 	s := newStore(t, db, auth.StoreConfig{})
-	for _, telegramID := range []int64{0, -1} {
+	for _, telegramID := range []provisioning.TelegramID{0, -1} {
 		_, err := s.LinkAccount(t.Context(), alice, telegramID)
 		assert.ErrorContains(t, err, fmt.Sprint(telegramID))
 	}
@@ -226,17 +227,17 @@ func TestOneUserByConstraint(t *testing.T) {
 }
 
 func TestNewStoreErrors(t *testing.T) {
-	_, err := auth.NewStore(t.Context(), nil, auth.StoreConfig{})
+	_, err := auth.NewStore(t.Context(), auth.StoreConfig{})
 	assert.ErrorContains(t, err, "database")
-	_, err = auth.NewStore(t.Context(), newDatabase(t), auth.StoreConfig{Permissions: auth.Permissions{"@admin": provisioning.PermissionAdmin}})
+	_, err = auth.NewStore(t.Context(), auth.StoreConfig{DB: newDatabase(t), Permissions: auth.Permissions{"@admin": provisioning.PermissionAdmin}})
 	assert.ErrorContains(t, err, "@admin")
 	closed := newDatabase(t)
 	require.NoError(t, closed.Close())
-	_, err = auth.NewStore(t.Context(), closed, auth.StoreConfig{})
+	_, err = auth.NewStore(t.Context(), auth.StoreConfig{DB: closed})
 	assert.ErrorContains(t, err, "database of the user store")
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err = auth.NewStore(ctx, newDatabase(t), auth.StoreConfig{})
+	_, err = auth.NewStore(ctx, auth.StoreConfig{DB: newDatabase(t)})
 	assert.ErrorIs(t, err, context.Canceled)
 }
 
@@ -260,7 +261,7 @@ func TestOpenAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range errs {
 		db := openDatabase(t, path, options)
-		wg.Go(func() { _, errs[i] = auth.NewStore(t.Context(), db, auth.StoreConfig{}) })
+		wg.Go(func() { _, errs[i] = auth.NewStore(t.Context(), auth.StoreConfig{DB: db}) })
 	}
 	wg.Wait()
 	for _, err := range errs {
@@ -272,7 +273,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	db := newDatabase(t)
 	newStore(t, db, auth.StoreConfig{})
 	exec(t, db, `UPDATE tgprovision_auth_version SET version=99, compat=99`)
-	_, err := auth.NewStore(t.Context(), db, auth.StoreConfig{})
+	_, err := auth.NewStore(t.Context(), auth.StoreConfig{DB: db})
 	require.ErrorIs(t, err, dbutil.ErrUnsupportedDatabaseVersion)
 	assert.ErrorContains(t, err, "newer version of tgprovision")
 	assert.ErrorContains(t, err, "v99")

@@ -23,12 +23,12 @@ import (
 
 // What a [TokensConfig] says where it says nothing.
 const (
-	DefaultTokenKeep        = 5 * time.Minute
-	DefaultTokenKeepInvalid = 10 * time.Second
-	DefaultTokenRemember    = 10_000
-	DefaultTokenTimeout     = 10 * time.Second
-	DefaultTokenChecks      = 32
-	DefaultTokenWaiting     = 16
+	defaultTokenKeep        = 5 * time.Minute
+	defaultTokenKeepInvalid = 10 * time.Second
+	defaultTokenRemember    = 10_000
+	defaultTokenTimeout     = 10 * time.Second
+	defaultTokenChecks      = 32
+	defaultTokenWaiting     = 16
 )
 
 // maxToken is the largest token that the homeserver is asked about, in bytes.
@@ -58,24 +58,24 @@ type TokensConfig struct {
 	OpenID bool
 
 	// Keep is how long a valid token is not asked about again, and so for how long one
-	// still works after it was revoked. Zero is DefaultTokenKeep.
+	// still works after it was revoked. Zero is 5 minutes.
 	Keep time.Duration
-	// KeepInvalid is the same for an invalid token. Zero is DefaultTokenKeepInvalid.
+	// KeepInvalid is the same for an invalid token. Zero is 10 seconds.
 	KeepInvalid time.Duration
 	// Remember is how many valid tokens are remembered at most, and how many invalid ones
 	// besides; of more, those that were asked about first are forgotten. Zero is
-	// DefaultTokenRemember, which takes some megabytes.
+	// 10,000, which takes some megabytes.
 	Remember int
 	// Timeout is how long one question to the homeserver may take. It goes on when those
-	// who wait for the answer are gone. Zero is DefaultTokenTimeout.
+	// who wait for the answer are gone. Zero is 10 seconds.
 	Timeout time.Duration
 	// Checks is how many questions to the homeserver may be under way. One more is not
-	// asked, but fails with [provisioning.ErrOverloaded]. Zero is DefaultTokenChecks.
+	// asked, but fails with [provisioning.ErrOverloaded]. Zero is 32.
 	Checks int
 	// Waiting is how many checks of one token may wait for the answer to their one
 	// question. One more fails with [provisioning.ErrOverloaded]: nobody can have requests
 	// pile up with a token that the homeserver takes long to answer for. No more than
-	// Checks times Waiting are waiting in all. Zero is DefaultTokenWaiting.
+	// Checks times Waiting are waiting in all. Zero is 16.
 	Waiting int
 	// Transport sends the questions. It must not log request headers or query strings,
 	// where the tokens are. Nil is http.DefaultTransport. Redirects are not followed.
@@ -157,12 +157,12 @@ func NewTokens(cfg TokensConfig) (*Tokens, error) {
 	if len(faults) > 0 {
 		return nil, errors.Join(faults...)
 	}
-	defaultTo(&cfg.Keep, DefaultTokenKeep)
-	defaultTo(&cfg.KeepInvalid, DefaultTokenKeepInvalid)
-	defaultTo(&cfg.Remember, DefaultTokenRemember)
-	defaultTo(&cfg.Timeout, DefaultTokenTimeout)
-	defaultTo(&cfg.Checks, DefaultTokenChecks)
-	defaultTo(&cfg.Waiting, DefaultTokenWaiting)
+	defaultTo(&cfg.Keep, defaultTokenKeep)
+	defaultTo(&cfg.KeepInvalid, defaultTokenKeepInvalid)
+	defaultTo(&cfg.Remember, defaultTokenRemember)
+	defaultTo(&cfg.Timeout, defaultTokenTimeout)
+	defaultTo(&cfg.Checks, defaultTokenChecks)
+	defaultTo(&cfg.Waiting, defaultTokenWaiting)
 	t := &Tokens{
 		kinds: map[string]*tokenKind{}, servers: slices.Clone(cfg.ServerNames), transport: cfg.Transport,
 		timeout: cfg.Timeout, checks: make(chan struct{}, cfg.Checks), waiting: cfg.Waiting, waiters: map[tokenKey]int{},
@@ -197,10 +197,10 @@ func validBase(base string) bool {
 
 // Why a token is invalid.
 var (
-	errNotTaken = fmt.Errorf("%w: tokens of this kind are not taken", provisioning.ErrTokenInvalid)
-	errNoToken  = fmt.Errorf("%w: it does not look like one", provisioning.ErrTokenInvalid)
-	errUnknown  = fmt.Errorf("%w: the homeserver does not know it", provisioning.ErrTokenInvalid)
-	errForeign  = fmt.Errorf("%w: its user is another server's", provisioning.ErrTokenInvalid)
+	errNotTaken = fmt.Errorf("%w: tokens of this kind are not taken", provisioning.ErrMatrixTokenInvalid)
+	errNoToken  = fmt.Errorf("%w: it does not look like one", provisioning.ErrMatrixTokenInvalid)
+	errUnknown  = fmt.Errorf("%w: the homeserver does not know it", provisioning.ErrMatrixTokenInvalid)
+	errForeign  = fmt.Errorf("%w: its user is another server's", provisioning.ErrMatrixTokenInvalid)
 )
 
 // CheckToken implements [provisioning.TokenChecker]. Checks of one token at once are one

@@ -137,7 +137,7 @@ func TestTokensNotAskedAbout(t *testing.T) {
 	} {
 		h := &homeserver{}
 		userID, err := newTokens(t, h, c.change).CheckToken(t.Context(), c.token)
-		require.ErrorIs(t, err, provisioning.ErrTokenInvalid, "%q", c.token)
+		require.ErrorIs(t, err, provisioning.ErrMatrixTokenInvalid, "%q", c.token)
 		assert.Empty(t, userID)
 		assert.Zero(t, h.calls(), "%q", c.token)
 		if len(c.token) > 8 {
@@ -157,13 +157,13 @@ func TestAnswersOfTheHomeserver(t *testing.T) {
 	}{
 		{"alice", 200, aliceSays, nil, nil},
 		{"guest", 200, `{"user_id":"@alice:example.com","is_guest":true,"sub":"@alice:example.com"}`, nil, nil},
-		{"unknown", 401, `{"errcode":"M_UNKNOWN_TOKEN","error":"no"}`, nil, provisioning.ErrTokenInvalid},
-		{"soft logout", 401, `{"errcode":"M_UNKNOWN_TOKEN","soft_logout":true}`, nil, provisioning.ErrTokenInvalid},
-		{"locked", 401, `{"errcode":"M_USER_LOCKED"}`, nil, provisioning.ErrTokenInvalid},
-		{"forbidden", 403, `{"errcode":"M_FORBIDDEN"}`, nil, provisioning.ErrTokenInvalid},
-		{"another server", 200, `{"user_id":"@alice:example.org","sub":"@alice:example.org"}`, nil, provisioning.ErrTokenInvalid},
-		{"another case", 200, `{"user_id":"@alice:Example.com","sub":"@alice:Example.com"}`, nil, provisioning.ErrTokenInvalid},
-		{"another port", 200, `{"user_id":"@alice:example.com:8448","sub":"@alice:example.com:8448"}`, nil, provisioning.ErrTokenInvalid},
+		{"unknown", 401, `{"errcode":"M_UNKNOWN_TOKEN","error":"no"}`, nil, provisioning.ErrMatrixTokenInvalid},
+		{"soft logout", 401, `{"errcode":"M_UNKNOWN_TOKEN","soft_logout":true}`, nil, provisioning.ErrMatrixTokenInvalid},
+		{"locked", 401, `{"errcode":"M_USER_LOCKED"}`, nil, provisioning.ErrMatrixTokenInvalid},
+		{"forbidden", 403, `{"errcode":"M_FORBIDDEN"}`, nil, provisioning.ErrMatrixTokenInvalid},
+		{"another server", 200, `{"user_id":"@alice:example.org","sub":"@alice:example.org"}`, nil, provisioning.ErrMatrixTokenInvalid},
+		{"another case", 200, `{"user_id":"@alice:Example.com","sub":"@alice:Example.com"}`, nil, provisioning.ErrMatrixTokenInvalid},
+		{"another port", 200, `{"user_id":"@alice:example.com:8448","sub":"@alice:example.com:8448"}`, nil, provisioning.ErrMatrixTokenInvalid},
 		{"proxy refuses", 401, `<html>`, nil, provisioning.ErrHomeserver},
 		{"proxy refuses in JSON", 403, `{"message":"no"}`, nil, provisioning.ErrHomeserver},
 		{"limited", 429, `{"errcode":"M_LIMIT_EXCEEDED"}`, nil, provisioning.ErrHomeserver},
@@ -193,7 +193,7 @@ func TestAnswersOfTheHomeserver(t *testing.T) {
 				}
 				require.ErrorIs(t, err, c.want, "%s %s", c.name, token)
 				assert.Empty(t, userID, c.name)
-				for _, other := range []error{provisioning.ErrTokenInvalid, provisioning.ErrHomeserver} {
+				for _, other := range []error{provisioning.ErrMatrixTokenInvalid, provisioning.ErrHomeserver} {
 					assert.Equal(t, other == c.want, errors.Is(err, other), c.name)
 				}
 			}
@@ -309,9 +309,9 @@ func TestTokensAreRemembered(t *testing.T) {
 	}{
 		{"alice-1", auth.DefaultTokenKeep, nil, func(*auth.TokensConfig) {}},
 		{"openid:alice-1", auth.DefaultTokenKeep, nil, func(*auth.TokensConfig) {}},
-		{"nobody", auth.DefaultTokenKeepInvalid, provisioning.ErrTokenInvalid, func(*auth.TokensConfig) {}},
+		{"nobody", auth.DefaultTokenKeepInvalid, provisioning.ErrMatrixTokenInvalid, func(*auth.TokensConfig) {}},
 		{"alice-1", time.Hour, nil, func(c *auth.TokensConfig) { c.Keep = time.Hour }},
-		{"nobody", time.Second, provisioning.ErrTokenInvalid, func(c *auth.TokensConfig) { c.KeepInvalid = time.Second }},
+		{"nobody", time.Second, provisioning.ErrMatrixTokenInvalid, func(c *auth.TokensConfig) { c.KeepInvalid = time.Second }},
 	} {
 		synctest.Test(t, func(t *testing.T) {
 			h := &homeserver{}
@@ -329,7 +329,7 @@ func TestTokensAreRemembered(t *testing.T) {
 			check(2)
 			// Revoked meanwhile, or valid meanwhile: the latest answer counts.
 			h.takes(0, 401, `{"errcode":"M_UNKNOWN_TOKEN"}`)
-			c.want = provisioning.ErrTokenInvalid
+			c.want = provisioning.ErrMatrixTokenInvalid
 			<-time.After(c.keep)
 			check(3)
 			h.takes(0, 200, aliceSays)
@@ -354,7 +354,7 @@ func TestKindsAreRememberedApart(t *testing.T) {
 		_, err := tokens.CheckToken(t.Context(), "alice-1")
 		require.NoError(t, err)
 		_, err = tokens.CheckToken(t.Context(), "openid:alice-1")
-		require.ErrorIs(t, err, provisioning.ErrTokenInvalid)
+		require.ErrorIs(t, err, provisioning.ErrMatrixTokenInvalid)
 	}
 	assert.Equal(t, 2, h.calls())
 }
@@ -394,7 +394,7 @@ func TestOneQuestionForManyChecks(t *testing.T) {
 		want   error
 	}{
 		{aliceSays, 200, nil},
-		{`{"errcode":"M_UNKNOWN_TOKEN"}`, 401, provisioning.ErrTokenInvalid},
+		{`{"errcode":"M_UNKNOWN_TOKEN"}`, 401, provisioning.ErrMatrixTokenInvalid},
 		{"", 502, provisioning.ErrHomeserver},
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -546,7 +546,7 @@ func TestTransportPanics(t *testing.T) {
 	for range 3 {
 		_, err := tokens.CheckToken(t.Context(), "alice-1")
 		require.ErrorContains(t, err, "boom")
-		assert.NotErrorIs(t, err, provisioning.ErrTokenInvalid)
+		assert.NotErrorIs(t, err, provisioning.ErrMatrixTokenInvalid)
 		assert.NotErrorIs(t, err, provisioning.ErrHomeserver)
 	}
 	h.answers(nil)
@@ -567,7 +567,7 @@ func TestTokensAtOnce(t *testing.T) {
 				assert.NoError(t, err)
 				assert.Equal(t, user, userID)
 				_, err = tokens.CheckToken(t.Context(), fmt.Sprint("nobody", (i+j)%10))
-				assert.ErrorIs(t, err, provisioning.ErrTokenInvalid)
+				assert.ErrorIs(t, err, provisioning.ErrMatrixTokenInvalid)
 			}
 		})
 	}
@@ -609,7 +609,7 @@ func TestTokensConfigFaults(t *testing.T) {
 
 // The real requests, to something that answers as homeservers do.
 func TestTokensOfAHomeserver(t *testing.T) {
-	hs, err := matrixtest.Start(matrixtest.Options{ServerName: "example.com"})
+	hs, err := matrixtest.Start(matrixtest.Config{ServerName: "example.com"})
 	require.NoError(t, err)
 	defer func() { assert.NoError(t, hs.Close()) }()
 	transport := &http.Transport{}
@@ -630,7 +630,7 @@ func TestTokensOfAHomeserver(t *testing.T) {
 	assert.Equal(t, 1, hs.Calls("userinfo"))
 	for _, token := range []string{"openid:" + client.AccessToken, openID.AccessToken, "nobody's"} {
 		_, err := tokens.CheckToken(t.Context(), token)
-		require.ErrorIs(t, err, provisioning.ErrTokenInvalid)
+		require.ErrorIs(t, err, provisioning.ErrMatrixTokenInvalid)
 	}
 	hs.Fail("whoami", 1, 500, "M_UNKNOWN")
 	_, err = tokens.CheckToken(t.Context(), "another")

@@ -75,7 +75,7 @@ func startHost(t testing.TB, cfg hostConfig) *host {
 	t.Helper()
 	db := openDatabase(t, cfg.database)
 	settings := provisioning.Config{Secret: secret, Log: cfg.log}
-	userConfig := auth.StoreConfig{Permissions: auth.Permissions{"*": provisioning.PermissionFull}}
+	userConfig := auth.StoreConfig{DB: db, Permissions: auth.Permissions{"*": provisioning.PermissionFull}}
 	stopEvents := func() {}
 	if cfg.appservice != nil {
 		rooms, err := portal.NewRooms(t.Context(), portal.RoomsConfig{AppService: cfg.appservice, DB: db})
@@ -85,10 +85,11 @@ func startHost(t testing.TB, cfg hostConfig) *host {
 		stopEvents = acceptInvitations(cfg.appservice)
 	}
 	var err error
-	settings.Users, err = auth.NewStore(t.Context(), db, userConfig)
+	settings.Users, err = auth.NewStore(t.Context(), userConfig)
 	require.NoError(t, err)
-	settings.Portals, err = portal.NewStore(t.Context(), db)
+	portals, err := portal.NewStore(t.Context(), portal.StoreConfig{DB: db})
 	require.NoError(t, err)
+	settings.Portals, settings.Tasks = portals, portals
 	clientConfig := telegram.Config{DB: db, APIID: 1, APIHash: "hash", Datacenter: cfg.datacenter}
 	if cfg.tune != nil {
 		cfg.tune(&clientConfig)

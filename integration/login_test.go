@@ -29,7 +29,7 @@ var databases = map[string]func(t testing.TB) string{
 // telegramFlags starts a Telegram server and returns the flags that point there.
 func telegramFlags(t testing.TB) (*telegramtest.Server, []string) {
 	t.Helper()
-	server := telegramtest.NewServer(t, telegramtest.Options{})
+	server := telegramtest.NewServer(t, telegramtest.Config{})
 	require.NoError(t, server.AddAccount(grace))
 	return server, []string{"-telegram-dc", server.Addr(), "-telegram-key", writeKey(t, server)}
 }

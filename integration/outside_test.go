@@ -191,7 +191,7 @@ func runOutside(in io.Reader, out io.Writer) (err error) {
 	if err := json.Unmarshal(lines.Bytes(), &cfg); err != nil {
 		return err
 	}
-	options := telegramtest.Options{FullProof: cfg.FullProof}
+	options := telegramtest.Config{FullProof: cfg.FullProof}
 	if cfg.LoggedIn {
 		dir, err := os.MkdirTemp("", "outside")
 		if err != nil {
@@ -235,7 +235,7 @@ func runOutside(in io.Reader, out io.Writer) (err error) {
 		if err != nil {
 			return err
 		}
-		hs, err := matrixtest.Start(matrixtest.Options{ServerName: dendriteDomain, Registrations: []*appservice.Registration{registration}})
+		hs, err := matrixtest.Start(matrixtest.Config{ServerName: dendriteDomain, Registrations: []*appservice.Registration{registration}})
 		if err != nil {
 			return err
 		}

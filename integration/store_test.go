@@ -39,7 +39,7 @@ func TestUserStoreOnPostgres(t *testing.T) {
 		url := postgres.newDatabase(t)
 		return func(t *testing.T) provisioning.UserStore {
 			everybody := auth.Permissions{"*": provisioning.PermissionFull}
-			store, err := auth.NewStore(t.Context(), openPostgres(t, url), auth.StoreConfig{Permissions: everybody})
+			store, err := auth.NewStore(t.Context(), auth.StoreConfig{DB: openPostgres(t, url), Permissions: everybody})
 			require.NoError(t, err)
 			return store
 		}
@@ -51,7 +51,7 @@ var isolationLevels = []string{"read committed", "serializable"}
 
 func openPortals(t *testing.T, url string) *portal.Store {
 	t.Helper()
-	store, err := portal.NewStore(t.Context(), openPostgres(t, url))
+	store, err := portal.NewStore(t.Context(), portal.StoreConfig{DB: openPostgres(t, url)})
 	require.NoError(t, err)
 	return store
 }
@@ -94,7 +94,7 @@ func TestPortalStoreInHostTransactionsOnPostgres(t *testing.T) {
 	var stores [2]*portal.Store
 	for i, db := range dbs {
 		var err error
-		stores[i], err = portal.NewStore(t.Context(), db)
+		stores[i], err = portal.NewStore(t.Context(), portal.StoreConfig{DB: db})
 		require.NoError(t, err)
 	}
 	start := make(chan struct{})
@@ -102,7 +102,7 @@ func TestPortalStoreInHostTransactionsOnPostgres(t *testing.T) {
 	for i := range 20 {
 		s := stores[i%2]
 		change := func(ctx context.Context, p provisioning.Portal) error {
-			err := s.Connect(ctx, provisioning.NewPortal{Portal: p, Accounts: []int64{1}})
+			err := s.Connect(ctx, provisioning.NewPortal{Portal: p, Accounts: []provisioning.TelegramID{1}})
 			if !errors.Is(err, provisioning.ErrRoomBridged) {
 				return err
 			}
@@ -148,7 +148,7 @@ func TestPortalStoreUpgradeFrom1OnPostgres(t *testing.T) {
 	for range 5 {
 		db := openPostgres(t, url)
 		wg.Go(func() {
-			store, err := portal.NewStore(t.Context(), db)
+			store, err := portal.NewStore(t.Context(), portal.StoreConfig{DB: db})
 			if !assert.NoError(t, err) {
 				return
 			}
@@ -168,9 +168,9 @@ func TestAllTablesAreMadeAtOnce(t *testing.T) {
 	for range 10 {
 		db := openPostgres(t, url)
 		wg.Go(func() {
-			_, err := auth.NewStore(t.Context(), db, auth.StoreConfig{})
+			_, err := auth.NewStore(t.Context(), auth.StoreConfig{DB: db})
 			assert.NoError(t, err)
-			_, err = portal.NewStore(t.Context(), db)
+			_, err = portal.NewStore(t.Context(), portal.StoreConfig{DB: db})
 			assert.NoError(t, err)
 			f, err := telegram.NewFactory(t.Context(), telegram.Config{DB: db, APIID: 1, APIHash: "hash"})
 			if assert.NoError(t, err) {

@@ -75,7 +75,7 @@ func (m memory) user(t *testing.T, localpart string) *mautrix.Client {
 var homeservers = map[string]func(*testing.T, *appservice.Registration) homeserver{
 	"dendrite": func(t *testing.T, r *appservice.Registration) homeserver { return startDendrite(t, r) },
 	"matrixtest": func(t *testing.T, r *appservice.Registration) homeserver {
-		server, err := matrixtest.Start(matrixtest.Options{ServerName: dendriteDomain, Registrations: []*appservice.Registration{r}})
+		server, err := matrixtest.Start(matrixtest.Config{ServerName: dendriteDomain, Registrations: []*appservice.Registration{r}})
 		require.NoError(t, err)
 		t.Cleanup(func() { assert.NoError(t, server.Close()) })
 		return memory{server}
@@ -97,7 +97,7 @@ type stage struct {
 // newStage starts everything.
 func newStage(t *testing.T, newHomeserver func(*testing.T, *appservice.Registration) homeserver, database string, more ...string) *stage {
 	t.Helper()
-	s := &stage{t: t, database: database, telegram: telegramtest.NewServer(t, telegramtest.Options{})}
+	s := &stage{t: t, database: database, telegram: telegramtest.NewServer(t, telegramtest.Config{})}
 	for _, account := range []telegramtest.Account{ada, bert, cleo, relayBot} {
 		require.NoError(t, s.telegram.AddAccount(account))
 	}
@@ -611,7 +611,7 @@ func TestDirectStory(t *testing.T) {
 		require.NoError(t, err)
 		s.post(500, "unknown_error", path+"2002")
 		s.until("the log says that nobody may invite", func() bool {
-			return strings.Contains(s.stderr.String(), provisioning.ErrInviteRefused.Error())
+			return strings.Contains(s.stderr.String(), provisioning.ErrMatrixInviteRefused.Error())
 		})
 		_, err = s.as(s.bot()).UnbanUser(t.Context(), roomID, &mautrix.ReqUnbanUser{UserID: alice.UserID})
 		require.NoError(t, err)

@@ -102,7 +102,7 @@ func (r *Rooms) keeper(ctx context.Context, portal provisioning.Portal, everybod
 // witnesses returns ghosts that may be in a room.
 func (r *Rooms) witnesses(ctx context.Context, portal provisioning.Portal) (ghosts []id.UserID) {
 	if portal.Receiver != 0 {
-		ghosts = append(ghosts, r.GhostID(int64(portal.ChatID)))
+		ghosts = append(ghosts, r.GhostID(provisioning.TelegramID(portal.ChatID)))
 	}
 	if r.as.StateStore == nil {
 		return ghosts
@@ -143,7 +143,7 @@ func (r *Rooms) kickAll(ctx context.Context, keeper *mautrix.Client, portal prov
 		return err
 	}
 	kickers := []*mautrix.Client{keeper}
-	if creator := r.GhostID(int64(portal.ChatID)); portal.Receiver != 0 && creator != keeper.UserID && slices.Contains(ghosts, creator) {
+	if creator := r.GhostID(provisioning.TelegramID(portal.ChatID)); portal.Receiver != 0 && creator != keeper.UserID && slices.Contains(ghosts, creator) {
 		kickers = append(kickers, r.client(creator))
 	}
 	kickers = slices.DeleteFunc(kickers, func(c *mautrix.Client) bool { return levels.forbidKicks(c.UserID) })

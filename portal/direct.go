@@ -93,7 +93,7 @@ func (r *Rooms) abandon(ctx context.Context, ghost *mautrix.Client, roomID id.Ro
 
 // InviteToDirect implements [provisioning.DirectRooms]. Where the ghost can't, the bridge
 // bot invites.
-func (r *Rooms) InviteToDirect(ctx context.Context, roomID id.RoomID, userID id.UserID, telegramID int64) error {
+func (r *Rooms) InviteToDirect(ctx context.Context, roomID id.RoomID, userID id.UserID, telegramID provisioning.TelegramID) error {
 	for _, inviter := range []*mautrix.Client{r.ghost(telegramID), r.bot} {
 		own, err := membershipOf(ctx, inviter, roomID, inviter.UserID)
 		if err != nil {
@@ -112,5 +112,5 @@ func (r *Rooms) InviteToDirect(ctx context.Context, roomID id.RoomID, userID id.
 			return err
 		}
 	}
-	return provisioning.ErrInviteRefused
+	return provisioning.ErrMatrixInviteRefused
 }

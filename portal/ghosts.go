@@ -16,16 +16,16 @@ import (
 
 // profile is what a ghost shows, as far as is known here.
 type profile struct {
-	telegramID int64
+	telegramID provisioning.TelegramID
 	name       string
 	photoID    int64 // 0 for none
 	avatar     id.ContentURIString
 }
 
 // Avatars implements [provisioning.GhostAvatars].
-func (r *Rooms) Avatars(ctx context.Context, contacts []provisioning.Contact) (map[int64]id.ContentURIString, []provisioning.Contact, error) {
+func (r *Rooms) Avatars(ctx context.Context, contacts []provisioning.Contact) (map[provisioning.TelegramID]id.ContentURIString, []provisioning.Contact, error) {
 	withPhoto := slices.DeleteFunc(slices.Clone(contacts), func(c provisioning.Contact) bool { return c.PhotoID == 0 })
-	known := map[int64]id.ContentURIString{}
+	known := map[provisioning.TelegramID]id.ContentURIString{}
 	current := map[int64]int64{} // the ghosts' photos
 	const most = 5000            // arguments of one query: SQLite takes 32766, PostgreSQL 65535
 	for chunk := range slices.Chunk(withPhoto, most) {
@@ -34,13 +34,13 @@ func (r *Rooms) Avatars(ctx context.Context, contacts []provisioning.Contact) (m
 			return nil, nil, err
 		}
 		for _, p := range profiles {
-			current[p.telegramID] = p.photoID
+			current[int64(p.telegramID)] = p.photoID
 			if p.avatar != "" {
 				known[p.telegramID] = p.avatar
 			}
 		}
 	}
-	outdated := slices.DeleteFunc(withPhoto, func(c provisioning.Contact) bool { return current[c.ID] == c.PhotoID })
+	outdated := slices.DeleteFunc(withPhoto, func(c provisioning.Contact) bool { return current[int64(c.ID)] == c.PhotoID })
 	return known, outdated, nil
 }
 
@@ -65,7 +65,7 @@ func (r *Rooms) profiles(ctx context.Context, contacts ...provisioning.Contact) 
 }
 
 // ghostAvatar returns the avatar of a Telegram user's ghost, "" for none.
-func (r *Rooms) ghostAvatar(ctx context.Context, telegramID int64) (id.ContentURIString, error) {
+func (r *Rooms) ghostAvatar(ctx context.Context, telegramID provisioning.TelegramID) (id.ContentURIString, error) {
 	found, err := r.profiles(ctx, provisioning.Contact{ID: telegramID})
 	if err != nil || len(found) == 0 {
 		return "", err
@@ -76,7 +76,7 @@ func (r *Rooms) ghostAvatar(ctx context.Context, telegramID int64) (id.ContentUR
 // UpdateGhost implements [provisioning.GhostAvatars]. A photo that can't be had is an
 // error, which wraps that of the photo; the name is set all the same.
 func (r *Rooms) UpdateGhost(ctx context.Context, contact provisioning.Contact, photo provisioning.PhotoFunc) error {
-	unlock, err := r.ghosts.Lock(ctx, contact.ID)
+	unlock, err := r.ghosts.Lock(ctx, int64(contact.ID))
 	if err != nil {
 		return fmt.Errorf("wait for a ghost: %w", err)
 	}

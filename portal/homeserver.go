@@ -39,7 +39,9 @@ func (r *Rooms) client(userID id.UserID) *mautrix.Client {
 	return c
 }
 
-func (r *Rooms) ghost(telegramID int64) *mautrix.Client { return r.client(r.GhostID(telegramID)) }
+func (r *Rooms) ghost(telegramID provisioning.TelegramID) *mautrix.Client {
+	return r.client(r.GhostID(telegramID))
+}
 
 // homeserverError is a [provisioning.ErrHomeserver]. It holds nothing of the request:
 // mautrix's errors do, and there is a token in it.

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -22,12 +21,10 @@ import (
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
-// The defaults of [RoomsConfig].
+// The defaults of the fields of [RoomsConfig].
 const (
-	// DefaultGhostTemplate is the localpart of ghosts.
-	DefaultGhostTemplate = "telegram_{id}"
-	// DefaultDisplayName is the display name of ghosts.
-	DefaultDisplayName = "{name}"
+	defaultGhostTemplate = "telegram_{id}"
+	defaultDisplayName   = "{name}"
 )
 
 // RoomsConfig is what a [Rooms] is made of.
@@ -39,10 +36,18 @@ type RoomsConfig struct {
 	DB *dbutil.Database
 	// GhostTemplate is the localpart of ghosts, with {id} in place of the Telegram user
 	// ID. All ghosts have to be in exclusive namespaces of the registration. Empty is
-	// [DefaultGhostTemplate].
+	// "telegram_{id}".
 	GhostTemplate string
+	// GhostID and ParseGhost say which Matrix users are ghosts, in place of GhostTemplate,
+	// for a bridge that decides that itself. GhostID returns the Matrix ID of a Telegram
+	// user's ghost. ParseGhost returns the Telegram user of a ghost, 0 for a ghost that is
+	// no Telegram user's, such as a channel's, and false for any other Matrix ID. The
+	// registration's namespaces are not looked at. Both or neither are set. They are called
+	// concurrently.
+	GhostID    func(telegramID provisioning.TelegramID) id.UserID
+	ParseGhost func(userID id.UserID) (telegramID provisioning.TelegramID, ok bool)
 	// DisplayName is the display name of ghosts, with {name} in place of the person's.
-	// Empty is [DefaultDisplayName].
+	// Empty is "{name}".
 	DisplayName string
 	// Log is told what could not be done and is no error, where the context of a call
 	// has no logger. The zero value is silent.
@@ -59,14 +64,15 @@ type RoomsConfig struct {
 // fi.mau.telegram://telegram/<receiver>/<chat>, with the chat's ID in the style of
 // the Bot API.
 type Rooms struct {
-	as             *appservice.AppService
-	db             *dbutil.Database
-	bot            *mautrix.Client
-	prefix, suffix string // of a ghost's localpart, around the ID
-	displayName    string
-	log            zerolog.Logger
-	photos         keyed.Mutex[int64] // by Telegram's ID of the photo
-	ghosts         keyed.Mutex[int64] // by Telegram user ID
+	as          *appservice.AppService
+	db          *dbutil.Database
+	bot         *mautrix.Client
+	displayName string
+	ghostID     func(provisioning.TelegramID) id.UserID
+	parseGhost  func(id.UserID) (provisioning.TelegramID, bool)
+	log         zerolog.Logger
+	photos      keyed.Mutex[int64] // by Telegram's ID of the photo
+	ghosts      keyed.Mutex[int64] // by Telegram user ID
 }
 
 var (
@@ -84,18 +90,13 @@ func NewRooms(ctx context.Context, cfg RoomsConfig) (*Rooms, error) {
 	case cfg.DB == nil:
 		return nil, errors.New("RoomsConfig.DB is nil: set the bridge's database")
 	}
-	r := &Rooms{as: cfg.AppService, displayName: cmp.Or(cfg.DisplayName, DefaultDisplayName), log: cfg.Log}
+	r := &Rooms{as: cfg.AppService, displayName: cmp.Or(cfg.DisplayName, defaultDisplayName), log: cfg.Log}
 	r.bot = r.client(r.as.BotMXID())
 	if !strings.Contains(r.displayName, "{name}") {
 		return nil, fmt.Errorf("RoomsConfig.DisplayName %q: {name} has to stand in it", cfg.DisplayName)
 	}
-	template := cmp.Or(cfg.GhostTemplate, DefaultGhostTemplate)
-	var ok bool
-	if r.prefix, r.suffix, ok = strings.Cut(template, "{id}"); !ok || strings.Contains(r.suffix, "{id}") {
-		return nil, fmt.Errorf("RoomsConfig.GhostTemplate %q: {id} has to stand in it once", template)
-	}
-	if err := r.checkGhosts(); err != nil {
-		return nil, fmt.Errorf("RoomsConfig.GhostTemplate %q: %w", template, err)
+	if err := r.setGhosts(cfg); err != nil {
+		return nil, err
 	}
 	if err := schema.Connect(ctx, cfg.DB); err != nil {
 		return nil, fmt.Errorf("connect to the database of the rooms: %w", err)
@@ -105,6 +106,29 @@ func NewRooms(ctx context.Context, cfg RoomsConfig) (*Rooms, error) {
 		return nil, err
 	}
 	return r, nil
+}
+
+// setGhosts fills in which Matrix users are ghosts.
+func (r *Rooms) setGhosts(cfg RoomsConfig) error {
+	switch {
+	case (cfg.GhostID == nil) != (cfg.ParseGhost == nil):
+		return errors.New("RoomsConfig: set both of GhostID and ParseGhost, or neither")
+	case cfg.GhostID != nil && cfg.GhostTemplate != "":
+		return errors.New("RoomsConfig: set either GhostTemplate, or GhostID and ParseGhost")
+	case cfg.GhostID != nil:
+		r.ghostID, r.parseGhost = cfg.GhostID, cfg.ParseGhost
+		return nil
+	}
+	template := cmp.Or(cfg.GhostTemplate, defaultGhostTemplate)
+	t, err := parseGhostTemplate(template, r.as.HomeserverDomain)
+	if err != nil {
+		return fmt.Errorf("RoomsConfig.GhostTemplate %q: %w", template, err)
+	}
+	r.ghostID, r.parseGhost = t.ghostID, t.parseGhost
+	if err := r.checkGhosts(); err != nil {
+		return fmt.Errorf("RoomsConfig.GhostTemplate %q: %w", template, err)
+	}
+	return nil
 }
 
 // checkGhosts refuses a template whose ghosts are not users, or not the bridge's alone.
@@ -128,25 +152,12 @@ func (r *Rooms) checkGhosts() error {
 }
 
 // GhostID returns the Matrix ID of a Telegram user's ghost.
-func (r *Rooms) GhostID(telegramID int64) id.UserID {
-	return id.NewUserID(r.prefix+strconv.FormatInt(telegramID, 10)+r.suffix, r.as.HomeserverDomain)
-}
+func (r *Rooms) GhostID(telegramID provisioning.TelegramID) id.UserID { return r.ghostID(telegramID) }
 
-// ParseGhost returns the Telegram user of a ghost, and false for any other Matrix ID.
-func (r *Rooms) ParseGhost(userID id.UserID) (telegramID int64, ok bool) {
-	localpart, domain, err := userID.Parse()
-	if err != nil || domain != r.as.HomeserverDomain {
-		return 0, false
-	}
-	digits, hasPrefix := strings.CutPrefix(localpart, r.prefix)
-	digits, hasSuffix := strings.CutSuffix(digits, r.suffix)
-	telegramID, err = strconv.ParseInt(digits, 10, 64)
-	// Only one spelling of a number is a ghost's.
-	ok = hasPrefix && hasSuffix && err == nil && telegramID > 0 && r.GhostID(telegramID) == userID
-	if !ok {
-		return 0, false
-	}
-	return telegramID, true
+// ParseGhost returns the Telegram user of a ghost, and false for any other Matrix ID. A
+// ghost that is no Telegram user's has the ID 0; see [RoomsConfig].
+func (r *Rooms) ParseGhost(userID id.UserID) (telegramID provisioning.TelegramID, ok bool) {
+	return r.parseGhost(userID)
 }
 
 // IsBridgeUser says whether a Matrix ID is the bridge bot's or a ghost's. It is what
@@ -168,20 +179,20 @@ func (r *Rooms) logger(ctx context.Context) *zerolog.Logger {
 func (r *Rooms) CheckBot(ctx context.Context, roomID id.RoomID) error {
 	membership, err := membershipOf(ctx, r.bot, roomID, r.bot.UserID)
 	if err == nil && membership != event.MembershipJoin {
-		err = provisioning.ErrBotNotInRoom
+		err = provisioning.ErrBridgeBotNotInRoom
 	}
 	return err
 }
 
 // inRoom does something in a room that the bridge bot is in. Errors:
-// [provisioning.ErrBotNotInRoom], also when the bot has to go in the middle.
+// [provisioning.ErrBridgeBotNotInRoom], also when the bot has to go in the middle.
 func (r *Rooms) inRoom(ctx context.Context, roomID id.RoomID, do func() error) error {
 	if err := r.CheckBot(ctx, roomID); err != nil {
 		return err
 	}
 	err := do()
 	if refused(err) {
-		if gone := r.CheckBot(ctx, roomID); errors.Is(gone, provisioning.ErrBotNotInRoom) {
+		if gone := r.CheckBot(ctx, roomID); errors.Is(gone, provisioning.ErrBridgeBotNotInRoom) {
 			return gone
 		}
 	}
@@ -223,9 +234,11 @@ func (r *Rooms) read(ctx context.Context, roomID id.RoomID) (room provisioning.R
 		return provisioning.Room{}, err
 	}
 	for _, userID := range joined {
-		if telegramID, ghost := r.ParseGhost(userID); ghost {
+		telegramID, ghost := r.ParseGhost(userID)
+		switch {
+		case ghost && telegramID != 0:
 			room.Ghosts = append(room.Ghosts, telegramID)
-		} else if userID != r.bot.UserID {
+		case !ghost && userID != r.bot.UserID:
 			room.Users = append(room.Users, userID)
 		}
 	}

@@ -252,7 +252,7 @@ func TestCleanUpWithoutBot(t *testing.T) {
 		require.NoError(t, w.as.StateStore.ClearCachedMembers(t.Context(), roomID, event.MembershipJoin))
 		require.NoError(t, w.rooms.CleanUp(t.Context(), p, true))
 		assert.Len(t, w.who(roomID, event.MembershipJoin), 8, "nobody is known to be there")
-		for _, telegramID := range []int64{100, 103} {
+		for _, telegramID := range []provisioning.TelegramID{100, 103} {
 			require.NoError(t, w.as.StateStore.SetMembership(t.Context(), roomID, w.rooms.GhostID(telegramID), event.MembershipJoin))
 		}
 		_, err = w.client(w.rooms.GhostID(100)).LeaveRoom(t.Context(), roomID)

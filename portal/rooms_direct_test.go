@@ -59,10 +59,10 @@ func TestDirectRoom(t *testing.T) {
 			// Whoever is banned is not.
 			_, err = w.client(botID).BanUser(ctx, roomID, &mautrix.ReqBanUser{UserID: w.alice.UserID})
 			require.NoError(t, err)
-			require.ErrorIs(t, w.rooms.InviteToDirect(ctx, roomID, w.alice.UserID, 42), provisioning.ErrInviteRefused)
+			require.ErrorIs(t, w.rooms.InviteToDirect(ctx, roomID, w.alice.UserID, 42), provisioning.ErrMatrixInviteRefused)
 			_, err = w.client(botID).LeaveRoom(ctx, roomID)
 			require.NoError(t, err)
-			require.ErrorIs(t, w.rooms.InviteToDirect(ctx, roomID, w.alice.UserID, 42), provisioning.ErrInviteRefused)
+			require.ErrorIs(t, w.rooms.InviteToDirect(ctx, roomID, w.alice.UserID, 42), provisioning.ErrMatrixInviteRefused)
 		})
 	}
 }

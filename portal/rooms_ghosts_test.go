@@ -3,12 +3,14 @@ package portal_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/id"
 
 	"github.com/tgprovision/tgprovision/portal"
@@ -16,7 +18,7 @@ import (
 )
 
 // shows checks what a ghost shows.
-func (w *world) shows(telegramID int64, name string, avatar id.ContentURIString) {
+func (w *world) shows(telegramID provisioning.TelegramID, name string, avatar id.ContentURIString) {
 	w.t.Helper()
 	gotName, gotAvatar, ok := w.hs.Profile(w.rooms.GhostID(telegramID))
 	assert.True(w.t, ok)
@@ -25,7 +27,7 @@ func (w *world) shows(telegramID int64, name string, avatar id.ContentURIString)
 }
 
 // avatars returns what Avatars does, and expects no error.
-func (w *world) avatars(contacts ...provisioning.Contact) (map[int64]id.ContentURIString, []provisioning.Contact) {
+func (w *world) avatars(contacts ...provisioning.Contact) (map[provisioning.TelegramID]id.ContentURIString, []provisioning.Contact) {
 	w.t.Helper()
 	known, outdated, err := w.rooms.Avatars(w.t.Context(), contacts)
 	require.NoError(w.t, err)
@@ -179,7 +181,7 @@ func TestManyAvatars(t *testing.T) {
 	w := newWorld(t, "")
 	var calls atomic.Int64
 	var many []provisioning.Contact
-	for i := range int64(12_000) {
+	for i := range provisioning.TelegramID(12_000) {
 		many = append(many, provisioning.Contact{ID: 1000 + i, Name: "N", PhotoID: 1})
 	}
 	require.NoError(t, w.rooms.UpdateGhost(t.Context(), many[11_999], photoOf(1, &calls)))
@@ -193,4 +195,59 @@ func TestManyAvatars(t *testing.T) {
 	cancel()
 	_, _, err := w.rooms.Avatars(ctx, many)
 	require.ErrorIs(t, err, context.Canceled)
+}
+
+// A bridge can say itself which Matrix users are ghosts, those of channels among them.
+func TestGhostFunctions(t *testing.T) {
+	w := newWorld(t, "")
+	ghostID := func(telegramID provisioning.TelegramID) id.UserID {
+		return id.UserID(fmt.Sprintf("@telegram_%d:example.com", telegramID))
+	}
+	const firstChannel = 1000 // from here on, ghosts are channels'
+	parse := func(userID id.UserID) (telegramID provisioning.TelegramID, ghost bool) {
+		if _, err := fmt.Sscanf(string(userID), "@telegram_%d:", &telegramID); err != nil {
+			return 0, false
+		}
+		if telegramID >= firstChannel {
+			telegramID = 0
+		}
+		return telegramID, true
+	}
+	cfg := portal.RoomsConfig{AppService: w.as, DB: w.db, GhostID: ghostID, ParseGhost: parse}
+	rooms, err := portal.NewRooms(t.Context(), cfg)
+	require.NoError(t, err)
+	assert.Equal(t, id.UserID("@telegram_42:example.com"), rooms.GhostID(42))
+	for userID, want := range map[id.UserID]struct {
+		telegramID provisioning.TelegramID
+		ghost      bool
+	}{
+		"@telegram_42:example.com": {42, true}, "@telegram_1007:example.com": {0, true}, w.alice.UserID: {0, false}, botID: {0, false},
+	} {
+		telegramID, ghost := rooms.ParseGhost(userID)
+		assert.Equal(t, want.telegramID, telegramID, userID)
+		assert.Equal(t, want.ghost, ghost, userID)
+		assert.Equal(t, want.ghost || userID == botID, rooms.IsBridgeUser(userID), userID)
+	}
+	// A channel's ghost in a room is neither a Telegram user nor a Matrix user there.
+	roomID := w.withBot(mautrix.ReqCreateRoom{Name: "Room"})
+	w.addGhosts(roomID, 42, 1)
+	w.addGhosts(roomID, 1007, 1)
+	room, err := rooms.Room(t.Context(), roomID)
+	require.NoError(t, err)
+	assert.Equal(t, []provisioning.TelegramID{42}, room.Ghosts)
+	assert.Equal(t, []id.UserID{w.alice.UserID}, room.Users)
+
+	for _, c := range []struct {
+		want   string
+		change func(*portal.RoomsConfig)
+	}{
+		{"set both of GhostID and ParseGhost", func(c *portal.RoomsConfig) { c.GhostID = nil }},
+		{"set both of GhostID and ParseGhost", func(c *portal.RoomsConfig) { c.ParseGhost = nil }},
+		{"set either GhostTemplate, or", func(c *portal.RoomsConfig) { c.GhostTemplate = "telegram_{id}" }},
+	} {
+		bad := cfg
+		c.change(&bad)
+		_, err := portal.NewRooms(t.Context(), bad)
+		require.ErrorContains(t, err, c.want)
+	}
 }

@@ -56,7 +56,7 @@ func registration() *appservice.Registration {
 func newWorld(t *testing.T, version string) *world {
 	t.Helper()
 	r := registration()
-	hs, err := matrixtest.Start(matrixtest.Options{ServerName: "example.com", RoomVersion: version, Registrations: []*appservice.Registration{r}})
+	hs, err := matrixtest.Start(matrixtest.Config{ServerName: "example.com", RoomVersion: version, Registrations: []*appservice.Registration{r}})
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, hs.Close()) })
 	w := &world{t: t, hs: hs, db: newDatabase(t)}
@@ -159,7 +159,7 @@ func (w *world) newUser(localpart string) *mautrix.Client {
 }
 
 // addGhosts makes the ghosts of Telegram users from the first on join a room.
-func (w *world) addGhosts(roomID id.RoomID, first, count int64) {
+func (w *world) addGhosts(roomID id.RoomID, first, count provisioning.TelegramID) {
 	w.t.Helper()
 	for telegramID := first; telegramID < first+count; telegramID++ {
 		ghost := w.as.Intent(w.rooms.GhostID(telegramID))
@@ -254,7 +254,7 @@ func TestNewRoomsErrors(t *testing.T) {
 func TestGhostIDs(t *testing.T) {
 	rooms := newWorld(t, "").rooms
 	assert.Equal(t, ghostID, rooms.GhostID(42))
-	for userID, want := range map[id.UserID]int64{
+	for userID, want := range map[id.UserID]provisioning.TelegramID{
 		ghostID: 42, "@telegram_1099511627775:example.com": 1<<40 - 1,
 		"@telegram_0:example.com": 0, "@telegram_-1:example.com": 0, "@telegram_042:example.com": 0, "@telegram_+42:example.com": 0,
 		"@telegram_42:other.com": 0, "@telegram_:example.com": 0, "@telegram_42x:example.com": 0, "@alice:example.com": 0,
@@ -300,13 +300,13 @@ func (w *world) badRooms() map[string]id.RoomID {
 func TestBotNotInRoom(t *testing.T) {
 	w := newWorld(t, "")
 	for name, roomID := range w.badRooms() {
-		require.ErrorIs(t, w.rooms.CheckBot(t.Context(), roomID), provisioning.ErrBotNotInRoom, name)
+		require.ErrorIs(t, w.rooms.CheckBot(t.Context(), roomID), provisioning.ErrBridgeBotNotInRoom, name)
 		_, err := w.rooms.HasPower(t.Context(), roomID, w.alice.UserID, "x")
-		require.ErrorIs(t, err, provisioning.ErrBotNotInRoom, name)
+		require.ErrorIs(t, err, provisioning.ErrBridgeBotNotInRoom, name)
 		_, err = w.rooms.Room(t.Context(), roomID)
-		require.ErrorIs(t, err, provisioning.ErrBotNotInRoom, name)
+		require.ErrorIs(t, err, provisioning.ErrBridgeBotNotInRoom, name)
 		p := provisioning.Portal{RoomID: roomID, ChatID: -1, Title: "T"}
-		require.ErrorIs(t, w.rooms.SetUpPortal(t.Context(), provisioning.PortalSetup{Portal: p}), provisioning.ErrBotNotInRoom, name)
+		require.ErrorIs(t, w.rooms.SetUpPortal(t.Context(), provisioning.PortalSetup{Portal: p}), provisioning.ErrBridgeBotNotInRoom, name)
 		require.NoError(t, w.rooms.CleanUp(t.Context(), p, true), name)
 		require.NoError(t, w.rooms.CleanUp(t.Context(), p, false), name)
 	}
@@ -321,7 +321,7 @@ func TestBotKickedInTheMiddle(t *testing.T) {
 		assert.NoError(t, err)
 	})
 	_, err := w.rooms.Room(t.Context(), roomID)
-	require.ErrorIs(t, err, provisioning.ErrBotNotInRoom)
+	require.ErrorIs(t, err, provisioning.ErrBridgeBotNotInRoom)
 	assert.True(t, happened())
 }
 
@@ -330,7 +330,7 @@ func TestRoom(t *testing.T) {
 	bare := w.withBot(mautrix.ReqCreateRoom{})
 	got, err := w.rooms.Room(t.Context(), bare)
 	require.NoError(t, err)
-	assert.Equal(t, provisioning.Room{Ghosts: []int64{42}, Users: []id.UserID{w.alice.UserID}}, got)
+	assert.Equal(t, provisioning.Room{Ghosts: []provisioning.TelegramID{42}, Users: []id.UserID{w.alice.UserID}}, got)
 
 	full := w.withBot(mautrix.ReqCreateRoom{Name: "Name", Topic: "Topic", RoomAliasName: "alias", InitialState: []*event.Event{{
 		Type: event.StateEncryption, Content: event.Content{Parsed: &event.EncryptionEventContent{Algorithm: id.AlgorithmMegolmV1}},
@@ -342,7 +342,7 @@ func TestRoom(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []any{"Name", "Topic", id.RoomAlias("#alias:example.com"), true}, []any{got.Name, got.Topic, got.CanonicalAlias, got.Encrypted})
 	assert.Len(t, got.Users, 5001)
-	assert.Equal(t, []int64{42}, got.Ghosts)
+	assert.Equal(t, []provisioning.TelegramID{42}, got.Ghosts)
 	w.intercept(nil)
 	assert.Equal(t, 6, requests)
 
@@ -354,7 +354,7 @@ func TestRoom(t *testing.T) {
 		}
 		got, err = w.rooms.Room(t.Context(), bare)
 		require.NoError(t, err)
-		assert.Equal(t, provisioning.Room{Ghosts: []int64{42}, Users: []id.UserID{w.alice.UserID}}, got, content)
+		assert.Equal(t, provisioning.Room{Ghosts: []provisioning.TelegramID{42}, Users: []id.UserID{w.alice.UserID}}, got, content)
 	}
 }
 
@@ -392,7 +392,7 @@ func (w *world) calls(roomID id.RoomID) map[string]func(context.Context) error {
 func (w *world) checkFault(err error, name string) {
 	w.t.Helper()
 	require.ErrorIs(w.t, err, provisioning.ErrHomeserver, name)
-	require.NotErrorIs(w.t, err, provisioning.ErrBotNotInRoom, name)
+	require.NotErrorIs(w.t, err, provisioning.ErrBridgeBotNotInRoom, name)
 	assert.NotContains(w.t, err.Error(), w.as.Registration.AppToken, name)
 	if _, ok := errors.AsType[mautrix.HTTPError](err); ok {
 		assert.Fail(w.t, "the error holds the request, and the token", name)
@@ -481,11 +481,11 @@ func TestStrangeAnswers(t *testing.T) {
 			})
 			err := rooms.CheckBot(t.Context(), "!room:example.com")
 			if c.notIn {
-				require.ErrorIs(t, err, provisioning.ErrBotNotInRoom)
+				require.ErrorIs(t, err, provisioning.ErrBridgeBotNotInRoom)
 				require.NotErrorIs(t, err, provisioning.ErrHomeserver)
 			} else {
 				require.ErrorIs(t, err, provisioning.ErrHomeserver)
-				require.NotErrorIs(t, err, provisioning.ErrBotNotInRoom)
+				require.NotErrorIs(t, err, provisioning.ErrBridgeBotNotInRoom)
 			}
 			assert.Equal(t, c.requests, requests())
 		})

@@ -21,7 +21,7 @@ func (r *Rooms) SetUpPortal(ctx context.Context, setup provisioning.PortalSetup)
 		editor := editor{r, setup.Portal.RoomID, levels}
 		var avatar id.ContentURIString
 		if setup.Portal.Receiver != 0 {
-			avatar, err = r.ghostAvatar(ctx, int64(setup.Portal.ChatID))
+			avatar, err = r.ghostAvatar(ctx, provisioning.TelegramID(setup.Portal.ChatID))
 		} else if err = editor.describe(ctx, setup.Portal); err == nil {
 			avatar, err = editor.setAvatar(ctx, setup.Photo)
 		}

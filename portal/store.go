@@ -15,8 +15,8 @@ import (
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
-// Store is a [provisioning.PortalStore] and [provisioning.TaskStore] on SQL: SQLite
-// or PostgreSQL. It is safe for concurrent use by several goroutines; several
+// Store is a [provisioning.PortalStore] on SQL, SQLite or PostgreSQL, with the
+// [TaskStore] beside it. It is safe for concurrent use by several goroutines; several
 // stores, in one process or in many, can share a database. There is nothing to
 // close but the database.
 //
@@ -34,6 +34,8 @@ import (
 // a change by a transaction of the host's, or by other means than a Store, 20 ms after
 // its commit at the latest.
 type Store struct {
+	*TaskStore
+
 	db *dbutil.Database
 
 	portals *dbcache.Cache[place, *provisioning.Portal]
@@ -43,7 +45,7 @@ type Store struct {
 type place struct {
 	room     id.RoomID
 	chat     provisioning.ChatID
-	receiver int64
+	receiver provisioning.TelegramID
 }
 
 var (
@@ -51,9 +53,15 @@ var (
 	_ provisioning.TaskStore   = (*Store)(nil)
 )
 
+// StoreConfig is what a [Store] is made of.
+type StoreConfig struct {
+	// DB keeps the portals and the tasks, in tables that begin with tgprovision_. It may be
+	// shared with anything, and stays the host's to close. Required.
+	DB *dbutil.Database
+}
+
 // NewStore opens the store, and makes or upgrades its tables, in one transaction.
-// Their names begin with tgprovision_, the version table's too, so that they can
-// share a database with anything. The database stays the caller's to close.
+// The version table's name begins with tgprovision_ too.
 //
 // SQLite needs foreign keys to be on, a busy timeout where more than one
 // connection writes, and should lock at the start of a transaction. With
@@ -64,21 +72,21 @@ var (
 // Errors: a database that is unreachable, has foreign keys off, or whose tables
 // were made by a newer version of this package
 // ([dbutil.ErrUnsupportedDatabaseVersion]).
-func NewStore(ctx context.Context, db *dbutil.Database) (*Store, error) {
-	if db == nil {
-		return nil, errors.New("the portal store needs a database")
+func NewStore(ctx context.Context, cfg StoreConfig) (*Store, error) {
+	if cfg.DB == nil {
+		return nil, errors.New("StoreConfig.DB is nil: set the bridge's database")
 	}
-	if err := schema.Connect(ctx, db); err != nil {
+	if err := schema.Connect(ctx, cfg.DB); err != nil {
 		return nil, fmt.Errorf("connect to the database of the portal store: %w", err)
 	}
-	if err := checkForeignKeys(ctx, db); err != nil {
+	if err := checkForeignKeys(ctx, cfg.DB); err != nil {
 		return nil, err
 	}
-	tables, err := openTables(ctx, db)
+	tables, err := openTables(ctx, cfg.DB)
 	if err != nil {
 		return nil, err
 	}
-	return &Store{tables, dbcache.New[place, *provisioning.Portal](tables, "tgprovision_portal")}, nil
+	return &Store{&TaskStore{tables}, tables, dbcache.New[place, *provisioning.Portal](tables, "tgprovision_portal")}, nil
 }
 
 // checkForeignKeys refuses SQLite connections that ignore foreign keys, as they do
@@ -111,8 +119,12 @@ func (s *Store) PortalByRoom(ctx context.Context, roomID id.RoomID) (provisionin
 }
 
 // PortalByChat implements [provisioning.PortalStore]. It is at most two reads.
-func (s *Store) PortalByChat(ctx context.Context, chatID provisioning.ChatID, receiver int64) (provisioning.Portal, error) {
-	return s.portal(ctx, place{chat: chatID, receiver: receiver})
+func (s *Store) PortalByChat(ctx context.Context, chatID provisioning.ChatID, account provisioning.TelegramID) (provisioning.Portal, error) {
+	at := place{chat: chatID}
+	if kind, _, _ := chatID.Split(); kind == provisioning.PeerUser {
+		at.receiver = account // a group is the same for all accounts
+	}
+	return s.portal(ctx, at)
 }
 
 // portal returns the portal at a place, remembered or read.
@@ -140,12 +152,12 @@ func (s *Store) portal(ctx context.Context, at place) (provisioning.Portal, erro
 
 // AccountPortals implements [provisioning.PortalStore]. It is one read, in the
 // order of the room IDs.
-func (s *Store) AccountPortals(ctx context.Context, telegramID int64) ([]provisioning.Portal, error) {
+func (s *Store) AccountPortals(ctx context.Context, account provisioning.TelegramID) ([]provisioning.Portal, error) {
 	const query = `
 		SELECT ` + portalColumns + `
 		FROM tgprovision_portal p JOIN tgprovision_portal_account a ON a.room_id=p.room_id
 		WHERE a.telegram_id=$1 ORDER BY p.room_id`
-	rows, err := s.db.Query(ctx, query, telegramID)
+	rows, err := s.db.Query(ctx, query, account)
 	portals, err := dbutil.NewRowIterWithError(rows, scanPortal, err).AsList()
 	if err != nil {
 		return nil, fmt.Errorf("list an account's portals: %w", err)
@@ -207,7 +219,7 @@ func (s *Store) connect(ctx context.Context, n provisioning.NewPortal) error {
 	}
 	accounts := n.Accounts
 	if n.Receiver != 0 {
-		accounts = append([]int64{n.Receiver}, accounts...)
+		accounts = append([]provisioning.TelegramID{n.Receiver}, accounts...)
 	}
 	for _, telegramID := range accounts {
 		if _, err = s.db.Exec(ctx, takesPart, n.RoomID, telegramID); err != nil {

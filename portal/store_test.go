@@ -45,7 +45,7 @@ func newDatabase(t *testing.T) *dbutil.Database {
 
 func newStore(t *testing.T, db *dbutil.Database) *portal.Store {
 	t.Helper()
-	s, err := portal.NewStore(t.Context(), db)
+	s, err := portal.NewStore(t.Context(), portal.StoreConfig{DB: db})
 	require.NoError(t, err)
 	return s
 }
@@ -62,7 +62,7 @@ func exec(t *testing.T, db *dbutil.Database, query string, args ...any) {
 	require.NoError(t, err)
 }
 
-func portals(t *testing.T, s *portal.Store, telegramID int64) []provisioning.Portal {
+func portals(t *testing.T, s *portal.Store, telegramID provisioning.TelegramID) []provisioning.Portal {
 	t.Helper()
 	list, err := s.AccountPortals(t.Context(), telegramID)
 	require.NoError(t, err)
@@ -100,7 +100,7 @@ func TestSuites(t *testing.T) {
 }
 
 // connect connects a group to a room.
-func connect(t *testing.T, s *portal.Store, p provisioning.Portal, accounts ...int64) {
+func connect(t *testing.T, s *portal.Store, p provisioning.Portal, accounts ...provisioning.TelegramID) {
 	t.Helper()
 	require.NoError(t, s.Connect(t.Context(), provisioning.NewPortal{Portal: p, Accounts: accounts}))
 }
@@ -124,9 +124,9 @@ func TestConnectRefusesWhatIsNoPortal(t *testing.T) {
 		err := s.Connect(t.Context(), provisioning.NewPortal{Portal: p, Tasks: []provisioning.Task{{ID: "task"}}})
 		assert.ErrorContains(t, err, "is not a portal", "%+v", p)
 	}
-	for _, telegramID := range []int64{0, -1} {
+	for _, telegramID := range []provisioning.TelegramID{0, -1} {
 		p := provisioning.Portal{RoomID: "!room", ChatID: -1}
-		err := s.Connect(t.Context(), provisioning.NewPortal{Portal: p, Accounts: []int64{1, telegramID}})
+		err := s.Connect(t.Context(), provisioning.NewPortal{Portal: p, Accounts: []provisioning.TelegramID{1, telegramID}})
 		assert.ErrorContains(t, err, fmt.Sprint(telegramID))
 	}
 	assert.Zero(t, rows(t, db, "tgprovision_portal"))
@@ -150,7 +150,7 @@ func TestChangesAreAtomic(t *testing.T) {
 	old := provisioning.Portal{RoomID: "!old", ChatID: -1}
 	move := func(t *testing.T, s *portal.Store) error {
 		p := provisioning.Portal{RoomID: "!new", ChatID: -1}
-		return s.Connect(t.Context(), provisioning.NewPortal{Portal: p, Replaces: old.RoomID, Accounts: []int64{1, 2}, Tasks: []provisioning.Task{task}})
+		return s.Connect(t.Context(), provisioning.NewPortal{Portal: p, Replaces: old.RoomID, Accounts: []provisioning.TelegramID{1, 2}, Tasks: []provisioning.Task{task}})
 	}
 	disconnect := func(t *testing.T, s *portal.Store) error { return s.Disconnect(t.Context(), old, task) }
 	for _, test := range []struct {
@@ -188,7 +188,7 @@ func TestHostTransaction(t *testing.T) {
 		if _, err := db.Exec(ctx, `INSERT INTO host VALUES (1)`); err != nil {
 			return err
 		}
-		if err := s.Connect(ctx, provisioning.NewPortal{Portal: first, Accounts: []int64{1}}); err != nil {
+		if err := s.Connect(ctx, provisioning.NewPortal{Portal: first, Accounts: []provisioning.TelegramID{1}}); err != nil {
 			return err
 		}
 		// The errors that a host expects leave the transaction as it was.
@@ -251,18 +251,18 @@ func TestConstraints(t *testing.T) {
 func TestCancelledContext(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := portal.NewStore(ctx, newDatabase(t))
+	_, err := portal.NewStore(ctx, portal.StoreConfig{DB: newDatabase(t)})
 	assert.ErrorIs(t, err, context.Canceled)
 }
 
 func TestNewStoreErrors(t *testing.T) {
-	_, err := portal.NewStore(t.Context(), nil)
+	_, err := portal.NewStore(t.Context(), portal.StoreConfig{})
 	assert.ErrorContains(t, err, "database")
 	closed := newDatabase(t)
 	require.NoError(t, closed.Close())
-	_, err = portal.NewStore(t.Context(), closed)
+	_, err = portal.NewStore(t.Context(), portal.StoreConfig{DB: closed})
 	assert.Error(t, err)
-	_, err = portal.NewStore(t.Context(), openDatabase(t, filepath.Join(t.TempDir(), "bridge.db"), ""))
+	_, err = portal.NewStore(t.Context(), portal.StoreConfig{DB: openDatabase(t, filepath.Join(t.TempDir(), "bridge.db"), "")})
 	assert.ErrorContains(t, err, "foreign_keys(1)")
 }
 
@@ -284,7 +284,7 @@ func TestOpenAtOnce(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range errs {
 		db := openDatabase(t, path, options)
-		wg.Go(func() { _, errs[i] = portal.NewStore(t.Context(), db) })
+		wg.Go(func() { _, errs[i] = portal.NewStore(t.Context(), portal.StoreConfig{DB: db}) })
 	}
 	wg.Wait()
 	for _, err := range errs {
@@ -317,7 +317,7 @@ func TestUpgradeFrom1(t *testing.T) {
 
 	next := group
 	next.RoomID, next.About, next.Username, next.Megagroup = "!next:example.com", "About", "cats", true
-	require.NoError(t, s.Connect(t.Context(), provisioning.NewPortal{Portal: next, Accounts: []int64{2}, Replaces: group.RoomID}))
+	require.NoError(t, s.Connect(t.Context(), provisioning.NewPortal{Portal: next, Accounts: []provisioning.TelegramID{2}, Replaces: group.RoomID}))
 	require.NoError(t, s.Disconnect(t.Context(), direct, provisioning.Task{ID: "task"}))
 	assert.Equal(t, []provisioning.Portal{next}, portals(t, newStore(t, db), 2))
 	assert.Empty(t, portals(t, s, 1))
@@ -351,7 +351,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 	db := newDatabase(t)
 	newStore(t, db)
 	exec(t, db, `UPDATE tgprovision_portal_version SET version=99, compat=99`)
-	_, err := portal.NewStore(t.Context(), db)
+	_, err := portal.NewStore(t.Context(), portal.StoreConfig{DB: db})
 	require.ErrorIs(t, err, dbutil.ErrUnsupportedDatabaseVersion)
 	assert.ErrorContains(t, err, "newer version of tgprovision")
 }

@@ -2,8 +2,8 @@ package provisioning
 
 // Account is the Telegram account that a Matrix user is logged in with.
 type Account struct {
-	// ID is Telegram's user ID, positive.
-	ID int64
+	// ID is the account's own.
+	ID TelegramID
 	// Username is without the @, empty for an account that has none.
 	Username string
 	// FirstName and LastName are as the account's owner wrote them. LastName is
@@ -24,10 +24,18 @@ type Chat struct {
 	Title string
 }
 
+// ChatQuery says which chats [ChatLister.Chats] returns. It has no fields yet: a later
+// version may add some, whose zero values mean what is returned today.
+type ChatQuery struct{}
+
+// ContactQuery says which contacts [ContactLister.Contacts] returns. It has no fields yet:
+// a later version may add some, whose zero values mean what is returned today.
+type ContactQuery struct{}
+
 // Contact is one person in an account's contact list.
 type Contact struct {
-	// ID is Telegram's user ID.
-	ID int64
+	// ID is the person's.
+	ID TelegramID
 	// Name is the person's full name, never empty.
 	Name string
 	// Username is without the @, empty where there is none.
@@ -59,12 +67,12 @@ type ChatType int
 
 // The kinds of chats.
 const (
-	// BasicGroup is a small group, whose members all are told of each other.
-	BasicGroup ChatType = iota + 1
+	// ChatTypeBasicGroup is a small group, whose members all are told of each other.
+	ChatTypeBasicGroup ChatType = iota + 1
 	// Supergroup is a group of any size, technically a channel.
-	Supergroup
+	ChatTypeSupergroup
 	// Channel is a channel, in which only its administrators write.
-	Channel
+	ChatTypeChannel
 )
 
 // NewChat is a chat to be created.
@@ -77,7 +85,7 @@ type NewChat struct {
 	About string
 	// Members are the Telegram user IDs of a basic group's first members, the
 	// creator aside. Other chats have none at first.
-	Members []int64
+	Members []TelegramID
 }
 
 // Identifier names somebody on Telegram. Exactly one field is set.
@@ -86,7 +94,7 @@ type Identifier struct {
 	Username string
 	// Phone is a phone number that begins with +, in any usual spelling.
 	Phone string
-	// ID is Telegram's user ID of somebody whom the account knows: from its contacts,
+	// ID is that of somebody whom the account knows: from its contacts,
 	// its chats, or earlier calls.
-	ID int64
+	ID TelegramID
 }

@@ -64,7 +64,7 @@ func (f *avatarFetcher) fetch(userID id.UserID, ghosts GhostAvatars, photos Phot
 				return
 			}
 			if err != nil {
-				log.Warn().Err(err).Stringer("user_id", userID).Int64("telegram_id", contact.ID).Msg("Could not give a ghost its avatar")
+				log.Warn().Err(err).Stringer("user_id", userID).Int64("telegram_id", int64(contact.ID)).Msg("Could not give a ghost its avatar")
 			}
 			if stopsFetching(err) {
 				return

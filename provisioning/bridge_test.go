@@ -140,7 +140,7 @@ func newBridge(t testing.TB, change ...func(*bridge, *provisioning.Config)) *bri
 		log:      &logBuffer{},
 	}
 	cfg := provisioning.Config{
-		Secret: secret, Users: b.users, Portals: b.portals, Telegram: b.telegram, Rooms: b.rooms,
+		Secret: secret, Users: b.users, Portals: b.portals, Tasks: b.portals, Telegram: b.telegram, Rooms: b.rooms,
 		Log: zerolog.New(b.log).Level(zerolog.TraceLevel),
 	}
 	for _, f := range change {
@@ -169,7 +169,7 @@ func (b *bridge) close(t testing.TB) {
 }
 
 // connect records a portal in which some accounts take part.
-func (b *bridge) connect(t testing.TB, portal provisioning.Portal, accounts ...int64) {
+func (b *bridge) connect(t testing.TB, portal provisioning.Portal, accounts ...provisioning.TelegramID) {
 	t.Helper()
 	if err := b.portals.Connect(t.Context(), provisioning.NewPortal{Portal: portal, Accounts: accounts}); err != nil {
 		t.Fatalf("Connect: %v", err)

@@ -22,8 +22,14 @@ const (
 	maxMonoforumID = 3_000_000_000_000
 )
 
-// UserChatID returns the chat with the user of the given MTProto ID.
-func UserChatID(id int64) ChatID { return ChatID(id) }
+// TelegramID is Telegram's ID of a user, which may be a bot: the ID of the MTProto API,
+// positive. Those of Matrix users are [id.UserID].
+//
+// https://core.telegram.org/api/bots/ids
+type TelegramID int64
+
+// UserChatID returns the direct chat with a user.
+func UserChatID(id TelegramID) ChatID { return ChatID(id) }
 
 // BasicGroupChatID returns the basic group of the given MTProto ID.
 func BasicGroupChatID(id int64) ChatID { return ChatID(-id) }

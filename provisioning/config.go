@@ -26,13 +26,18 @@ type Config struct {
 	// without blanks at its ends. Browsers can send it with a WebSocket, for login_qr, only
 	// where it has no characters but letters, digits and !#$%&'*+-.^_`|~.
 	Secret string
-	// Users knows the Matrix users. Required.
-	Users UserStore
+	// Users knows the Matrix users. It is a UserStore, or a UserReader of a bridge whose
+	// Telegram sessions are the links between users and accounts. Required.
+	Users UserReader
 	// Telegram makes the Telegram clients. Required.
 	Telegram TelegramClientFactory
 	// Portals knows the bridged rooms. Required.
 	Portals PortalStore
 
+	// Tasks keeps the work that follows a change until it is done. It is where Portals
+	// records its tasks: in one transaction with the portal, both are one store as a rule.
+	// Required with Rooms or Events.
+	Tasks TaskStore
 	// Rooms acts on Matrix rooms. Nil, the default, is a bridge whose portals can be
 	// read but not changed: the operations that would answer 501.
 	Rooms Rooms
@@ -166,8 +171,8 @@ func (c Config) validate() error {
 			fault("Config.CORS has %q, which no browser sends as an origin: use scheme://host or scheme://host:port in lower case, without a port that is the scheme's own, or *", origin)
 		}
 	}
-	if _, ok := c.Portals.(TaskStore); !ok && !missing(c.Portals) && (c.Rooms != nil || c.Events != nil) {
-		fault("Config.Portals does not implement TaskStore, which Config.Rooms and Config.Events need: use a store that does, for example the one of portal.NewStore")
+	if missing(c.Tasks) && (c.Rooms != nil || c.Events != nil) {
+		fault("Config.Tasks is nil, which Config.Rooms and Config.Events need: set the TaskStore that Portals records its tasks in, for example the one of portal.NewStore")
 	}
 	if c.Timeout < 0 {
 		fault("Config.Timeout is %s: use a positive duration, or zero for %s", c.Timeout, DefaultTimeout)

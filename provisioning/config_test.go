@@ -14,9 +14,10 @@ import (
 )
 
 func soundConfig() provisioning.Config {
+	portals := provisioningtest.NewMemPortalStore()
 	return provisioning.Config{
 		Secret: secret, Users: provisioningtest.NewMemUserStore(nil),
-		Telegram: provisioningtest.NewTelegram(), Portals: provisioningtest.NewMemPortalStore(),
+		Telegram: provisioningtest.NewTelegram(), Portals: portals, Tasks: portals,
 	}
 }
 
@@ -29,9 +30,6 @@ func (factoryFunc) Client(context.Context, id.UserID) (provisioning.TelegramClie
 
 // relayClient is a Telegram client.
 type relayClient struct{ provisioning.TelegramClient }
-
-// readOnlyPortals is a portal store without the optional interface TaskStore.
-type readOnlyPortals struct{ provisioning.PortalStore }
 
 // structStore is a store whose kind can't be nil.
 type structStore struct{ provisioning.UserStore }
@@ -53,7 +51,7 @@ func TestConfigFaults(t *testing.T) {
 		{"secret of blanks", func(c *provisioning.Config) { c.Secret = strings.Repeat(" ", 20) }, []string{"Secret"}},
 		{"no users", func(c *provisioning.Config) { c.Users = nil }, []string{"Users"}},
 		{"typed nil users", func(c *provisioning.Config) { c.Users = (*provisioningtest.MemUserStore)(nil) }, []string{"Users"}},
-		{"users in a struct", func(c *provisioning.Config) { c.Users = structStore{c.Users} }, nil},
+		{"users in a struct", func(c *provisioning.Config) { c.Users = structStore{c.Users.(provisioning.UserStore)} }, nil},
 		{"no Telegram", func(c *provisioning.Config) { c.Telegram = nil }, []string{"Telegram"}},
 		{"typed nil Telegram", func(c *provisioning.Config) { c.Telegram = (*provisioningtest.Telegram)(nil) }, []string{"Telegram"}},
 		{"nil function", func(c *provisioning.Config) { c.Telegram = factoryFunc(nil) }, []string{"Telegram"}},
@@ -64,10 +62,11 @@ func TestConfigFaults(t *testing.T) {
 		{"typed nil tokens", func(c *provisioning.Config) { c.Tokens = (*checker)(nil) }, []string{"Tokens"}},
 		{"bad origins", func(c *provisioning.Config) { c.CORS = []string{"", webApp, webApp + "/"} }, []string{"CORS", "CORS"}},
 		{"typed nil rooms", func(c *provisioning.Config) { c.Rooms = (*provisioningtest.MemRooms)(nil) }, []string{"Rooms"}},
-		{"portals without tasks", func(c *provisioning.Config) { c.Portals = readOnlyPortals{c.Portals} }, nil},
-		{"portals without tasks for rooms", func(c *provisioning.Config) {
-			c.Portals, c.Rooms = readOnlyPortals{c.Portals}, provisioningtest.NewMemRooms()
-		}, []string{"Portals"}},
+		{"no tasks", func(c *provisioning.Config) { c.Tasks = nil }, nil},
+		{"no tasks for rooms", func(c *provisioning.Config) { c.Tasks, c.Rooms = nil, provisioningtest.NewMemRooms() }, []string{"Tasks"}},
+		{"typed nil tasks for rooms", func(c *provisioning.Config) {
+			c.Tasks, c.Rooms = (*provisioningtest.MemPortalStore)(nil), provisioningtest.NewMemRooms()
+		}, []string{"Tasks"}},
 		{"negative timeout", func(c *provisioning.Config) { c.Timeout = -time.Second }, []string{"Timeout"}},
 		{"negative bounds", func(c *provisioning.Config) { c.MaxRequests, c.MaxRequestsPerUser = -1, -1 }, []string{"MaxRequests", "MaxRequestsPerUser"}},
 		{"smallest bounds", func(c *provisioning.Config) { c.MaxRequests, c.MaxRequestsPerUser = 1, 1 }, nil},

@@ -45,15 +45,15 @@ func inRooms(b *bridge, _ *provisioning.Config) {
 	users := []id.UserID{alice, bob, plain, relayed, stranger, admin}
 	for _, roomID := range []id.RoomID{room, otherRoom} {
 		b.rooms.Add(roomID, provisioningtest.MemRoom{
-			Room:   provisioning.Room{Name: "The room", Topic: "A topic", Users: users, Ghosts: []int64{guardedAccount.ID, 4004}},
+			Room:   provisioning.Room{Name: "The room", Topic: "A topic", Users: users, Ghosts: []provisioning.TelegramID{guardedAccount.ID, 4004}},
 			Powers: powers,
 		})
 	}
 	b.rooms.Add(closed, provisioningtest.MemRoom{NoBot: true, Room: provisioning.Room{Users: users}, Powers: powers})
-	members := []int64{aliceAccount.ID, botAccount.ID}
+	members := []provisioning.TelegramID{aliceAccount.ID, botAccount.ID}
 	b.telegram.AddGroup(provisioningtest.TelegramGroup{ChatInfo: news, Members: members})
 	b.telegram.AddGroup(provisioningtest.TelegramGroup{ChatInfo: family, Members: members})
-	b.telegram.AddGroup(provisioningtest.TelegramGroup{ChatInfo: provisioning.ChatInfo{ID: provisioning.ChannelChatID(10)}, Members: []int64{guardedAccount.ID}})
+	b.telegram.AddGroup(provisioningtest.TelegramGroup{ChatInfo: provisioning.ChatInfo{ID: provisioning.ChannelChatID(10)}, Members: []provisioning.TelegramID{guardedAccount.ID}})
 }
 
 // all applies several changes.
@@ -202,7 +202,7 @@ func askerCases(prepare func(*testing.T, *bridge), body string) []wireCase {
 	return []wireCase{
 		with(wireCase{name: "user invalid", path: "?user_id=alice", status: 400, errcode: "mxid_invalid"}),
 		with(wireCase{name: "user not UTF-8", path: "?user_id=@al%ffice:example.com", status: 400, errcode: "mxid_invalid"}),
-		with(wireCase{name: "user refused", path: asAlice, prepare: brokenUsers(provisioning.ErrUserRefused), status: 403, errcode: "not_enough_permissions"}),
+		with(wireCase{name: "user refused", path: asAlice, prepare: brokenUsers(provisioning.ErrMatrixUserRefused), status: 403, errcode: "not_enough_permissions"}),
 		with(wireCase{name: "user store broken", path: asAlice, prepare: brokenUsers(errors.New("disk full")), status: 500, errcode: "unhandled_error"}),
 		with(wireCase{name: "level none", path: "?user_id=@none:example.com", status: 403, errcode: "not_enough_permissions"}),
 		with(wireCase{name: "level relaybot", path: "?user_id=@relaybot:example.com", status: 403, errcode: "not_enough_permissions"}),
@@ -222,7 +222,7 @@ func lookupCases(method string) []wireCase {
 	adminWithoutBot := found("bot not in the room any more, admin", asAdmin, true)
 	adminWithoutBot.prepare = steps(adminWithoutBot.prepare, kicked)
 	refused := found("user refused", asAlice, false)
-	refused.prepare = steps(refused.prepare, brokenUsers(provisioning.ErrUserRefused))
+	refused.prepare = steps(refused.prepare, brokenUsers(provisioning.ErrMatrixUserRefused))
 	noRooms := found("portals can't be changed", asAdmin, false)
 	noRooms.change = withoutRooms
 	return []wireCase{
@@ -480,28 +480,28 @@ func createCases() []wireCase {
 			},
 		}
 	}
-	group := func(kind provisioning.ChatType, title, about string, members ...int64) (g provisioningtest.TelegramGroup) {
-		g.Type, g.Title, g.About, g.Members = kind, title, about, append([]int64{aliceAccount.ID}, members...)
+	group := func(kind provisioning.ChatType, title, about string, members ...provisioning.TelegramID) (g provisioningtest.TelegramGroup) {
+		g.Type, g.Title, g.About, g.Members = kind, title, about, append([]provisioning.TelegramID{aliceAccount.ID}, members...)
 		g.ID = provisioning.ChannelChatID(1)
-		if kind == provisioning.BasicGroup {
+		if kind == provisioning.ChatTypeBasicGroup {
 			g.ID = provisioning.BasicGroupChatID(1)
 		}
-		g.Megagroup = kind == provisioning.Supergroup
+		g.Megagroup = kind == provisioning.ChatTypeSupergroup
 		return g
 	}
 	bobs := guardedAccount.ID
-	add(created("supergroup", valid, group(provisioning.Supergroup, "New", "About it", bobs)))
-	add(created("channel", `{"type":"channel","title":"New","about":""}`, group(provisioning.Channel, "New", "A topic", bobs)))
-	add(created("basic group", `{"type":"chat"}`, group(provisioning.BasicGroup, "The room", "A topic", bobs)))
-	add(created("basic group by its alias", `{"type":"group","title":" \t","about":null}`, group(provisioning.BasicGroup, "The room", "A topic", bobs)))
-	add(created("title trimmed", `{"type":"supergroup","title":" Ä  b ","about":"\nx "}`, group(provisioning.Supergroup, "Ä  b", "x", bobs)))
-	relay := created("with a relay bot", valid, group(provisioning.Supergroup, "New", "About it", bobs, botAccount.ID))
+	add(created("supergroup", valid, group(provisioning.ChatTypeSupergroup, "New", "About it", bobs)))
+	add(created("channel", `{"type":"channel","title":"New","about":""}`, group(provisioning.ChatTypeChannel, "New", "A topic", bobs)))
+	add(created("basic group", `{"type":"chat"}`, group(provisioning.ChatTypeBasicGroup, "The room", "A topic", bobs)))
+	add(created("basic group by its alias", `{"type":"group","title":" \t","about":null}`, group(provisioning.ChatTypeBasicGroup, "The room", "A topic", bobs)))
+	add(created("title trimmed", `{"type":"supergroup","title":" Ä  b ","about":"\nx "}`, group(provisioning.ChatTypeSupergroup, "Ä  b", "x", bobs)))
+	relay := created("with a relay bot", valid, group(provisioning.ChatTypeSupergroup, "New", "About it", bobs, botAccount.ID))
 	relay.change = withRelay
 	add(relay)
-	silent := created("relay bot out of order", valid, group(provisioning.Supergroup, "New", "About it", bobs))
+	silent := created("relay bot out of order", valid, group(provisioning.ChatTypeSupergroup, "New", "About it", bobs))
 	silent.change, silent.prepare = withRelay, steps(as(aliceAccount), func(_ *testing.T, b *bridge) { b.telegram.EndSession(relayBot) })
 	add(silent)
-	users := created("Matrix users who are logged in", valid, group(provisioning.Supergroup, "New", "About it", bobs, botAccount.ID))
+	users := created("Matrix users who are logged in", valid, group(provisioning.ChatTypeSupergroup, "New", "About it", bobs, botAccount.ID))
 	users.prepare = steps(as(aliceAccount), func(t *testing.T, b *bridge) { b.logIn(t, plain, botAccount) })
 	add(users)
 	unnamed := func(room provisioning.Room) func(*testing.T, *bridge) {
@@ -510,7 +510,7 @@ func createCases() []wireCase {
 			b.rooms.Add("!room:example.com", provisioningtest.MemRoom{Room: room, Powers: map[id.UserID]int{alice: 50}})
 		}
 	}
-	alias := created("title from the alias", `{"type":"supergroup"}`, group(provisioning.Supergroup, "#lobby:example.com", strings.Repeat("ä", 253)+"😀"))
+	alias := created("title from the alias", `{"type":"supergroup"}`, group(provisioning.ChatTypeSupergroup, "#lobby:example.com", strings.Repeat("ä", 253)+"😀"))
 	alias.prepare = steps(as(aliceAccount), unnamed(provisioning.Room{CanonicalAlias: "#lobby:example.com", Topic: strings.Repeat("ä", 253) + "😀😀"}))
 	add(alias)
 	add(wireCase{name: "no title anywhere", body: `{"type":"supergroup"}`, prepare: steps(as(aliceAccount), unnamed(provisioning.Room{Name: " "})), status: 400, errcode: "body_value_invalid"})
@@ -539,7 +539,7 @@ func createCases() []wireCase {
 	add(wireCase{name: "not logged in, with a relay bot", change: withRelay, prepare: func(*testing.T, *bridge) {}, status: 403, errcode: "not_logged_in_real_account"})
 	add(wireCase{name: "logged in as a bot", prepare: as(botAccount), status: 403, errcode: "not_logged_in_real_account"})
 	add(wireCase{name: "no power", path: "?user_id=@bob:example.com", prepare: func(t *testing.T, b *bridge) { b.logIn(t, bob, aliceAccount) }, status: 403, errcode: "not_enough_permissions"})
-	admins := created("admin without power", valid, group(provisioning.Supergroup, "New", "About it", bobs))
+	admins := created("admin without power", valid, group(provisioning.ChatTypeSupergroup, "New", "About it", bobs))
 	admins.path, admins.prepare = asAdmin, func(t *testing.T, b *bridge) { b.logIn(t, admin, aliceAccount) }
 	add(admins)
 	add(wireCase{name: "bot not in the room", path: "/portal/!closed:example.com/create" + asAlice, status: 403, errcode: "bot_not_in_room"})

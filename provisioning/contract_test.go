@@ -336,7 +336,7 @@ func userCases(op operation) []wireCase {
 		{
 			name: "refused user", body: body, status: 403, errcode: "mxid_not_whitelisted", state: state,
 			prepare: func(t *testing.T, b *bridge) {
-				b.users.Fail("User", fmt.Errorf("wrapped: %w", provisioning.ErrUserRefused))
+				b.users.Fail("User", fmt.Errorf("wrapped: %w", provisioning.ErrMatrixUserRefused))
 			},
 		},
 		{

@@ -16,7 +16,6 @@ const module = "github.com/tgprovision/tgprovision"
 var allowedDeps = []string{
 	module + "/provisioning",
 	module + "/internal/keyed",
-	module + "/internal/recall",
 	"github.com/gorilla/mux",
 	"github.com/coder/websocket",
 	"github.com/rs/zerolog",

@@ -11,8 +11,8 @@ import (
 // on the wire stands in one table, errortable.go. Any other error is answered
 // with 500 unhandled_error, and its text only reaches the log.
 var (
-	// ErrUserRefused: the UserStore won't answer for this Matrix ID.
-	ErrUserRefused = errors.New("the user store refuses this Matrix ID")
+	// ErrMatrixUserRefused: the UserStore won't answer for this Matrix ID.
+	ErrMatrixUserRefused = errors.New("the user store refuses this Matrix ID")
 
 	// ErrAccountLinked: the Telegram account is linked to another Matrix user.
 	ErrAccountLinked = errors.New("the account is linked to another Matrix user")
@@ -64,29 +64,29 @@ var (
 	ErrRoomBridged = errors.New("the room is bridged to a chat already")
 	// ErrChatBridged: the chat is bridged to another room already.
 	ErrChatBridged = errors.New("the chat is bridged to another room already")
-	// ErrBotNotInRoom: the bridge bot has not joined the room.
-	ErrBotNotInRoom = errors.New("the bridge bot is not in the room")
+	// ErrBridgeBotNotInRoom: the bridge bot has not joined the room.
+	ErrBridgeBotNotInRoom = errors.New("the bridge bot is not in the room")
 	// ErrNotInChat: the Telegram account is not in the chat.
 	ErrNotInChat = errors.New("not in the chat")
-	// ErrUserNotFound: nobody on Telegram has this name, number or ID, or the
+	// ErrTelegramUserNotFound: nobody on Telegram has this name, number or ID, or the
 	// account can't see who.
-	ErrUserNotFound = errors.New("nobody on Telegram found")
-	// ErrNotUser: the name is a group's or a channel's.
-	ErrNotUser = errors.New("not a user of Telegram's")
+	ErrTelegramUserNotFound = errors.New("nobody on Telegram found")
+	// ErrNotTelegramUser: the name is a group's or a channel's.
+	ErrNotTelegramUser = errors.New("not a user of Telegram's")
 	// ErrTooFewMembers: a chat of this kind needs more members.
 	ErrTooFewMembers = errors.New("too few members for a chat")
 	// ErrNewChatInvalid: Telegram does not take the title or the description.
 	ErrNewChatInvalid = errors.New("title or description of a new chat invalid")
 	// ErrPhotoGone: the photo is not the chat's any more.
 	ErrPhotoGone = errors.New("no such photo")
-	// ErrTokenInvalid: a Matrix token is nobody's, or that of somebody who may not call.
-	ErrTokenInvalid = errors.New("no valid Matrix token")
+	// ErrMatrixTokenInvalid: a Matrix token is nobody's, or that of somebody who may not call.
+	ErrMatrixTokenInvalid = errors.New("no valid Matrix token")
 	// ErrHomeserver: the homeserver can't be reached, or refuses.
 	ErrHomeserver = errors.New("no good answer of the homeserver")
-	// ErrInviteRefused: nobody of the bridge may invite the Matrix user to the room, so that
+	// ErrMatrixInviteRefused: nobody of the bridge may invite the Matrix user to the room, so that
 	// trying again is no use: the user is banned there, or the bridge has left the room or
 	// lost its power. It is an ErrHomeserver as well.
-	ErrInviteRefused = fmt.Errorf("%w: nobody may invite the user", ErrHomeserver)
+	ErrMatrixInviteRefused = fmt.Errorf("%w: nobody may invite the user", ErrHomeserver)
 
 	// ErrTelegramUnavailable: Telegram can't be reached.
 	ErrTelegramUnavailable = errors.New("no connection to Telegram")

@@ -122,7 +122,7 @@ var outcomes = []outcome{
 	{errWrongVerb, "", 405, "unhandled_http_405", "", "This address does not support the HTTP method of the request."},
 	{errUserIDEmpty, "", 400, "mxid_empty", "", "The Matrix user ID is missing."},
 	{errUserIDInvalid, "", 400, "mxid_invalid", "", "That is not a valid Matrix user ID."},
-	{ErrUserRefused, userOps, 403, "mxid_not_whitelisted", "", "This Matrix user may not use the bridge."},
+	{ErrMatrixUserRefused, userOps, 403, "mxid_not_whitelisted", "", "This Matrix user may not use the bridge."},
 	{errCallerLevel, "", 403, "mxid_not_whitelisted", "", "This Matrix user may not use the bridge."},
 	{errNotYourself, "", 403, "mxid_mismatch", "", "You may do this for yourself only, not for another Matrix user."},
 	{errNotWhitelisted, "", 403, "mxid_not_whitelisted", "", "This Matrix user may not log in to Telegram through the bridge."},
@@ -163,7 +163,7 @@ var outcomes = []outcome{
 	{errBridgeExists, "", 200, "bridge_exists", "", "The room is bridged to this Telegram chat already."},
 	{ErrRoomBridged, "connect_portal create_portal", 409, "room_already_bridged", "", "The room is bridged to another Telegram chat already."},
 	{ErrChatBridged, "connect_portal", 409, "chat_already_bridged", "", "The Telegram chat is bridged to another Matrix room already."},
-	{ErrBotNotInRoom, "connect_portal create_portal", 403, "bot_not_in_room", "", "The bridge bot is not in the room. Please invite it first."},
+	{ErrBridgeBotNotInRoom, "connect_portal create_portal", 403, "bot_not_in_room", "", "The bridge bot is not in the room. Please invite it first."},
 	{errRelayNotInChat, "", 403, "bot_not_in_chat", "", "The bridge's relay bot is not in the Telegram chat. Please add it first."},
 	{ErrNotInChat, "connect_portal", 403, "user_not_in_chat", "", "Your Telegram account is not in that chat."},
 	{ErrNotLoggedIn, "connect_portal", 403, "not_logged_in", "", "You are not logged in to Telegram, and the bridge has no relay bot."},
@@ -171,8 +171,8 @@ var outcomes = []outcome{
 	{errTitleEmpty, "", 400, "body_value_invalid", "", "The chat needs a title. Please give one, or give the room a name."},
 	{ErrNewChatInvalid, "create_portal", 400, "body_value_invalid", "", "Telegram does not accept the title or the description of the chat."},
 	{ErrTooFewMembers, "create_portal", 500, "unknown_error", "", "There are not enough Telegram users in the room for such a chat. Please invite more of them, or create a supergroup."},
-	{ErrUserNotFound, findOps, 404, "M_NOT_FOUND", "", "Nobody on Telegram was found by that name, number or ID."},
-	{ErrNotUser, findOps, 400, "FI.MAU.TELEGRAM_ID_NOT_USER", "", "That is a group or channel on Telegram, not a person."},
+	{ErrTelegramUserNotFound, findOps, 404, "M_NOT_FOUND", "", "Nobody on Telegram was found by that name, number or ID."},
+	{ErrNotTelegramUser, findOps, 400, "FI.MAU.TELEGRAM_ID_NOT_USER", "", "That is a group or channel on Telegram, not a person."},
 	{ErrHomeserver, "", 500, "unknown_error", "", "The Matrix homeserver can't be reached, or refuses. The bridge's log has the details."},
 
 	// Anything on Telegram

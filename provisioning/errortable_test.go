@@ -17,7 +17,7 @@ import (
 
 // hostErrors are the errors of errors.go by their names.
 var hostErrors = map[string]error{
-	"ErrUserRefused":                   provisioning.ErrUserRefused,
+	"ErrMatrixUserRefused":             provisioning.ErrMatrixUserRefused,
 	"ErrNotLoggedIn":                   provisioning.ErrNotLoggedIn,
 	"ErrAlreadyLoggedIn":               provisioning.ErrAlreadyLoggedIn,
 	"ErrPhoneNumberInvalid":            provisioning.ErrPhoneNumberInvalid,
@@ -39,16 +39,16 @@ var hostErrors = map[string]error{
 	"ErrPortalNotFound":                provisioning.ErrPortalNotFound,
 	"ErrRoomBridged":                   provisioning.ErrRoomBridged,
 	"ErrChatBridged":                   provisioning.ErrChatBridged,
-	"ErrBotNotInRoom":                  provisioning.ErrBotNotInRoom,
+	"ErrBridgeBotNotInRoom":            provisioning.ErrBridgeBotNotInRoom,
 	"ErrNotInChat":                     provisioning.ErrNotInChat,
-	"ErrUserNotFound":                  provisioning.ErrUserNotFound,
-	"ErrNotUser":                       provisioning.ErrNotUser,
+	"ErrTelegramUserNotFound":          provisioning.ErrTelegramUserNotFound,
+	"ErrNotTelegramUser":               provisioning.ErrNotTelegramUser,
 	"ErrTooFewMembers":                 provisioning.ErrTooFewMembers,
 	"ErrNewChatInvalid":                provisioning.ErrNewChatInvalid,
 	"ErrPhotoGone":                     provisioning.ErrPhotoGone,
-	"ErrTokenInvalid":                  provisioning.ErrTokenInvalid,
+	"ErrMatrixTokenInvalid":            provisioning.ErrMatrixTokenInvalid,
 	"ErrHomeserver":                    provisioning.ErrHomeserver,
-	"ErrInviteRefused":                 provisioning.ErrInviteRefused,
+	"ErrMatrixInviteRefused":           provisioning.ErrMatrixInviteRefused,
 	"ErrTelegramUnavailable":           provisioning.ErrTelegramUnavailable,
 	"ErrOverloaded":                    provisioning.ErrOverloaded,
 	"ErrNotImplemented":                provisioning.ErrNotImplemented,
@@ -56,10 +56,10 @@ var hostErrors = map[string]error{
 
 // handledElsewhere are the errors that need no row, and where they go.
 var handledElsewhere = map[string]string{
-	"ErrAccountLinked": "claim ends the session, and so answers as for somebody who is logged out",
-	"ErrTokenInvalid":  "callerOf makes it errTokenRefused, and no other part of a host knows tokens",
-	"ErrPhotoGone":     "photos are fetched in the background, and left out where there are none",
-	"ErrLoginTimeout":  "loginQR answers it with timeout, on a WebSocket",
+	"ErrAccountLinked":      "claim ends the session, and so answers as for somebody who is logged out",
+	"ErrMatrixTokenInvalid": "callerOf makes it errTokenRefused, and no other part of a host knows tokens",
+	"ErrPhotoGone":          "photos are fetched in the background, and left out where there are none",
+	"ErrLoginTimeout":       "loginQR answers it with timeout, on a WebSocket",
 }
 
 // exportedErrors returns the names of the Err… variables and …Error types of

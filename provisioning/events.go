@@ -32,7 +32,7 @@ type Event struct {
 	UserID id.UserID `json:"user_id,omitempty"`
 	// TelegramID is the Telegram user ID of the account that was logged in or out, or
 	// that acted on the portal, 0 where none did.
-	TelegramID int64 `json:"telegram_id,omitempty"`
+	TelegramID TelegramID `json:"telegram_id,omitempty"`
 	// Portal is that of portal events.
 	Portal Portal `json:"portal,omitzero"`
 }

@@ -192,8 +192,8 @@ func TestAvatars(t *testing.T) {
 		b := newBridge(t)
 		account := aliceAccount
 		account.ID, account.Phone = 5005, ""
-		for i := range int64(10) {
-			account.Contacts = append(account.Contacts, provisioning.Contact{ID: 100 + i, Name: "C", PhotoID: 500 + i/2}) // two share each photo
+		for i := range provisioning.TelegramID(10) {
+			account.Contacts = append(account.Contacts, provisioning.Contact{ID: 100 + i, Name: "C", PhotoID: 500 + int64(i)/2}) // two share each photo
 		}
 		b.telegram.Add(account)
 		b.logIn(t, alice, account)

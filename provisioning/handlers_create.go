@@ -18,7 +18,7 @@ type createdBody struct {
 }
 
 // chatTypes are the values of create_portal's type.
-var chatTypes = map[string]ChatType{"chat": BasicGroup, "group": BasicGroup, "supergroup": Supergroup, "channel": Channel}
+var chatTypes = map[string]ChatType{"chat": ChatTypeBasicGroup, "group": ChatTypeBasicGroup, "supergroup": ChatTypeSupergroup, "channel": ChatTypeChannel}
 
 // readNewChat reads what chat to create. Its title is empty where none is given.
 func readNewChat(c *call) (chat NewChat, err error) {
@@ -112,7 +112,7 @@ const maxAbout = 255
 
 // describe fills in what the chat takes from the room, and returns the Telegram
 // users in it, the creator aside. Errors: errTitleEmpty.
-func (p *Provisioner) describe(ctx context.Context, act actor, roomID id.RoomID, chat *NewChat) (members []int64, err error) {
+func (p *Provisioner) describe(ctx context.Context, act actor, roomID id.RoomID, chat *NewChat) (members []TelegramID, err error) {
 	room, err := p.rooms.Room(ctx, roomID)
 	if err != nil {
 		return nil, fmt.Errorf("read the room: %w", err)
@@ -128,7 +128,7 @@ func (p *Provisioner) describe(ctx context.Context, act actor, roomID id.RoomID,
 	for _, userID := range room.Users {
 		user, err := p.users.User(ctx, userID)
 		switch {
-		case errors.Is(err, ErrUserRefused):
+		case errors.Is(err, ErrMatrixUserRefused):
 		case err != nil:
 			return nil, fmt.Errorf("look up a user in the room: %w", err)
 		case user.TelegramID != 0 && !user.Displaced:
@@ -145,7 +145,7 @@ func (p *Provisioner) describe(ctx context.Context, act actor, roomID id.RoomID,
 	}
 	slices.Sort(members)
 	members = slices.Compact(members)
-	members = slices.DeleteFunc(members, func(telegramID int64) bool { return telegramID == act.account.ID })
+	members = slices.DeleteFunc(members, func(telegramID TelegramID) bool { return telegramID == act.account.ID })
 	return members, nil
 }
 
@@ -164,12 +164,12 @@ func shortened(text string, limit int) string {
 }
 
 // create creates the chat and records the portal, or leaves nothing behind.
-func (p *Provisioner) create(ctx context.Context, c *call, act actor, roomID id.RoomID, chat NewChat, members []int64) (reply, error) {
+func (p *Provisioner) create(ctx context.Context, c *call, act actor, roomID id.RoomID, chat NewChat, members []TelegramID) (reply, error) {
 	creator, ok := act.client.(ChatCreator)
 	if !ok {
 		return reply{}, ErrNotImplemented
 	}
-	if chat.Type == BasicGroup {
+	if chat.Type == ChatTypeBasicGroup {
 		chat.Members, members = members, nil
 	}
 	info, err := creator.CreateChat(ctx, chat)
@@ -185,7 +185,7 @@ func (p *Provisioner) create(ctx context.Context, c *call, act actor, roomID id.
 		RoomID: roomID, ChatID: info.ID, Title: info.Title,
 		About: info.About, Username: info.Username, Megagroup: info.Megagroup,
 	}
-	n := NewPortal{Portal: portal, Accounts: []int64{act.account.ID}}
+	n := NewPortal{Portal: portal, Accounts: []TelegramID{act.account.ID}}
 	n.Tasks = append(n.Tasks, newTask(taskSetUp, setUpData{Portal: portal, UserID: c.userID}))
 	n.Tasks = append(n.Tasks, p.eventTask(Event{Type: EventPortalCreated, UserID: c.userID, TelegramID: act.account.ID, Portal: portal})...)
 	invite := held(newTask(taskInvite, inviteData{UserID: c.userID, ChatID: info.ID, Members: members}))

@@ -16,17 +16,17 @@ import (
 type startedBody struct {
 	RoomID      id.RoomID   `json:"room_id"`
 	JustCreated bool        `json:"just_created"`
-	ID          int64       `json:"id"`
+	ID          TelegramID  `json:"id"`
 	ContactInfo contactBody `json:"contact_info"`
 }
 
 // parseIdentifier reads what names somebody on Telegram: a username, with or
 // without @, a t.me link, a phone number with +, or a user ID. Text that is none of
-// them is ErrUserNotFound.
+// them is ErrTelegramUserNotFound.
 func parseIdentifier(segment string) (Identifier, error) {
 	text, err := url.PathUnescape(segment)
 	if err != nil {
-		return Identifier{}, ErrUserNotFound
+		return Identifier{}, ErrTelegramUserNotFound
 	}
 	text = strings.TrimSpace(text)
 	if strings.HasPrefix(text, "+") {
@@ -35,13 +35,13 @@ func parseIdentifier(segment string) (Identifier, error) {
 	if isDigits(text) {
 		n, err := strconv.ParseInt(text, 10, 64)
 		if kind, _, ok := ChatID(n).Split(); err != nil || kind != PeerUser || !ok {
-			return Identifier{}, ErrUserNotFound
+			return Identifier{}, ErrTelegramUserNotFound
 		}
-		return Identifier{ID: n}, nil
+		return Identifier{ID: TelegramID(n)}, nil
 	}
 	username := usernameOf(text)
 	if username == "" || strings.Trim(username, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "" {
-		return Identifier{}, ErrUserNotFound
+		return Identifier{}, ErrTelegramUserNotFound
 	}
 	return Identifier{Username: username}, nil
 }
@@ -129,7 +129,7 @@ func (p *Provisioner) resolve(ctx context.Context, c *call) (Account, Contact, e
 }
 
 // directChat is the chat of an account with somebody.
-type directChat struct{ accountID, contactID int64 }
+type directChat struct{ accountID, contactID TelegramID }
 
 // directPortal returns the portal of the account's chat with somebody, and whether
 // it was made for that.
@@ -163,7 +163,7 @@ func (p *Provisioner) connectDirect(ctx context.Context, c *call, rooms DirectRo
 	defer cancel()
 	setUp := held(newTask(taskSetUp, setUpData{Portal: portal, UserID: c.userID, Contact: &contact}))
 	event := p.eventTask(Event{Type: EventPortalCreated, UserID: c.userID, TelegramID: account.ID, Portal: portal})
-	err := p.portals.Connect(record, NewPortal{Portal: portal, Accounts: []int64{account.ID}, Tasks: append(event, setUp)})
+	err := p.portals.Connect(record, NewPortal{Portal: portal, Accounts: []TelegramID{account.ID}, Tasks: append(event, setUp)})
 	if err != nil {
 		// Nobody but the bridge's own users is in the room.
 		if cleanErr := p.rooms.CleanUp(record, portal, true); cleanErr != nil {

@@ -86,7 +86,7 @@ func (c *call) unnamed() bool { return c.userID == "" && c.caller.trusted() }
 
 // mayChange returns nil when the user of the call, whose level was checked, may
 // bridge or unbridge a room, whichever the event type says, or when the call names
-// no user. Errors: errNoPower, ErrBotNotInRoom.
+// no user. Errors: errNoPower, ErrBridgeBotNotInRoom.
 func (p *Provisioner) mayChange(ctx context.Context, c *call, roomID id.RoomID, eventType string) error {
 	if c.unnamed() || c.user.Permission >= PermissionAdmin {
 		return nil
@@ -109,7 +109,7 @@ func (p *Provisioner) checkLevel(ctx context.Context, c *call) (err error) {
 	}
 	c.user, err = p.users.User(ctx, c.userID)
 	switch {
-	case errors.Is(err, ErrUserRefused):
+	case errors.Is(err, ErrMatrixUserRefused):
 		return fmt.Errorf("%w: %w", errNoPower, err)
 	case err != nil:
 		return fmt.Errorf("look up the user: %w", err)
@@ -120,7 +120,7 @@ func (p *Provisioner) checkLevel(ctx context.Context, c *call) (err error) {
 }
 
 // checkRoom returns nil when the bridge bot is in a room and the user of the call,
-// if there is one, may bridge it. Errors: ErrBotNotInRoom, errNoPower.
+// if there is one, may bridge it. Errors: ErrBridgeBotNotInRoom, errNoPower.
 func (p *Provisioner) checkRoom(ctx context.Context, c *call, roomID id.RoomID) error {
 	if err := p.rooms.CheckBot(ctx, roomID); err != nil {
 		return fmt.Errorf("look for the bridge bot: %w", err)
@@ -263,7 +263,7 @@ func (p *Provisioner) replaced(ctx context.Context, c *call, chatID ChatID, forc
 // user can show any power.
 func (p *Provisioner) mayEnd(ctx context.Context, c *call, roomID id.RoomID) error {
 	err := p.mayChange(ctx, c, roomID, unbridgeEvent)
-	if errors.Is(err, ErrBotNotInRoom) {
+	if errors.Is(err, ErrBridgeBotNotInRoom) {
 		return fmt.Errorf("%w: %w", errNoPower, err)
 	}
 	return err
@@ -283,7 +283,7 @@ func (p *Provisioner) connect(ctx context.Context, c *call, roomID id.RoomID, in
 		if err != nil {
 			return reply{}, err
 		}
-		n := NewPortal{Portal: portal, Accounts: []int64{act.account.ID}}
+		n := NewPortal{Portal: portal, Accounts: []TelegramID{act.account.ID}}
 		n.Tasks = append(n.Tasks, newTask(taskSetUp, setUpData{Portal: portal, UserID: c.userID, Relay: act.relay, PhotoID: info.PhotoID}))
 		n.Tasks = append(n.Tasks, p.eventTask(Event{Type: EventPortalConnected, UserID: c.userID, TelegramID: act.account.ID, Portal: portal})...)
 		if old != nil {

@@ -17,12 +17,12 @@ type userBody struct {
 }
 
 type accountBody struct {
-	ID        int64  `json:"id"`
-	Username  string `json:"username"`
-	FirstName string `json:"first_name"`
-	LastName  string `json:"last_name"`
-	Phone     string `json:"phone"`
-	IsBot     bool   `json:"is_bot"`
+	ID        TelegramID `json:"id"`
+	Username  string     `json:"username"`
+	FirstName string     `json:"first_name"`
+	LastName  string     `json:"last_name"`
+	Phone     string     `json:"phone"`
+	IsBot     bool       `json:"is_bot"`
 }
 
 func (p *Provisioner) getMe(ctx context.Context, c *call) (reply, error) {
@@ -70,14 +70,14 @@ func (p *Provisioner) chatsOf(ctx context.Context, c *call, account Account) (ch
 	if !ok {
 		return nil, ErrNotImplemented
 	}
-	if chats, err = lister.Chats(ctx); err != nil {
+	if chats, err = lister.Chats(ctx, ChatQuery{}); err != nil {
 		return nil, fmt.Errorf("list chats: %w", err)
 	}
 	return chats, nil
 }
 
 type contactBody struct {
-	ID        int64               `json:"id"`
+	ID        TelegramID          `json:"id"`
 	Name      string              `json:"name"`
 	Username  string              `json:"username"`
 	Phone     string              `json:"phone"`
@@ -97,7 +97,7 @@ func (p *Provisioner) getContacts(ctx context.Context, c *call) (reply, error) {
 	if !ok {
 		return reply{}, ErrNotImplemented
 	}
-	contacts, err := lister.Contacts(ctx)
+	contacts, err := lister.Contacts(ctx, ContactQuery{})
 	if err != nil {
 		return reply{}, fmt.Errorf("list contacts: %w", err)
 	}
@@ -128,7 +128,7 @@ func (p *Provisioner) getStickersets(ctx context.Context, c *call) (reply, error
 
 // avatarsOf returns the avatars of some contacts of the call's user that were fetched
 // before, by ID, and has the others fetched.
-func (p *Provisioner) avatarsOf(ctx context.Context, c *call, contacts []Contact) map[int64]id.ContentURIString {
+func (p *Provisioner) avatarsOf(ctx context.Context, c *call, contacts []Contact) map[TelegramID]id.ContentURIString {
 	ghosts, ok := p.rooms.(GhostAvatars)
 	if !ok {
 		return nil
@@ -148,7 +148,7 @@ func (p *Provisioner) contactBody(ctx context.Context, c *call, contact Contact)
 	return contactBodyOf(contact, p.avatarsOf(ctx, c, []Contact{contact}))
 }
 
-func contactBodyOf(contact Contact, avatars map[int64]id.ContentURIString) contactBody {
+func contactBodyOf(contact Contact, avatars map[TelegramID]id.ContentURIString) contactBody {
 	body := contactBody{
 		ID: contact.ID, Name: contact.Name, Username: contact.Username, IsBot: contact.IsBot,
 		AvatarURL: avatars[contact.ID],

@@ -8,8 +8,6 @@ import (
 
 	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
-
-	"github.com/tgprovision/tgprovision/internal/recall"
 )
 
 // This file keeps two records in step: the client's session, which says whether
@@ -25,9 +23,9 @@ func (p *Provisioner) account(ctx context.Context, c *call) (Account, error) {
 		c.user.TelegramID, c.user.Displaced = 0, false
 	}
 	account, err := c.client.Account(ctx)
-	if differs := account.ID != c.user.TelegramID; differs && (err == nil || errors.Is(err, ErrNotLoggedIn)) && recall.Allowed(ctx) {
+	if differs := account.ID != c.user.TelegramID; differs && (err == nil || errors.Is(err, ErrNotLoggedIn)) && CachedReads(ctx) {
 		// Either may be what was remembered from before the other changed.
-		ctx = recall.Forbid(ctx)
+		ctx = WithCachedReads(ctx, false)
 		if c.user, err = p.users.User(ctx, c.userID); err != nil {
 			return Account{}, fmt.Errorf("look up the user again: %w", err)
 		}
@@ -65,7 +63,7 @@ func (p *Provisioner) claim(ctx context.Context, c *call, account Account) error
 		return err
 	}
 	defer recorded()
-	err = p.users.ClaimAccount(ctx, c.userID, account.ID)
+	err = p.links.ClaimAccount(ctx, c.userID, account.ID)
 	switch {
 	case err == nil:
 		c.user.TelegramID = account.ID
@@ -90,7 +88,7 @@ func (p *Provisioner) link(ctx context.Context, c *call, account Account) error 
 		return err
 	}
 	defer recorded()
-	displaced, err := p.users.LinkAccount(ctx, c.userID, account.ID)
+	displaced, err := p.links.LinkAccount(ctx, c.userID, account.ID)
 	if err != nil {
 		return fmt.Errorf("link the account: %w", err)
 	}
@@ -107,7 +105,7 @@ func (p *Provisioner) link(ctx context.Context, c *call, account Account) error 
 }
 
 // endDisplaced logs a displaced user out and forgets the link.
-func (p *Provisioner) endDisplaced(ctx context.Context, userID id.UserID, telegramID int64) error {
+func (p *Provisioner) endDisplaced(ctx context.Context, userID id.UserID, telegramID TelegramID) error {
 	client, err := p.telegram.Client(ctx, userID)
 	if err != nil {
 		return fmt.Errorf("get a displaced user's Telegram client: %w", err)
@@ -135,13 +133,13 @@ func (p *Provisioner) unlink(ctx context.Context, c *call) error {
 }
 
 // forget unlinks a user and tells the host.
-func (p *Provisioner) forget(ctx context.Context, userID id.UserID, telegramID int64) error {
+func (p *Provisioner) forget(ctx context.Context, userID id.UserID, telegramID TelegramID) error {
 	recorded, err := p.announce(ctx, EventLogout, userID, telegramID)
 	if err != nil {
 		return err
 	}
 	defer recorded()
-	if err := p.users.UnlinkAccount(ctx, userID, telegramID); err != nil {
+	if err := p.links.UnlinkAccount(ctx, userID, telegramID); err != nil {
 		return fmt.Errorf("unlink the account: %w", err)
 	}
 	p.encoded.forget(userID)

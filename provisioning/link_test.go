@@ -11,7 +11,6 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
-	"github.com/tgprovision/tgprovision/internal/recall"
 	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/provisioning/provisioningtest"
 )
@@ -19,7 +18,7 @@ import (
 const loggedOutAlice = `{"mxid":"@alice:example.com","permissions":"full","telegram":null}`
 
 // expectUser checks what the user store and Telegram have of a user.
-func (b *bridge) expectUser(t *testing.T, userID id.UserID, linked int64, displaced bool, session int64) {
+func (b *bridge) expectUser(t *testing.T, userID id.UserID, linked provisioning.TelegramID, displaced bool, session provisioning.TelegramID) {
 	t.Helper()
 	u, err := b.users.User(t.Context(), userID)
 	if err != nil || u.TelegramID != linked || u.Displaced != displaced {
@@ -348,7 +347,7 @@ func (f *forgetful) Client(ctx context.Context, userID id.UserID) (provisioning.
 }
 
 func (c forgetfulClient) Account(ctx context.Context) (provisioning.Account, error) {
-	if recall.Allowed(ctx) {
+	if provisioning.CachedReads(ctx) {
 		return c.f.account, c.f.err
 	}
 	return c.TelegramClient.Account(ctx)

@@ -38,7 +38,7 @@ type listKey struct {
 type encodedList struct {
 	chats    []Chat
 	contacts []Contact
-	avatars  map[int64]id.ContentURIString
+	avatars  map[TelegramID]id.ContentURIString
 	json     encodedJSON
 }
 
@@ -133,14 +133,14 @@ func appendChats(b []byte, chats []Chat) []byte {
 
 // appendContacts makes the JSON of contacts: an object by ID, in the order of the IDs as
 // text.
-func appendContacts(b []byte, contacts []Contact, avatars map[int64]id.ContentURIString) []byte {
+func appendContacts(b []byte, contacts []Contact, avatars map[TelegramID]id.ContentURIString) []byte {
 	type keyed struct {
 		key string
 		*Contact
 	}
 	byKey := make([]keyed, len(contacts))
 	for i := range contacts {
-		byKey[i] = keyed{strconv.FormatInt(contacts[i].ID, 10), &contacts[i]}
+		byKey[i] = keyed{strconv.FormatInt(int64(contacts[i].ID), 10), &contacts[i]}
 	}
 	slices.SortStableFunc(byKey, func(a, b keyed) int { return strings.Compare(a.key, b.key) })
 	b = append(slices.Grow(b, 128*len(contacts)), '{')
@@ -156,7 +156,7 @@ func appendContacts(b []byte, contacts []Contact, avatars map[int64]id.ContentUR
 
 func appendContact(b []byte, body contactBody) []byte {
 	b = append(b, `{"id":`...)
-	b = strconv.AppendInt(b, body.ID, 10)
+	b = strconv.AppendInt(b, int64(body.ID), 10)
 	b = append(b, `,"name":`...)
 	b = appendString(b, body.Name)
 	b = append(b, `,"username":`...)

@@ -32,11 +32,11 @@ func FuzzListJSON(f *testing.F) {
 		if got, want := string(appendChats(nil, chats)), marshal(t, []chatJSON{chatJSON(chats[0]), chatJSON(chats[1])}); got != want {
 			t.Errorf("%s, want %s", got, want)
 		}
-		contacts := []Contact{{ID: 2, Name: s}, {ID: 10, Username: s, Phone: "1", IsBot: true}, {ID: 1 + n&0xff<<8, Phone: s}}
-		avatars := map[int64]id.ContentURIString{10: id.ContentURIString(s)}
+		contacts := []Contact{{ID: 2, Name: s}, {ID: 10, Username: s, Phone: "1", IsBot: true}, {ID: TelegramID(1 + n&0xff<<8), Phone: s}}
+		avatars := map[TelegramID]id.ContentURIString{10: id.ContentURIString(s)}
 		bodies := map[string]contactBody{}
 		for _, c := range contacts {
-			bodies[strconv.FormatInt(c.ID, 10)] = contactBodyOf(c, avatars)
+			bodies[strconv.FormatInt(int64(c.ID), 10)] = contactBodyOf(c, avatars)
 		}
 		if got, want := string(appendContacts(nil, contacts, avatars)), marshal(t, bodies); got != want {
 			t.Errorf("%s, want %s", got, want)
@@ -113,12 +113,12 @@ func TestEncodedLists(t *testing.T) {
 func TestEncodedContacts(t *testing.T) {
 	var e encodedLists
 	contacts := make([]Contact, 500)
-	encode := func(avatars map[int64]id.ContentURIString) string {
+	encode := func(avatars map[TelegramID]id.ContentURIString) string {
 		return string(e.encode(listKey{"get_contacts", "a"}, encodedList{contacts: contacts, avatars: avatars}, func(b []byte) []byte {
 			return appendContacts(b, contacts, avatars)
 		}))
 	}
-	if encode(nil) == encode(map[int64]id.ContentURIString{0: "mxc://example.com/a"}) {
+	if encode(nil) == encode(map[TelegramID]id.ContentURIString{0: "mxc://example.com/a"}) {
 		t.Error("the avatar is missing")
 	}
 }

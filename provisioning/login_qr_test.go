@@ -88,7 +88,7 @@ func (c *scanner) ends(message string) {
 }
 
 // scan scans a QR code.
-func (s *wireServer) scanQR(t *testing.T, code string, telegramID int64) {
+func (s *wireServer) scanQR(t *testing.T, code string, telegramID provisioning.TelegramID) {
 	t.Helper()
 	if err := s.telegram.ScanQR(code, telegramID); err != nil {
 		t.Fatal(err)
@@ -519,7 +519,7 @@ func TestManyQRLogins(t *testing.T) {
 		b.call(t, http.MethodGet, user(userID, ""), "").want(t, 200, "")
 		if session := b.telegram.LoggedIn(userID); session != 0 {
 			owners++
-			b.expectUser(t, userID, session, false, session)
+			b.expectUser(t, userID, provisioning.TelegramID(session), false, provisioning.TelegramID(session))
 		}
 	}
 	if owners != 1 || b.telegram.ShownQR() != 0 {

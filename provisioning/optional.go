@@ -133,7 +133,7 @@ type ChatLister interface {
 	// must not be changed any more.
 	//
 	// TL: messages.getDialogs.
-	Chats(ctx context.Context) ([]Chat, error)
+	Chats(ctx context.Context, query ChatQuery) ([]Chat, error)
 }
 
 // ContactLister lists contacts. It unlocks get_contacts.
@@ -143,7 +143,7 @@ type ContactLister interface {
 	// not be changed any more.
 	//
 	// TL: contacts.getContacts.
-	Contacts(ctx context.Context) ([]Contact, error)
+	Contacts(ctx context.Context, query ContactQuery) ([]Contact, error)
 }
 
 // ChatGetter looks at single chats. It unlocks connect_portal.
@@ -171,7 +171,7 @@ type ChatCreator interface {
 	// they don't let it; they are no error. Errors: [ErrNotInChat].
 	//
 	// TL: messages.addChatUser, channels.inviteToChannel, channels.editAdmin.
-	InviteToChat(ctx context.Context, chatID ChatID, telegramIDs []int64) (missing []int64, err error)
+	InviteToChat(ctx context.Context, chatID ChatID, telegramIDs []TelegramID) (missing []TelegramID, err error)
 
 	// DeleteChat deletes a chat that the account owns, for everybody. Errors:
 	// [ErrNotInChat].
@@ -182,7 +182,7 @@ type ChatCreator interface {
 
 // UserResolver finds people on Telegram. It unlocks start_dm and resolve_identifier.
 type UserResolver interface {
-	// ResolveUser finds a user or bot. Errors: [ErrUserNotFound]; [ErrNotUser] for
+	// ResolveUser finds a user or bot. Errors: [ErrTelegramUserNotFound]; [ErrNotTelegramUser] for
 	// the username of a group or channel.
 	//
 	// TL: contacts.resolveUsername, contacts.resolvePhone, users.getUsers.

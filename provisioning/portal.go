@@ -11,7 +11,7 @@ type Portal struct {
 	// Receiver is, for a direct chat, the Telegram user ID of the account whose
 	// chat it is, since two accounts may talk to the same person. It is 0 for
 	// groups and channels, which are the same chat for everybody.
-	Receiver int64 `json:"receiver,omitempty"`
+	Receiver TelegramID `json:"receiver,omitempty"`
 	// Title is the chat's name on Telegram.
 	Title string `json:"title"`
 	// About is the chat's description, often empty.
@@ -29,7 +29,15 @@ type NewPortal struct {
 	Portal
 	// Accounts are the Telegram user IDs of the accounts that take part. The
 	// receiver of a direct chat always does, listed or not.
-	Accounts []int64
+	Accounts []TelegramID
+	// UserID is the Matrix user who asked for the portal, "" where the request named
+	// nobody.
+	UserID id.UserID
+	// Relay says that the relay bot acts. Its account is the first of the Accounts.
+	Relay bool
+	// Created says that the chat was made for the room a moment ago. Where the bridge has
+	// heard of the chat in the meantime and made a room for it, that room gives way.
+	Created bool
 	// Replaces is the room that the chat is taken from, "" where the chat has to be
 	// free.
 	Replaces id.RoomID

@@ -30,7 +30,7 @@ func TestRacingConnects(t *testing.T) {
 			for i := range racers {
 				b.rooms.Add(id.RoomID(fmt.Sprintf("!r%d", i)), provisioningtest.MemRoom{})
 				b.telegram.AddGroup(provisioningtest.TelegramGroup{
-					ChatInfo: provisioning.ChatInfo{ID: provisioning.BasicGroupChatID(100 + int64(i))}, Members: []int64{botAccount.ID},
+					ChatInfo: provisioning.ChatInfo{ID: provisioning.BasicGroupChatID(100 + int64(i))}, Members: []provisioning.TelegramID{botAccount.ID},
 				})
 			}
 			statuses := make([]int, racers)

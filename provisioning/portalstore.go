@@ -9,7 +9,6 @@ import (
 
 // PortalStore knows the portals of the bridge. A host that keeps its portals
 // elsewhere implements it over its own tables; package portal has one on SQL.
-// Without the optional interface [TaskStore], a store is only read.
 //
 // Methods are called concurrently, by several goroutines and, where processes
 // share a database, by several processes. They honour the context.
@@ -18,21 +17,24 @@ type PortalStore interface {
 	// [ErrPortalNotFound].
 	PortalByRoom(ctx context.Context, roomID id.RoomID) (Portal, error)
 
-	// PortalByChat returns the portal of a Telegram chat. The receiver is the
-	// Telegram user ID of the account for a direct chat, and 0 for any other.
-	// Errors: [ErrPortalNotFound].
-	PortalByChat(ctx context.Context, chatID ChatID, receiver int64) (Portal, error)
+	// PortalByChat returns the portal that a Telegram chat has for an account, 0 where no
+	// account asks. A direct chat is its account's own. A group or channel is the same
+	// chat for all accounts in most bridges, and there the account does not matter; a
+	// bridge in which each account has its own portal of a group returns that of the
+	// account, or that of any where no account asks. Errors: [ErrPortalNotFound].
+	PortalByChat(ctx context.Context, chatID ChatID, account TelegramID) (Portal, error)
 
 	// AccountPortals returns the portals that the Telegram account of the given
 	// user ID takes part in, in any order. It is asked for bot accounts, which
 	// have no chat list of their own on Telegram. No portals, also for an unknown
 	// account, is an empty list and no error.
-	AccountPortals(ctx context.Context, telegramID int64) ([]Portal, error)
+	AccountPortals(ctx context.Context, account TelegramID) ([]Portal, error)
 
 	// Connect records a new portal, the accounts that take part in it and the
 	// tasks that follow, in one transaction, after whose end every method sees
 	// them. A room has at most one portal, and a chat (of one receiver) at most one
 	// room: of several racing calls, also in several processes, exactly one succeeds.
+	// The tasks go into the [TaskStore] of the [Config].
 	//
 	// Where Replaces is set, the chat's portal in that room is removed in the same
 	// transaction.
@@ -52,6 +54,17 @@ type PortalStore interface {
 	Disconnect(ctx context.Context, portal Portal, tasks ...Task) error
 }
 
+// DirectPortals is an optional interface of a [PortalStore] whose bridge makes the room
+// and the portal of a direct chat in one step. It unlocks start_dm, and is asked in
+// place of [DirectRooms].
+type DirectPortals interface {
+	// StartDirect returns the portal of an account's chat with a contact, and whether it
+	// was made for this call. The Matrix user is in the portal's room, or is invited to it.
+	// Of racing calls for one chat, one makes the portal, and all return it. Errors:
+	// [ErrNotLoggedIn], [ErrTelegramUserNotFound], [ErrHomeserver].
+	StartDirect(ctx context.Context, userID id.UserID, account Account, contact Contact) (portal Portal, created bool, err error)
+}
+
 // Task is work that the core has promised and recorded, such as emptying a room.
 // For a store it is opaque.
 type Task struct {
@@ -68,8 +81,8 @@ type Task struct {
 }
 
 // TaskStore keeps the tasks of the core until they are done, so that they survive
-// a crash. It is an optional interface of a [PortalStore], and unlocks the
-// operations that change portals: what Connect and Disconnect record is found here.
+// a crash. What Connect and Disconnect of the [PortalStore] record is found here.
+// Package portal has one on SQL.
 //
 // A task is done at least once: one that is taken and neither finished nor
 // postponed, because its process died, falls due again.

@@ -22,7 +22,8 @@ type Provisioner struct {
 	tokens   TokenChecker // nil where only the secret authorises
 	failures *failures    // nil where wrong secrets are not limited
 	cors     *corsPolicy  // nil where no web page may call
-	users    UserStore
+	users    UserReader
+	links    UserStore // users, nil where it is no UserStore
 	telegram TelegramClientFactory
 	portals  PortalStore
 	relayBot TelegramClient
@@ -65,6 +66,7 @@ func New(cfg Config) (*Provisioner, error) {
 		failures: newFailures(cfg.FailureLimit, cfg.ClientAddress),
 		cors:     newCORSPolicy(cfg.CORS),
 		users:    cfg.Users,
+		links:    linksOf(cfg.Users),
 		telegram: cfg.Telegram,
 		portals:  cfg.Portals,
 		relayBot: cfg.RelayBot,
@@ -82,7 +84,7 @@ func New(cfg Config) (*Provisioner, error) {
 	p.closing, p.close = context.WithCancel(context.Background())
 	p.avatars.init(p.log)
 	if cfg.Rooms != nil || cfg.Events != nil {
-		p.tasks = newTaskRunner(cfg.Portals.(TaskStore), p.runTask, cfg.TaskFailed, &p.observer, cfg.Log)
+		p.tasks = newTaskRunner(cfg.Tasks, p.runTask, cfg.TaskFailed, &p.observer, cfg.Log)
 	}
 	return p, nil
 }
@@ -164,4 +166,10 @@ func (p *Provisioner) authorise(ctx context.Context, r *http.Request) (who calle
 // validSecret compares hashes, in time that depends on neither secret.
 func (p *Provisioner) validSecret(given [sha256.Size]byte) bool {
 	return subtle.ConstantTimeCompare(given[:], p.secret[:]) == 1
+}
+
+// linksOf returns the user store that links can be recorded in, nil for a reader.
+func linksOf(users UserReader) UserStore {
+	store, _ := users.(UserStore)
+	return store
 }

@@ -10,7 +10,6 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
-	"github.com/tgprovision/tgprovision/internal/recall"
 	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/provisioning/provisioningtest"
 )
@@ -25,7 +24,7 @@ type watchedPortals struct {
 
 func (w *watchedPortals) PortalByRoom(ctx context.Context, roomID id.RoomID) (provisioning.Portal, error) {
 	w.mu.Lock()
-	w.reads[recall.Allowed(ctx)]++
+	w.reads[provisioning.CachedReads(ctx)]++
 	w.mu.Unlock()
 	return w.MemPortalStore.PortalByRoom(ctx, roomID)
 }

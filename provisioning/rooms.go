@@ -22,7 +22,7 @@ type Room struct {
 	// Encrypted says that messages are end-to-end encrypted.
 	Encrypted bool
 	// Ghosts are the Telegram user IDs of the ghosts that have joined the room.
-	Ghosts []int64
+	Ghosts []TelegramID
 	// Users are the other Matrix users that have joined it, without the bridge
 	// bot.
 	Users []id.UserID
@@ -60,23 +60,23 @@ type Photo struct {
 // be reached, or refuses for a reason that is not listed.
 type Rooms interface {
 	// CheckBot returns nil when the bridge bot has joined the room. Errors:
-	// [ErrBotNotInRoom] for every other room: one that does not exist, and one that
+	// [ErrBridgeBotNotInRoom] for every other room: one that does not exist, and one that
 	// the bot was only invited to, has left, or was banned from.
 	CheckBot(ctx context.Context, roomID id.RoomID) error
 
 	// HasPower says whether a Matrix user has joined the room and has the power
 	// level to send state events of the given type there. The creators of a room of
 	// version 12 always have. Malformed power levels give power to nobody else.
-	// Errors: [ErrBotNotInRoom].
+	// Errors: [ErrBridgeBotNotInRoom].
 	HasPower(ctx context.Context, roomID id.RoomID, userID id.UserID, eventType string) (bool, error)
 
-	// Room reads a room. Errors: [ErrBotNotInRoom].
+	// Room reads a room. Errors: [ErrBridgeBotNotInRoom].
 	Room(ctx context.Context, roomID id.RoomID) (Room, error)
 
 	// SetUpPortal makes a room show that it is bridged: bridge info (MSC2346), and
 	// the chat's title, description and photo as name, topic and avatar, each only
 	// where the room has none and the bot may set it. What the bot may not do is no
-	// error. Doing it again changes nothing. Errors: [ErrBotNotInRoom]: the bot has
+	// error. Doing it again changes nothing. Errors: [ErrBridgeBotNotInRoom]: the bot has
 	// left since the portal was recorded, which ends that of a group.
 	SetUpPortal(ctx context.Context, setup PortalSetup) error
 
@@ -101,9 +101,9 @@ type DirectRooms interface {
 
 	// InviteToDirect has the ghost of a Telegram user invite a Matrix user to their
 	// direct room, unless the user is in it or is invited already. The invitation is
-	// marked as one to a direct chat. After [ErrInviteRefused] it is not tried again until
+	// marked as one to a direct chat. After [ErrMatrixInviteRefused] it is not tried again until
 	// somebody asks for the chat; after other errors it is, in the background.
-	InviteToDirect(ctx context.Context, roomID id.RoomID, userID id.UserID, telegramID int64) error
+	InviteToDirect(ctx context.Context, roomID id.RoomID, userID id.UserID, telegramID TelegramID) error
 }
 
 // GhostAvatars is an optional interface of [Rooms]: the profiles of ghosts. With
@@ -113,7 +113,7 @@ type GhostAvatars interface {
 	// contacts' IDs, as mxc:// URIs, and the contacts whose ghost does not have their
 	// current photo. A contact without a photo is in neither. It reads what is known
 	// here and waits for no download.
-	Avatars(ctx context.Context, contacts []Contact) (known map[int64]id.ContentURIString, outdated []Contact, err error)
+	Avatars(ctx context.Context, contacts []Contact) (known map[TelegramID]id.ContentURIString, outdated []Contact, err error)
 
 	// UpdateGhost gives a contact's ghost the contact's name and photo, each only
 	// when it has changed. The photo is asked for only when it is not known here; a

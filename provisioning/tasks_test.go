@@ -266,7 +266,7 @@ func TestRefusedInvitationIsNotTriedAgain(t *testing.T) {
 	const path = "/user/@alice:example.com/pm/1002"
 	b := newBridge(t, inRooms)
 	b.logIn(t, alice, aliceAccount)
-	b.rooms.Fail("InviteToDirect", provisioning.ErrInviteRefused)
+	b.rooms.Fail("InviteToDirect", provisioning.ErrMatrixInviteRefused)
 	b.post(t, path, 201)
 	b.wantNoTasks(t)
 	if n := b.rooms.Calls("UpdateGhost"); n != 1 {
@@ -286,7 +286,7 @@ func restarted(t *testing.T, crashed *bridge, change ...func(*bridge, *provision
 	t.Helper()
 	return newBridge(t, append([]func(*bridge, *provisioning.Config){func(b *bridge, cfg *provisioning.Config) {
 		b.users, b.portals, b.rooms, b.telegram = crashed.users, crashed.portals, crashed.rooms, crashed.telegram
-		cfg.Users, cfg.Portals, cfg.Rooms, cfg.Telegram = b.users, b.portals, b.rooms, b.telegram
+		cfg.Users, cfg.Portals, cfg.Tasks, cfg.Rooms, cfg.Telegram = b.users, b.portals, b.portals, b.rooms, b.telegram
 	}}, change...)...)
 }
 

@@ -6,8 +6,6 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-
-	"github.com/tgprovision/tgprovision/internal/recall"
 )
 
 // timeout is what context.WithTimeout returns, made only when somebody waits for it: most
@@ -81,7 +79,7 @@ func (t *timeout) quiet() bool {
 // Value implements context.Context. Contexts made of this one find the timed one by it,
 // and so need no goroutine.
 func (t *timeout) Value(key any) any {
-	if key == (recall.Key{}) {
+	if key == (cachedReadsKey{}) {
 		return t.recalls
 	}
 	if t.log != nil && key == loggerKey {

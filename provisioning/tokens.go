@@ -19,7 +19,7 @@ import (
 type TokenChecker interface {
 	// CheckToken returns the user of a token, which is what stood after "Bearer ": never
 	// empty, and otherwise anything. By convention one that begins with "openid:" is an
-	// OpenID token, and any other an access token. Errors: [ErrTokenInvalid] for a token
+	// OpenID token, and any other an access token. Errors: [ErrMatrixTokenInvalid] for a token
 	// that is nobody's, not valid any more, or that of a user who may not call; only these
 	// count for [Config.FailureLimit]. [ErrHomeserver] when that can't be said now, and
 	// [ErrOverloaded] when too many others are being checked. Their texts reach the log,
@@ -58,7 +58,7 @@ func (p *Provisioner) callerOf(ctx context.Context, token string) (caller, error
 	}
 	defer p.checking.leave("")
 	userID, err := p.tokens.CheckToken(ctx, token)
-	if errors.Is(err, ErrTokenInvalid) {
+	if errors.Is(err, ErrMatrixTokenInvalid) {
 		return caller{}, fmt.Errorf("%w: %w", errTokenRefused, err)
 	}
 	if err != nil {
@@ -77,7 +77,7 @@ func (p *Provisioner) callerOf(ctx context.Context, token string) (caller, error
 func (p *Provisioner) callerLevel(ctx context.Context, c *call) (Permission, error) {
 	user, err := p.users.User(ctx, c.caller.userID)
 	switch {
-	case errors.Is(err, ErrUserRefused):
+	case errors.Is(err, ErrMatrixUserRefused):
 		return PermissionNone, nil
 	case err != nil:
 		return PermissionNone, fmt.Errorf("look up the caller: %w", err)

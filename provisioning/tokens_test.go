@@ -41,7 +41,7 @@ func (c *checker) CheckToken(ctx context.Context, token string) (id.UserID, erro
 	}
 	userID, ok := strings.CutPrefix(strings.TrimPrefix(token, "openid:"), tokenPrefix)
 	if !ok {
-		return "", fmt.Errorf("wrapped: %w", provisioning.ErrTokenInvalid)
+		return "", fmt.Errorf("wrapped: %w", provisioning.ErrMatrixTokenInvalid)
 	}
 	return id.UserID(userID), nil
 }
@@ -138,7 +138,7 @@ func TestLevelsOfMatrixCallers(t *testing.T) {
 		}
 		b.callAs(t, tokenOf(userID), http.MethodGet, user(userID, ""), "").want(t, 200, "")
 	}
-	b.users.Fail("User", fmt.Errorf("wrapped: %w", provisioning.ErrUserRefused))
+	b.users.Fail("User", fmt.Errorf("wrapped: %w", provisioning.ErrMatrixUserRefused))
 	for path, errcode := range map[string]string{
 		"/bridge": "mxid_not_whitelisted", "/portal/-1000000000009": "mxid_not_whitelisted",
 		user(alice, ""): "mxid_not_whitelisted", user(bob, ""): "mxid_mismatch",
@@ -389,7 +389,7 @@ func TestCallerInTheLog(t *testing.T) {
 			t.Errorf("%s %s: the access line is %v", c.token, c.path, line)
 		}
 		for _, fault := range []func(context.Context) error{
-			func(context.Context) error { return provisioning.ErrTokenInvalid },
+			func(context.Context) error { return provisioning.ErrMatrixTokenInvalid },
 			func(context.Context) error { return provisioning.ErrHomeserver },
 			func(context.Context) error { panic("boom") },
 		} {

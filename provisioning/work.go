@@ -40,9 +40,9 @@ type cleanUpData struct {
 
 // inviteData is who is to be invited to a chat that was created.
 type inviteData struct {
-	UserID  id.UserID `json:"user_id"`
-	ChatID  ChatID    `json:"chat_id"`
-	Members []int64   `json:"members"`
+	UserID  id.UserID    `json:"user_id"`
+	ChatID  ChatID       `json:"chat_id"`
+	Members []TelegramID `json:"members"`
 }
 
 // newTask returns a task that is due now.
@@ -118,9 +118,9 @@ func (p *Provisioner) setUp(ctx context.Context, data setUpData) error {
 	setup := PortalSetup{Portal: data.Portal, UserID: data.UserID, Photo: photoOf(photos, data.Portal.ChatID, data.PhotoID)}
 	err = p.rooms.SetUpPortal(ctx, setup)
 	switch {
-	case errors.Is(err, ErrBotNotInRoom) && data.Portal.Receiver == 0:
+	case errors.Is(err, ErrBridgeBotNotInRoom) && data.Portal.Receiver == 0:
 		return p.abandon(ctx, data.Portal)
-	case err != nil && !errors.Is(err, ErrBotNotInRoom):
+	case err != nil && !errors.Is(err, ErrBridgeBotNotInRoom):
 		return fmt.Errorf("set up a portal: %w", err)
 	}
 	if data.Contact != nil {
@@ -153,7 +153,7 @@ func (p *Provisioner) setUpDirect(ctx context.Context, data setUpData, photos Ph
 	if rooms, ok := p.rooms.(DirectRooms); ok {
 		err := rooms.InviteToDirect(ctx, data.Portal.RoomID, data.UserID, data.Contact.ID)
 		switch {
-		case errors.Is(err, ErrInviteRefused):
+		case errors.Is(err, ErrMatrixInviteRefused):
 			zerolog.Ctx(ctx).Warn().Err(err).Stringer("room_id", data.Portal.RoomID).Stringer("user_id", data.UserID).
 				Msg("A user is not invited to their direct chat")
 		case err != nil:
@@ -163,7 +163,7 @@ func (p *Provisioner) setUpDirect(ctx context.Context, data setUpData, photos Ph
 	if ghosts, ok := p.rooms.(GhostAvatars); ok {
 		photo := photoOf(photos, data.Portal.ChatID, data.Contact.PhotoID)
 		if err := ghosts.UpdateGhost(ctx, *data.Contact, photo); err != nil {
-			zerolog.Ctx(ctx).Warn().Err(err).Int64("telegram_id", data.Contact.ID).Msg("Could not give a ghost its avatar")
+			zerolog.Ctx(ctx).Warn().Err(err).Int64("telegram_id", int64(data.Contact.ID)).Msg("Could not give a ghost its avatar")
 		}
 	}
 	return nil
@@ -225,7 +225,7 @@ func (p *Provisioner) cleanUp(ctx context.Context, data cleanUpData) error {
 		err = p.rooms.CheckBot(ctx, data.Portal.RoomID)
 	}
 	switch {
-	case errors.Is(err, ErrBotNotInRoom):
+	case errors.Is(err, ErrBridgeBotNotInRoom):
 		return p.abandon(ctx, current)
 	case err != nil:
 		return fmt.Errorf("look for a portal in an emptied room: %w", err)
@@ -252,7 +252,7 @@ func (p *Provisioner) invite(ctx context.Context, data inviteData) error {
 	case err != nil:
 		return fmt.Errorf("invite people to a created chat: %w", err)
 	case len(missing) > 0:
-		log.Info().Int64("chat_id", int64(data.ChatID)).Ints64("telegram_ids", missing).Msg("Some people could not be invited to a created chat")
+		log.Info().Int64("chat_id", int64(data.ChatID)).Any("telegram_ids", missing).Msg("Some people could not be invited to a created chat")
 	}
 	return nil
 }
@@ -278,7 +278,7 @@ func (p *Provisioner) deliver(ctx context.Context, e Event) error {
 // recorded before.
 func (p *Provisioner) holds(ctx context.Context, e Event) (bool, error) {
 	user, err := p.users.User(ctx, e.UserID)
-	if errors.Is(err, ErrUserRefused) {
+	if errors.Is(err, ErrMatrixUserRefused) {
 		user, err = User{}, nil
 	}
 	if err != nil {
@@ -301,7 +301,7 @@ func (p *Provisioner) eventTask(e Event) []Task {
 
 // announce records that a login or logout is about to be recorded. What it returns
 // is to be called when it has been.
-func (p *Provisioner) announce(ctx context.Context, typ EventType, userID id.UserID, telegramID int64) (recorded func(), err error) {
+func (p *Provisioner) announce(ctx context.Context, typ EventType, userID id.UserID, telegramID TelegramID) (recorded func(), err error) {
 	tasks := p.eventTask(Event{Type: typ, UserID: userID, TelegramID: telegramID})
 	if len(tasks) == 0 {
 		return func() {}, nil

@@ -94,7 +94,7 @@ func newBridge(t *testing.T, options ...option) *bridge {
 	t.Parallel() // the key exchanges take long
 	b := &bridge{
 		t:        t,
-		telegram: telegramtest.NewServer(t, telegramtest.Options{}),
+		telegram: telegramtest.NewServer(t, telegramtest.Config{}),
 		users:    provisioningtest.NewMemUserStore(nil),
 		portals:  provisioningtest.NewMemPortalStore(),
 		database: filepath.Join(t.TempDir(), "bridge.db"),
@@ -131,7 +131,7 @@ func (b *bridge) start() {
 	b.factory, err = telegram.NewFactory(b.t.Context(), cfg)
 	require.NoError(b.t, err)
 	b.core, err = provisioning.New(provisioning.Config{
-		Secret: secret, Users: b.users, Portals: b.portals, Telegram: b.factory, Timeout: b.timeout, Log: log,
+		Secret: secret, Users: b.users, Portals: b.portals, Tasks: b.portals, Telegram: b.factory, Timeout: b.timeout, Log: log,
 	})
 	require.NoError(b.t, err)
 	r := mux.NewRouter().SkipClean(true).UseEncodedPath()
@@ -277,4 +277,13 @@ func (b *lockedBuffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.buf.String()
+}
+
+// ids are Telegram user IDs as package provisioning has them.
+func ids(of ...int64) []provisioning.TelegramID {
+	var ids []provisioning.TelegramID
+	for _, id := range of {
+		ids = append(ids, provisioning.TelegramID(id))
+	}
+	return ids
 }

@@ -90,7 +90,7 @@ func TestGetChat(t *testing.T) {
 	for name, chatID := range map[string]provisioning.ChatID{
 		"unknown group": group(999), "unknown channel": channel(999), "left group": group(2), "forbidden group": group(3),
 		"migrated group": group(4), "left channel": channel(12), "forbidden channel": channel(13), "left public channel": channel(14),
-		"channel of others": channel(20), "user": provisioning.UserChatID(grace.ID), "nothing": 0, "out of range": math.MinInt64,
+		"channel of others": channel(20), "user": provisioning.UserChatID(provisioning.TelegramID(grace.ID)), "nothing": 0, "out of range": math.MinInt64,
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := user.GetChat(t.Context(), chatID)

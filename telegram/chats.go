@@ -23,7 +23,7 @@ const (
 // or until the account makes or deletes a chat here: the slice must not be changed.
 //
 // TL: messages.getDialogs.
-func (cl *Client) Chats(ctx context.Context) ([]provisioning.Chat, error) {
+func (cl *Client) Chats(ctx context.Context, _ provisioning.ChatQuery) ([]provisioning.Chat, error) {
 	return listed(ctx, cl, listOfChats, func(ctx context.Context, a *active) (chats []provisioning.Chat, err error) {
 		err = dialogPages(ctx, a.api(), mainFolder, func(page *dialogs) (bool, error) {
 			chats = page.chats(chats)
@@ -194,7 +194,7 @@ func (e entities) inputPeer(peer tg.PeerClass) tg.InputPeerClass {
 func chatIDOf(peer tg.PeerClass) provisioning.ChatID {
 	switch p := peer.(type) {
 	case *tg.PeerUser:
-		return provisioning.UserChatID(p.UserID)
+		return provisioning.UserChatID(provisioning.TelegramID(p.UserID))
 	case *tg.PeerChat:
 		return provisioning.BasicGroupChatID(p.ChatID)
 	case *tg.PeerChannel:

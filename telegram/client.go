@@ -9,7 +9,6 @@ import (
 	"github.com/gotd/td/tg"
 	"github.com/gotd/td/tgerr"
 
-	"github.com/tgprovision/tgprovision/internal/recall"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
@@ -43,7 +42,7 @@ var (
 //
 // TL: users.getUsers.
 func (cl *Client) Account(ctx context.Context) (provisioning.Account, error) {
-	if !recall.Allowed(ctx) {
+	if !provisioning.CachedReads(ctx) {
 		return cl.askAccount(ctx)
 	}
 	if account, ok, err := cl.f.knownAccount(cl.key); ok {
@@ -141,7 +140,7 @@ func (cl *Client) logoutRemote(ctx context.Context, s *slot) error {
 // accountOf reads the account out of Telegram's description of it.
 func accountOf(user *tg.User) provisioning.Account {
 	return provisioning.Account{
-		ID: user.ID, Username: usernameOf(user), FirstName: user.FirstName, LastName: user.LastName,
+		ID: provisioning.TelegramID(user.ID), Username: usernameOf(user), FirstName: user.FirstName, LastName: user.LastName,
 		Phone: user.Phone, IsBot: user.Bot,
 	}
 }

@@ -20,20 +20,14 @@ import (
 	"maunium.net/go/mautrix/id"
 )
 
-// The defaults of a Config.
+// The defaults of the fields of a Config.
 const (
-	// DefaultLoginTimeout is how long a login may stay half done.
-	DefaultLoginTimeout = 30 * time.Minute
-	// DefaultMaxFloodWait is how long one call waits out flood waits, in all.
-	DefaultMaxFloodWait = 10 * time.Second
-	// DefaultIdleTimeout is how long a client goes on that nobody uses.
-	DefaultIdleTimeout = 15 * time.Minute
-	// DefaultMaxClients is how many clients run at once.
-	DefaultMaxClients = 5000
-	// DefaultListAge is how old a list of chats, contacts or sticker sets may be.
-	DefaultListAge = time.Minute
-	// DefaultAccountAge is how old the answer may be to who is logged in.
-	DefaultAccountAge = 10 * time.Second
+	defaultLoginTimeout = 30 * time.Minute
+	defaultMaxFloodWait = 10 * time.Second
+	defaultIdleTimeout  = 15 * time.Minute
+	defaultMaxClients   = 5000
+	defaultListAge      = time.Minute
+	defaultAccountAge   = 10 * time.Second
 )
 
 // Config is what a [Factory] is made of. NewFactory copies it.
@@ -60,34 +54,34 @@ type Config struct {
 	Device telegram.DeviceConfig
 
 	// LoginTimeout is how long a login may stay half done before it is forgotten.
-	// Zero is DefaultLoginTimeout.
+	// Zero is 30 minutes.
 	LoginTimeout time.Duration
 	// MaxFloodWait is how long a call that lists, finds, creates or downloads waits
 	// out Telegram's flood waits, in all; a longer wait is returned as an error. Logins
-	// never wait. Zero is DefaultMaxFloodWait, a negative value never waits.
+	// never wait. Zero is 10 seconds, a negative value never waits.
 	MaxFloodWait time.Duration
 
 	// IdleTimeout is how long a client goes on that nobody uses, before it is stopped to
 	// save its memory and its connection: up to a quarter more. Its session stays, and the
 	// next request starts another client with it. A client is in use while a call on it
 	// lasts, also one of the host's, while Running lasts, and always if it has a handler of
-	// updates. Zero is DefaultIdleTimeout, a negative value stops none.
+	// updates. Zero is 15 minutes, a negative value stops none.
 	IdleTimeout time.Duration
 	// MaxClients is how many clients run at once, each with a connection to Telegram;
 	// logins by QR code count. Where there are as many, the one that was idle longest makes
 	// room for the next, and if all are in use there is none: provisioning.ErrOverloaded,
 	// which the API answers with 503. A host whose clients are always in use sets it above
-	// the number of its users. Zero is DefaultMaxClients; it can't be negative.
+	// the number of its users. Zero is 5,000; it can't be negative.
 	MaxClients int
 	// ListAge is how old a list of chats, contacts or sticker sets may be that a Client
 	// returns; a chat that was made or deleted by this process is seen at once. Those who
 	// ask for a list while it is being fetched wait for the same one. 250,000 entries are
-	// remembered at most, of all lists together. Zero is DefaultListAge, a negative value
+	// remembered at most, of all lists together. Zero is one minute, a negative value
 	// always asks Telegram.
 	ListAge time.Duration
 	// AccountAge is how old the answer of Client.Account may be for GET operations of the
 	// API: how long it may take until they notice another name, or that the session was
-	// ended on another device. The others ask Telegram. Zero is DefaultAccountAge, a
+	// ended on another device. The others ask Telegram. Zero is 10 seconds, a
 	// negative value always asks.
 	AccountAge time.Duration
 
@@ -143,10 +137,10 @@ func (c Config) validate() error {
 		faults = append(faults, errors.New("Config.APIHash is missing: get one at https://my.telegram.org"))
 	}
 	if c.LoginTimeout < 0 {
-		faults = append(faults, fmt.Errorf("Config.LoginTimeout is %s: use a positive duration, or zero for %s", c.LoginTimeout, DefaultLoginTimeout))
+		faults = append(faults, fmt.Errorf("Config.LoginTimeout is %s: use a positive duration, or zero for %s", c.LoginTimeout, defaultLoginTimeout))
 	}
 	if c.MaxClients < 0 {
-		faults = append(faults, fmt.Errorf("Config.MaxClients is %d: use a positive number, or zero for %d", c.MaxClients, DefaultMaxClients))
+		faults = append(faults, fmt.Errorf("Config.MaxClients is %d: use a positive number, or zero for %d", c.MaxClients, defaultMaxClients))
 	}
 	if dc := c.Datacenter; dc != nil {
 		if dc.ID <= 0 || dc.Key == nil {
@@ -161,12 +155,12 @@ func (c Config) validate() error {
 
 // withDefaults returns the configuration with the defaults in place of zeros.
 func (c Config) withDefaults() Config {
-	c.LoginTimeout = cmp.Or(c.LoginTimeout, DefaultLoginTimeout)
-	c.MaxFloodWait = cmp.Or(c.MaxFloodWait, DefaultMaxFloodWait)
-	c.IdleTimeout = cmp.Or(c.IdleTimeout, DefaultIdleTimeout)
-	c.MaxClients = cmp.Or(c.MaxClients, DefaultMaxClients)
-	c.ListAge = cmp.Or(c.ListAge, DefaultListAge)
-	c.AccountAge = cmp.Or(c.AccountAge, DefaultAccountAge)
+	c.LoginTimeout = cmp.Or(c.LoginTimeout, defaultLoginTimeout)
+	c.MaxFloodWait = cmp.Or(c.MaxFloodWait, defaultMaxFloodWait)
+	c.IdleTimeout = cmp.Or(c.IdleTimeout, defaultIdleTimeout)
+	c.MaxClients = cmp.Or(c.MaxClients, defaultMaxClients)
+	c.ListAge = cmp.Or(c.ListAge, defaultListAge)
+	c.AccountAge = cmp.Or(c.AccountAge, defaultAccountAge)
 	return c
 }
 

@@ -12,7 +12,7 @@ import (
 // [Config.ListAge]: the slice must not be changed. Then it asks for the full one, since
 // Telegram's "not modified" answer compares user IDs only: a list that is renewed by it
 // would keep old names for ever.
-func (cl *Client) Contacts(ctx context.Context) ([]provisioning.Contact, error) {
+func (cl *Client) Contacts(ctx context.Context, _ provisioning.ContactQuery) ([]provisioning.Contact, error) {
 	return listed(ctx, cl, listOfContacts, func(ctx context.Context, a *active) ([]provisioning.Contact, error) {
 		list, err := a.contacts(ctx)
 		if err != nil {
@@ -39,7 +39,7 @@ func contactsOf(list *tg.ContactsContacts) []provisioning.Contact {
 	users := usersByID(list.Users)
 	contacts := make([]provisioning.Contact, 0, len(list.Contacts))
 	for _, entry := range list.Contacts {
-		contact := provisioning.Contact{ID: entry.UserID, Name: nameOf(nil)}
+		contact := provisioning.Contact{ID: provisioning.TelegramID(entry.UserID), Name: nameOf(nil)}
 		if user := users[entry.UserID]; user != nil {
 			contact = contactOf(user)
 		}
@@ -62,7 +62,7 @@ func usersByID(list []tg.UserClass) map[int64]*tg.User {
 // contactOf reads a person out of Telegram's description.
 func contactOf(user *tg.User) provisioning.Contact {
 	contact := provisioning.Contact{
-		ID: user.ID, Name: nameOf(user), Username: usernameOf(user), Phone: user.Phone, IsBot: user.Bot,
+		ID: provisioning.TelegramID(user.ID), Name: nameOf(user), Username: usernameOf(user), Phone: user.Phone, IsBot: user.Bot,
 	}
 	if photo, ok := user.Photo.(*tg.UserProfilePhoto); ok {
 		contact.PhotoID = photo.PhotoID

@@ -58,8 +58,8 @@ func TestCreateChat(t *testing.T) {
 		created provisioning.ChatType
 		kind    telegramtest.DialogKind
 	}{
-		"supergroup": {provisioning.Supergroup, telegramtest.KindSupergroup},
-		"channel":    {provisioning.Channel, telegramtest.KindChannel},
+		"supergroup": {provisioning.ChatTypeSupergroup, telegramtest.KindSupergroup},
+		"channel":    {provisioning.ChatTypeChannel, telegramtest.KindChannel},
 	} {
 		t.Run(name, func(t *testing.T) {
 			info, err := create(provisioning.NewChat{Type: c.created, Title: "New", About: "What for"})
@@ -67,7 +67,7 @@ func TestCreateChat(t *testing.T) {
 			kind, id, ok := info.ID.Split()
 			require.True(t, ok)
 			assert.Equal(t, provisioning.PeerChannel, kind)
-			want := provisioning.ChatInfo{ID: info.ID, Title: "New", About: "What for", Megagroup: c.created == provisioning.Supergroup}
+			want := provisioning.ChatInfo{ID: info.ID, Title: "New", About: "What for", Megagroup: c.created == provisioning.ChatTypeSupergroup}
 			assert.Equal(t, want, info)
 			assert.Equal(t, telegramtest.Chat{
 				Kind: c.kind, ID: id, Title: "New", About: "What for", Owner: ada.ID, Members: []int64{ada.ID},
@@ -89,8 +89,8 @@ func TestCreateChat(t *testing.T) {
 
 	t.Run("basic group", func(t *testing.T) {
 		info, err := create(provisioning.NewChat{
-			Type: provisioning.BasicGroup, Title: "Group", About: "What for",
-			Members: []int64{helper.ID, ada.ID, grace.ID, linus.ID, private.ID, stranger.ID, 404, grace.ID},
+			Type: provisioning.ChatTypeBasicGroup, Title: "Group", About: "What for",
+			Members: ids(helper.ID, ada.ID, grace.ID, linus.ID, private.ID, stranger.ID, 404, grace.ID),
 		})
 		require.NoError(t, err)
 		assert.Equal(t, provisioning.ChatInfo{ID: info.ID, Title: "Group", About: "What for"}, info)
@@ -106,7 +106,7 @@ func TestCreateChat(t *testing.T) {
 	})
 	t.Run("a member who can't be invited", func(t *testing.T) {
 		info, err := create(provisioning.NewChat{
-			Type: provisioning.BasicGroup, Title: "Group", Members: []int64{busy.ID, grace.ID, gone.ID, linus.ID},
+			Type: provisioning.ChatTypeBasicGroup, Title: "Group", Members: ids(busy.ID, grace.ID, gone.ID, linus.ID),
 		})
 		require.NoError(t, err)
 		assert.Equal(t, []int64{ada.ID, grace.ID, linus.ID}, b.seen(telegramtest.KindBasicGroup, info.ID).Members)
@@ -115,18 +115,18 @@ func TestCreateChat(t *testing.T) {
 	t.Run("a flood wait while others are added", func(t *testing.T) {
 		b.telegram.Fail("messages.addChatUser", 1, 420, "FLOOD_WAIT_300")
 		_, err := create(provisioning.NewChat{
-			Type: provisioning.BasicGroup, Title: "Group", Members: []int64{busy.ID, grace.ID, linus.ID},
+			Type: provisioning.ChatTypeBasicGroup, Title: "Group", Members: ids(busy.ID, grace.ID, linus.ID),
 		})
 		assert.Equal(t, &provisioning.FloodWaitError{Wait: 300 * time.Second}, err)
 		b.telegram.Fail("messages.createChat", 2, 400, "CHAT_MEMBER_ADD_FAILED")
 		b.telegram.Fail("messages.createChat", 1, 406, "USER_RESTRICTED")
-		_, err = create(provisioning.NewChat{Type: provisioning.BasicGroup, Title: "Group", Members: []int64{grace.ID, linus.ID}})
+		_, err = create(provisioning.NewChat{Type: provisioning.ChatTypeBasicGroup, Title: "Group", Members: ids(grace.ID, linus.ID)})
 		assert.Equal(t, &provisioning.TelegramError{Code: 406, Type: "USER_RESTRICTED"}, err)
 	})
 	t.Run("wrong hashes", func(t *testing.T) {
 		b.exec("UPDATE tgprovision_peer SET access_hash=1 WHERE kind='user'")
 		info, err := create(provisioning.NewChat{
-			Type: provisioning.BasicGroup, Title: "Group", Members: []int64{grace.ID, linus.ID},
+			Type: provisioning.ChatTypeBasicGroup, Title: "Group", Members: ids(grace.ID, linus.ID),
 		})
 		require.NoError(t, err)
 		assert.Equal(t, []int64{ada.ID, grace.ID, linus.ID}, b.seen(telegramtest.KindBasicGroup, info.ID).Members)
@@ -134,18 +134,18 @@ func TestCreateChat(t *testing.T) {
 	})
 	t.Run("too few members", func(t *testing.T) {
 		for _, members := range [][]int64{nil, {ada.ID}, {stranger.ID, 404}, {busy.ID, gone.ID}} {
-			_, err := create(provisioning.NewChat{Type: provisioning.BasicGroup, Title: "Group", Members: members})
+			_, err := create(provisioning.NewChat{Type: provisioning.ChatTypeBasicGroup, Title: "Group", Members: ids(members...)})
 			require.ErrorIs(t, err, provisioning.ErrTooFewMembers, "%v", members)
 		}
 	})
 	t.Run("refused", func(t *testing.T) {
-		_, err := create(provisioning.NewChat{Type: provisioning.BasicGroup, Title: "", Members: []int64{grace.ID}})
+		_, err := create(provisioning.NewChat{Type: provisioning.ChatTypeBasicGroup, Title: "", Members: ids(grace.ID)})
 		require.ErrorIs(t, err, provisioning.ErrNewChatInvalid)
 		long := strings.Repeat("😀", 128) // 256 UTF-16 code units
-		_, err = create(provisioning.NewChat{Type: provisioning.BasicGroup, Title: "Group", About: long, Members: []int64{grace.ID}})
+		_, err = create(provisioning.NewChat{Type: provisioning.ChatTypeBasicGroup, Title: "Group", About: long, Members: ids(grace.ID)})
 		require.ErrorIs(t, err, provisioning.ErrNewChatInvalid)
 		b.telegram.Fail("channels.createChannel", 1, 400, "CHANNELS_TOO_MUCH")
-		_, err = create(provisioning.NewChat{Type: provisioning.Channel, Title: "New"})
+		_, err = create(provisioning.NewChat{Type: provisioning.ChatTypeChannel, Title: "New"})
 		assert.Equal(t, &provisioning.TelegramError{Code: 400, Type: "CHANNELS_TOO_MUCH"}, err)
 	})
 	t.Run("the connection breaks", func(t *testing.T) {
@@ -153,7 +153,7 @@ func TestCreateChat(t *testing.T) {
 		b.telegram.ResetCalls()
 		done := make(chan error, 1)
 		go func() {
-			_, err := create(provisioning.NewChat{Type: provisioning.Channel, Title: "New"})
+			_, err := create(provisioning.NewChat{Type: provisioning.ChatTypeChannel, Title: "New"})
 			done <- err
 		}()
 		<-held.Arrived()
@@ -166,7 +166,7 @@ func TestCreateChat(t *testing.T) {
 	t.Run("that can't be taken back", func(t *testing.T) {
 		b.telegram.Fail("messages.deleteChat", 1, 500, "INTERNAL")
 		_, err := create(provisioning.NewChat{
-			Type: provisioning.BasicGroup, Title: "Group", About: strings.Repeat("a", 256), Members: []int64{grace.ID},
+			Type: provisioning.ChatTypeBasicGroup, Title: "Group", About: strings.Repeat("a", 256), Members: ids(grace.ID),
 		})
 		require.ErrorIs(t, err, provisioning.ErrNewChatInvalid)
 		assert.Contains(t, b.log.String(), "Could not delete a new group")
@@ -190,5 +190,5 @@ func TestDeleteChat(t *testing.T) {
 		assert.False(t, there)
 		require.ErrorIs(t, user.DeleteChat(t.Context(), chatIDs[i]), provisioning.ErrNotInChat)
 	}
-	require.ErrorIs(t, user.DeleteChat(t.Context(), provisioning.UserChatID(grace.ID)), provisioning.ErrNotInChat)
+	require.ErrorIs(t, user.DeleteChat(t.Context(), provisioning.UserChatID(provisioning.TelegramID(grace.ID))), provisioning.ErrNotInChat)
 }

@@ -18,7 +18,7 @@ func (cl *Client) CreateChat(ctx context.Context, chat provisioning.NewChat) (in
 	ctx = cl.f.withFloodBudget(ctx)
 	err = cl.callOnce(ctx, func(a *active) error {
 		defer a.changeChats()
-		if chat.Type == provisioning.BasicGroup {
+		if chat.Type == provisioning.ChatTypeBasicGroup {
 			info, err = a.createBasicGroup(ctx, chat)
 		} else {
 			info, err = a.createChannel(ctx, chat)
@@ -29,7 +29,7 @@ func (cl *Client) CreateChat(ctx context.Context, chat provisioning.NewChat) (in
 }
 
 func (a *active) createChannel(ctx context.Context, chat provisioning.NewChat) (provisioning.ChatInfo, error) {
-	megagroup := chat.Type == provisioning.Supergroup
+	megagroup := chat.Type == provisioning.ChatTypeSupergroup
 	updates, err := a.api().ChannelsCreateChannel(ctx, &tg.ChannelsCreateChannelRequest{
 		Megagroup: megagroup, Broadcast: !megagroup, Title: chat.Title, About: chat.About,
 	})
@@ -40,7 +40,7 @@ func (a *active) createChannel(ctx context.Context, chat provisioning.NewChat) (
 }
 
 func (a *active) createBasicGroup(ctx context.Context, chat provisioning.NewChat) (provisioning.ChatInfo, error) {
-	updates, err := a.createWith(ctx, chat.Title, chat.Members)
+	updates, err := a.createWith(ctx, chat.Title, convertIDs[int64](chat.Members))
 	if err != nil {
 		return provisioning.ChatInfo{}, err
 	}

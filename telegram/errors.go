@@ -71,7 +71,7 @@ func isMemberError(err error) bool {
 
 // isUnknownUser says whether an error means that there is no such user.
 func isUnknownUser(err error) bool {
-	return errors.Is(translate(err), provisioning.ErrUserNotFound) || errors.Is(err, provisioning.ErrNotUser)
+	return errors.Is(translate(err), provisioning.ErrTelegramUserNotFound) || errors.Is(err, provisioning.ErrNotTelegramUser)
 }
 
 // meanings are the errors that mean one thing wherever they come from.
@@ -99,10 +99,10 @@ var meanings = map[string]error{
 	"USERS_TOO_FEW":                     provisioning.ErrTooFewMembers,
 	"CHAT_TITLE_EMPTY":                  provisioning.ErrNewChatInvalid,
 	"CHAT_ABOUT_TOO_LONG":               provisioning.ErrNewChatInvalid,
-	"USERNAME_INVALID":                  provisioning.ErrUserNotFound,
-	"USERNAME_NOT_OCCUPIED":             provisioning.ErrUserNotFound,
-	"PHONE_NOT_OCCUPIED":                provisioning.ErrUserNotFound,
-	wrongUser:                           provisioning.ErrUserNotFound,
+	"USERNAME_INVALID":                  provisioning.ErrTelegramUserNotFound,
+	"USERNAME_NOT_OCCUPIED":             provisioning.ErrTelegramUserNotFound,
+	"PHONE_NOT_OCCUPIED":                provisioning.ErrTelegramUserNotFound,
+	wrongUser:                           provisioning.ErrTelegramUserNotFound,
 	"LOCATION_INVALID":                  provisioning.ErrPhotoGone,
 	"LOCATION_NOT_AVAILABLE":            provisioning.ErrPhotoGone,
 	"FILE_ID_INVALID":                   provisioning.ErrPhotoGone,

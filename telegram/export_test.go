@@ -53,3 +53,6 @@ func NewSharer() *Factory {
 func Share(ctx context.Context, f *Factory, name string, run func(context.Context) (int, error)) (int, error) {
 	return share(ctx, f, name, run)
 }
+
+// DefaultMaxClients is the default of Config.MaxClients.
+const DefaultMaxClients = defaultMaxClients

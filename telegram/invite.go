@@ -15,19 +15,21 @@ import (
 // are logged in here, the relay bot included.
 //
 // TL: messages.addChatUser, channels.inviteToChannel, channels.editAdmin.
-func (cl *Client) InviteToChat(ctx context.Context, chatID provisioning.ChatID, telegramIDs []int64) (missing []int64, err error) {
+func (cl *Client) InviteToChat(ctx context.Context, chatID provisioning.ChatID, telegramIDs []provisioning.TelegramID) ([]provisioning.TelegramID, error) {
 	ctx = cl.f.withFloodBudget(ctx)
-	err = cl.call(ctx, func(a *active) error {
+	wanted := convertIDs[int64](telegramIDs)
+	var missing []int64
+	err := cl.call(ctx, func(a *active) (err error) {
 		switch kind, id, _ := chatID.Split(); kind {
 		case provisioning.PeerChat:
-			missing, err = a.invite(ctx, telegramIDs, func(users []*tg.InputUser) (refused, stale []int64, err error) {
+			missing, err = a.invite(ctx, wanted, func(users []*tg.InputUser) (refused, stale []int64, err error) {
 				return addEach(users, a.adderToGroup(ctx, id))
 			})
 			return err
 		case provisioning.PeerChannel:
 			return a.withHash(ctx, kind, id, func(hash int64) error {
 				channel := &tg.InputChannel{ChannelID: id, AccessHash: hash}
-				missing, err = a.invite(ctx, telegramIDs, func(users []*tg.InputUser) (refused, stale []int64, err error) {
+				missing, err = a.invite(ctx, wanted, func(users []*tg.InputUser) (refused, stale []int64, err error) {
 					return addAll(users, a.adderToChannel(ctx, channel))
 				})
 				return err
@@ -36,7 +38,16 @@ func (cl *Client) InviteToChat(ctx context.Context, chatID provisioning.ChatID, 
 			return settle(provisioning.ErrNotInChat)
 		}
 	})
-	return missing, err
+	return convertIDs[provisioning.TelegramID](missing), err
+}
+
+// convertIDs makes Telegram user IDs of the TL schema's, or the other way round.
+func convertIDs[To, From ~int64](ids []From) []To {
+	var converted []To
+	for _, id := range ids {
+		converted = append(converted, To(id))
+	}
+	return converted
 }
 
 // invite adds users with a function that returns who could not be added, and apart

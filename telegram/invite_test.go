@@ -14,9 +14,9 @@ import (
 func TestInviteToChat(t *testing.T) {
 	b := newCreator(t)
 	user := b.client(you)
-	everybody := []int64{
+	everybody := ids(
 		helper.ID, otherBot.ID, ada.ID, grace.ID, linus.ID, private.ID, busy.ID, gone.ID, stranger.ID, friend.ID, 404, grace.ID,
-	}
+	)
 	cantBe := []int64{private.ID, busy.ID, gone.ID, stranger.ID, 404}
 	for name, c := range map[string]struct {
 		kind   telegramtest.DialogKind
@@ -54,7 +54,7 @@ func TestInviteToChat(t *testing.T) {
 			_, id, _ := c.chatID.Split()
 			require.NoError(t, b.telegram.SetChat(telegramtest.Chat{Kind: c.kind, ID: id, Owner: ada.ID}))
 			b.exec("UPDATE tgprovision_peer SET access_hash=1")
-			missing, err := user.InviteToChat(t.Context(), c.chatID, []int64{grace.ID, linus.ID, private.ID})
+			missing, err := user.InviteToChat(t.Context(), c.chatID, ids(grace.ID, linus.ID, private.ID))
 			require.NoError(t, err)
 			assert.Equal(t, []int64{private.ID}, missing)
 			assert.Equal(t, []int64{ada.ID, grace.ID, linus.ID}, b.seen(c.kind, c.chatID).Members)
@@ -71,7 +71,7 @@ func TestInviteToChat(t *testing.T) {
 			} {
 				require.NoError(t, b.telegram.SetChat(telegramtest.Chat{Kind: c.kind, ID: id, Owner: ada.ID}))
 				b.telegram.Fail(method, 2, 400, refusal) // for all at once, and for the first by itself
-				missing, err := user.InviteToChat(t.Context(), c.chatID, []int64{grace.ID, friend.ID})
+				missing, err := user.InviteToChat(t.Context(), c.chatID, ids(grace.ID, friend.ID))
 				require.NoError(t, err)
 				b.telegram.Fail(method, 0, 0, "")
 				if c.kind == telegramtest.KindBasicGroup {
@@ -82,33 +82,33 @@ func TestInviteToChat(t *testing.T) {
 				assert.Equal(t, []int64{ada.ID, friend.ID}, b.seen(c.kind, c.chatID).Members)
 			}
 			b.telegram.Fail(method, 1, 420, "FLOOD_WAIT_300")
-			_, err := user.InviteToChat(t.Context(), c.chatID, []int64{grace.ID})
+			_, err := user.InviteToChat(t.Context(), c.chatID, ids(grace.ID))
 			assert.Equal(t, &provisioning.FloodWaitError{Wait: 300 * time.Second}, err)
 			// Not the owner any more.
 			require.NoError(t, b.telegram.SetChat(telegramtest.Chat{Kind: c.kind, ID: id, Members: []int64{ada.ID}, AdminsInvite: true}))
-			_, err = user.InviteToChat(t.Context(), c.chatID, []int64{grace.ID})
+			_, err = user.InviteToChat(t.Context(), c.chatID, ids(grace.ID))
 			assert.Equal(t, &provisioning.TelegramError{Code: 403, Type: "CHAT_ADMIN_REQUIRED"}, err)
 			require.NoError(t, b.telegram.SetChat(telegramtest.Chat{Kind: c.kind, ID: id}))
-			_, err = user.InviteToChat(t.Context(), c.chatID, []int64{grace.ID})
+			_, err = user.InviteToChat(t.Context(), c.chatID, ids(grace.ID))
 			require.ErrorIs(t, err, provisioning.ErrNotInChat)
 		})
 	}
-	_, err := user.InviteToChat(t.Context(), provisioning.UserChatID(grace.ID), []int64{friend.ID})
+	_, err := user.InviteToChat(t.Context(), provisioning.UserChatID(provisioning.TelegramID(grace.ID)), ids(friend.ID))
 	require.ErrorIs(t, err, provisioning.ErrNotInChat)
 
 	t.Run("many", func(t *testing.T) {
-		var ids []int64
+		var many []int64
 		for i := range int64(250) {
-			ids = append(ids, 50_000+i)
+			many = append(many, 50_000+i)
 			require.NoError(t, b.telegram.AddAccount(telegramtest.Account{ID: 50_000 + i}))
 		}
-		require.NoError(t, b.telegram.SetContacts(ada.ID, ids))
+		require.NoError(t, b.telegram.SetContacts(ada.ID, many))
 		require.NoError(t, b.telegram.SetChat(telegramtest.Chat{Kind: telegramtest.KindSupergroup, ID: 4, Owner: ada.ID}))
 		b.telegram.ResetCalls()
-		missing, err := user.InviteToChat(t.Context(), channel(4), ids)
+		missing, err := user.InviteToChat(t.Context(), channel(4), ids(many...))
 		require.NoError(t, err)
 		assert.Empty(t, missing)
-		assert.Equal(t, append([]int64{ada.ID}, ids...), b.seen(telegramtest.KindSupergroup, channel(4)).Members)
+		assert.Equal(t, append([]int64{ada.ID}, many...), b.seen(telegramtest.KindSupergroup, channel(4)).Members)
 		assert.Equal(t, []int{3, 1}, []int{b.telegram.Calls("channels.inviteToChannel"), b.telegram.Calls("contacts.getContacts")})
 	})
 	t.Run("a username that has gone to somebody else", func(t *testing.T) {
@@ -117,14 +117,14 @@ func TestInviteToChat(t *testing.T) {
 			require.NoError(t, b.telegram.SetChat(chat))
 			b.exec("DELETE FROM tgprovision_peer WHERE user_id=$1 AND peer_id=$2", you, linus.ID)
 			b.exec("UPDATE tgprovision_session SET username=$1 WHERE user_id=$2", username, them)
-			missing, err := user.InviteToChat(t.Context(), channel(4), []int64{linus.ID})
+			missing, err := user.InviteToChat(t.Context(), channel(4), ids(linus.ID))
 			require.NoError(t, err)
 			assert.Equal(t, []int64{linus.ID}, missing)
 		}
 		// Asking for the account finds out the new one.
 		_, err := b.client(them).Account(t.Context())
 		require.NoError(t, err)
-		missing, err := user.InviteToChat(t.Context(), channel(4), []int64{linus.ID})
+		missing, err := user.InviteToChat(t.Context(), channel(4), ids(linus.ID))
 		require.NoError(t, err)
 		assert.Empty(t, missing)
 	})

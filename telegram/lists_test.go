@@ -123,7 +123,7 @@ func TestContacts(t *testing.T) {
 func TestPortalsOfABot(t *testing.T) {
 	b := newBridge(t)
 	portal := provisioning.Portal{RoomID: "!a:example.com", ChatID: -1000000000005, Title: "Super"}
-	require.NoError(t, b.portals.Connect(t.Context(), provisioning.NewPortal{Portal: portal, Accounts: []int64{helper.ID}}))
+	require.NoError(t, b.portals.Connect(t.Context(), provisioning.NewPortal{Portal: portal, Accounts: ids(helper.ID)}))
 	b.logIn(you, helper)
 	assert.Equal(t, []chat{{-1000000000005, "Super"}}, b.chats())
 	assert.Zero(t, b.telegram.Calls("messages.getDialogs"))

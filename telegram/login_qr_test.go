@@ -120,7 +120,7 @@ func (c *counted) Close() error {
 
 // withDatacenter gives Telegram a second datacenter, where remote is at home.
 func withDatacenter(b *bridge) {
-	b.telegram = telegramtest.NewServer(b.t, telegramtest.Options{MediaDC: 4, Accounts: []telegramtest.Account{remote, remoteGuarded}})
+	b.telegram = telegramtest.NewServer(b.t, telegramtest.Config{MediaDC: 4, Accounts: []telegramtest.Account{remote, remoteGuarded}})
 }
 
 // The accounts of the second datacenter.
@@ -198,7 +198,7 @@ func TestQRCodesExpire(t *testing.T) {
 // Tokens of a second are over at once, or soon. The time of QR codes is the real one here.
 func TestShortLivedQRCodes(t *testing.T) {
 	b := newBridge(t, func(b *bridge) {
-		b.telegram = telegramtest.NewServer(b.t, telegramtest.Options{LoginTokenLifetime: time.Second})
+		b.telegram = telegramtest.NewServer(b.t, telegramtest.Config{LoginTokenLifetime: time.Second})
 	})
 	p := b.openQR(you)
 	for range provisioning.MaxQRTokens {

@@ -11,7 +11,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/tgprovision/tgprovision/internal/recall"
 	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/telegram"
 	"github.com/tgprovision/tgprovision/telegram/telegramtest"
@@ -59,7 +58,7 @@ func TestWhoIsNotLoggedInIsRemembered(t *testing.T) {
 	b.factory.StopIdle()
 	b.exec("UPDATE tgprovision_session SET user_id=$1", them)
 	assert.Nil(t, b.get(them, "").telegramOf(t), "as remembered")
-	_, err := b.users.LinkAccount(t.Context(), them, ada.ID)
+	_, err := b.users.LinkAccount(t.Context(), them, provisioning.TelegramID(ada.ID))
 	require.NoError(t, err)
 	assert.NotNil(t, b.get(them, "").telegramOf(t))
 }
@@ -67,7 +66,7 @@ func TestWhoIsNotLoggedInIsRemembered(t *testing.T) {
 func TestAccountOfTheRelayBotIsRemembered(t *testing.T) {
 	b := newBridge(t, withConfig(remembering))
 	for range 3 {
-		account, err := b.relayBot().Account(recall.Allow(t.Context()))
+		account, err := b.relayBot().Account(provisioning.WithCachedReads(t.Context(), true))
 		require.NoError(t, err)
 		assert.Equal(t, helper.ID, account.ID)
 	}
@@ -102,7 +101,7 @@ func TestAccountIsAskedForAgain(t *testing.T) {
 		b := newBridge(t, withConfig(remembering))
 		b.logIn(you, ada)
 		b.exec("DELETE FROM tgprovision_session")
-		require.NoError(t, b.users.UnlinkAccount(t.Context(), you, ada.ID))
+		require.NoError(t, b.users.UnlinkAccount(t.Context(), you, provisioning.TelegramID(ada.ID)))
 		assert.Nil(t, b.get(you, "").telegramOf(t), "the user store has another opinion than the memory")
 		user, err := b.users.User(t.Context(), you)
 		require.NoError(t, err)
@@ -166,19 +165,19 @@ func TestNewChatIsListedAtOnce(t *testing.T) {
 	b := newBridge(t, withConfig(remembering))
 	b.logIn(you, ada)
 	assert.Empty(t, b.chats())
-	created, err := b.client(you).CreateChat(t.Context(), provisioning.NewChat{Type: provisioning.Supergroup, Title: "New"})
+	created, err := b.client(you).CreateChat(t.Context(), provisioning.NewChat{Type: provisioning.ChatTypeSupergroup, Title: "New"})
 	require.NoError(t, err)
 	assert.Equal(t, []chat{{int64(created.ID), "New"}}, b.chats())
 	require.NoError(t, b.client(you).DeleteChat(t.Context(), created.ID))
 	assert.Empty(t, b.chats())
 
 	// Also by whoever asks while a list from before is under way.
-	_, err = b.client(you).CreateChat(t.Context(), provisioning.NewChat{Type: provisioning.Channel, Title: "First"})
+	_, err = b.client(you).CreateChat(t.Context(), provisioning.NewChat{Type: provisioning.ChatTypeChannel, Title: "First"})
 	require.NoError(t, err)
 	before := b.telegram.Hold("messages.getDialogs")
 	first := b.background(t.Context(), http.MethodGet, "/user/"+string(you)+"/chats", "")
 	<-before.Arrived()
-	created, err = b.client(you).CreateChat(t.Context(), provisioning.NewChat{Type: provisioning.Supergroup, Title: "Second"})
+	created, err = b.client(you).CreateChat(t.Context(), provisioning.NewChat{Type: provisioning.ChatTypeSupergroup, Title: "Second"})
 	require.NoError(t, err)
 	after := b.telegram.Hold("messages.getDialogs")
 	second := b.background(t.Context(), http.MethodGet, "/user/"+string(you)+"/chats", "")

@@ -43,7 +43,7 @@ func (a *active) withHash(ctx context.Context, kind provisioning.PeerType, id in
 	case ok:
 		return use(hash)
 	case kind == provisioning.PeerUser:
-		return settle(provisioning.ErrUserNotFound)
+		return settle(provisioning.ErrTelegramUserNotFound)
 	default:
 		return settle(provisioning.ErrNotInChat)
 	}

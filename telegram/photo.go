@@ -30,7 +30,7 @@ func (cl *Client) GetPhoto(ctx context.Context, chatID provisioning.ChatID, phot
 		photo, err = a.photo(ctx, chatID, photoID)
 		return err
 	})
-	if errors.Is(err, provisioning.ErrNotInChat) || errors.Is(err, provisioning.ErrUserNotFound) {
+	if errors.Is(err, provisioning.ErrNotInChat) || errors.Is(err, provisioning.ErrTelegramUserNotFound) {
 		err = provisioning.ErrPhotoGone
 	}
 	return photo, err

@@ -52,8 +52,8 @@ func TestGetPhoto(t *testing.T) {
 		data    []byte
 		typ     string
 	}{
-		{"of oneself", user, provisioning.UserChatID(ada.ID), 11, whole, "image/png"},
-		{"of a contact", user, provisioning.UserChatID(grace.ID), 12, odd, "image/jpeg"},
+		{"of oneself", user, provisioning.UserChatID(provisioning.TelegramID(ada.ID)), 11, whole, "image/png"},
+		{"of a contact", user, provisioning.UserChatID(provisioning.TelegramID(grace.ID)), 12, odd, "image/jpeg"},
 		{"of a group", user, group(1), 21, large, "image/png"},
 		{"of a supergroup", user, channel(2), 22, small, "image/png"},
 		{"of a group, for a bot", bot, group(1), 21, large, "image/png"},
@@ -71,8 +71,8 @@ func TestGetPhoto(t *testing.T) {
 		photoID int64
 	}{
 		"another photo":      {channel(2), 21},
-		"no photo":           {provisioning.UserChatID(friend.ID), 14},
-		"of a stranger":      {provisioning.UserChatID(stranger.ID), 13},
+		"no photo":           {provisioning.UserChatID(provisioning.TelegramID(friend.ID)), 14},
+		"of a stranger":      {provisioning.UserChatID(provisioning.TelegramID(stranger.ID)), 13},
 		"of a strange group": {group(999), 24},
 		"of a chat left":     {channel(3), 23},
 		"of nothing":         {0, 24},
@@ -96,7 +96,7 @@ func TestGetPhoto(t *testing.T) {
 	})
 	t.Run("wrong hash", func(t *testing.T) {
 		b.exec("UPDATE tgprovision_peer SET access_hash=1")
-		for chatID, photoID := range map[provisioning.ChatID]int64{channel(2): 22, provisioning.UserChatID(grace.ID): 12} {
+		for chatID, photoID := range map[provisioning.ChatID]int64{channel(2): 22, provisioning.UserChatID(provisioning.TelegramID(grace.ID)): 12} {
 			_, err := user.GetPhoto(t.Context(), chatID, photoID)
 			require.NoError(t, err)
 		}
@@ -112,13 +112,13 @@ func TestGetPhoto(t *testing.T) {
 func TestGetPhotoFromAnotherDatacenter(t *testing.T) {
 	count, dialled := countDials()
 	b := newBridge(t, withConfig(count), func(b *bridge) {
-		b.telegram = telegramtest.NewServer(b.t, telegramtest.Options{MediaDC: 4})
+		b.telegram = telegramtest.NewServer(b.t, telegramtest.Config{MediaDC: 4})
 	})
 	b.logIn(you, ada)
 	data := pngOf(t, 600<<10)
 	require.NoError(t, b.telegram.SetPhoto(telegramtest.KindUser, ada.ID, telegramtest.Photo{ID: 1, Data: data}))
 	for range 2 {
-		photo, err := b.client(you).GetPhoto(t.Context(), provisioning.UserChatID(ada.ID), 1)
+		photo, err := b.client(you).GetPhoto(t.Context(), provisioning.UserChatID(provisioning.TelegramID(ada.ID)), 1)
 		require.NoError(t, err)
 		assert.True(t, bytes.Equal(data, photo.Data))
 	}

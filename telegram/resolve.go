@@ -20,7 +20,7 @@ func (cl *Client) ResolveUser(ctx context.Context, identifier provisioning.Ident
 			return err
 		}
 		if user.Deleted {
-			return settle(provisioning.ErrUserNotFound)
+			return settle(provisioning.ErrTelegramUserNotFound)
 		}
 		contact = contactOf(user)
 		return nil
@@ -35,7 +35,7 @@ func (a *active) resolve(ctx context.Context, identifier provisioning.Identifier
 	case identifier.Phone != "":
 		return a.resolvePhone(ctx, identifier.Phone)
 	default:
-		return a.resolveID(ctx, identifier.ID)
+		return a.resolveID(ctx, int64(identifier.ID))
 	}
 }
 
@@ -54,7 +54,7 @@ func (a *active) resolvePhone(ctx context.Context, given string) (*tg.User, erro
 		return nil, err
 	}
 	if !ok || self.bot { // bots can't look numbers up
-		return nil, settle(provisioning.ErrUserNotFound)
+		return nil, settle(provisioning.ErrTelegramUserNotFound)
 	}
 	answer, err := a.api().ContactsResolvePhone(ctx, number[1:])
 	if err != nil {
@@ -70,11 +70,11 @@ func (a *active) resolved(ctx context.Context, answer *tg.ContactsResolvedPeer) 
 	}
 	who, ok := answer.Peer.(*tg.PeerUser)
 	if !ok {
-		return nil, settle(provisioning.ErrNotUser)
+		return nil, settle(provisioning.ErrNotTelegramUser)
 	}
 	user := usersByID(answer.Users)[who.UserID]
 	if user == nil {
-		return nil, settle(provisioning.ErrUserNotFound)
+		return nil, settle(provisioning.ErrTelegramUserNotFound)
 	}
 	return user, nil
 }

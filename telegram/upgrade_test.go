@@ -81,7 +81,7 @@ func testUpgrade(t *testing.T, version int, files []string) {
 	assert.Equal(t, "Compilers", chat.Title)
 	_, err = b.relayBot().Account(t.Context()) // finds out its username
 	require.NoError(t, err)
-	missing, err := b.client(you).InviteToChat(t.Context(), channel(5), []int64{helper.ID})
+	missing, err := b.client(you).InviteToChat(t.Context(), channel(5), ids(helper.ID))
 	require.NoError(t, err)
 	assert.Empty(t, missing)
 	_, err = b.relayBot().GetChat(t.Context(), channel(5))

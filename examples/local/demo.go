@@ -69,7 +69,7 @@ type demoHomeserver struct {
 
 // startDemoHomeserver starts the homeserver of an appservice.
 func startDemoHomeserver(registration *appservice.Registration, log zerolog.Logger) (*demoHomeserver, error) {
-	server, err := matrixtest.Start(matrixtest.Options{
+	server, err := matrixtest.Start(matrixtest.Config{
 		ServerName: demoDomain, Registrations: []*appservice.Registration{registration}, Log: log,
 	})
 	if err != nil {
@@ -104,7 +104,7 @@ func startDemo(database string, log zerolog.Logger) (*demo, error) {
 	if !isPostgres(database) {
 		dir = filepath.Dir(database)
 	}
-	server, err := telegramtest.Start(telegramtest.Options{
+	server, err := telegramtest.Start(telegramtest.Config{
 		Accounts: demoAccounts, StateFile: filepath.Join(dir, "telegram.json"), Log: log,
 	})
 	if err != nil {
@@ -123,7 +123,7 @@ func (d *demo) bridgeBot(ctx context.Context, portals *portal.Store) error {
 	p := provisioning.Portal{
 		RoomID: "!demo:localhost", ChatID: provisioning.ChannelChatID(2001), Title: "Compilers", Megagroup: true,
 	}
-	err := portals.Connect(ctx, provisioning.NewPortal{Portal: p, Accounts: []int64{demoBotID}})
+	err := portals.Connect(ctx, provisioning.NewPortal{Portal: p, Accounts: []provisioning.TelegramID{demoBotID}})
 	if errors.Is(err, provisioning.ErrRoomBridged) {
 		return nil // at an earlier start, on another homeserver
 	}

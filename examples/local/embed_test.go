@@ -22,7 +22,7 @@ import (
 )
 
 func embed(ctx context.Context, db *dbutil.Database, as *appservice.AppService, cfg telegram.Config, secret string) (stop func(context.Context) error, err error) {
-	portals, err := portal.NewStore(ctx, db)
+	portals, err := portal.NewStore(ctx, portal.StoreConfig{DB: db})
 	if err != nil {
 		return nil, err
 	}
@@ -31,7 +31,7 @@ func embed(ctx context.Context, db *dbutil.Database, as *appservice.AppService, 
 		return nil, err
 	}
 	permissions := auth.Permissions{"example.com": provisioning.PermissionFull}
-	users, err := auth.NewStore(ctx, db, auth.StoreConfig{Permissions: permissions, IsBridgeUser: rooms.IsBridgeUser})
+	users, err := auth.NewStore(ctx, auth.StoreConfig{DB: db, Permissions: permissions, IsBridgeUser: rooms.IsBridgeUser})
 	if err != nil {
 		return nil, err
 	}
@@ -40,7 +40,7 @@ func embed(ctx context.Context, db *dbutil.Database, as *appservice.AppService, 
 	if err != nil {
 		return nil, err
 	}
-	p, err := provisioning.New(provisioning.Config{Secret: secret, Users: users, Portals: portals, Rooms: rooms, Telegram: clients})
+	p, err := provisioning.New(provisioning.Config{Secret: secret, Users: users, Portals: portals, Tasks: portals, Rooms: rooms, Telegram: clients})
 	if err != nil {
 		return nil, err
 	}

@@ -70,23 +70,23 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, 
 	if err != nil {
 		return nil, err
 	}
-	users, err := auth.NewStore(ctx, h.db, auth.StoreConfig{Permissions: cfg.permissions, IsBridgeUser: rooms.IsBridgeUser})
+	users, err := auth.NewStore(ctx, auth.StoreConfig{DB: h.db, Permissions: cfg.permissions, IsBridgeUser: rooms.IsBridgeUser})
 	if err != nil {
 		return nil, err
 	}
-	if h.portals, err = portal.NewStore(ctx, h.db); err != nil {
+	if h.portals, err = portal.NewStore(ctx, portal.StoreConfig{DB: h.db}); err != nil {
 		return nil, err
 	}
 	// The Telegram clients. A bridge sets Running and Updates here, to have the
 	// live clients and their updates.
 	cfg.telegram.DB, cfg.telegram.Log = h.db, log
-	counted := metrics.New(metrics.Options{})
+	counted := metrics.New(metrics.Config{})
 	cfg.telegram.Observer = telegramObserver(counted)
 	if h.clients, err = telegram.NewFactory(ctx, cfg.telegram); err != nil {
 		return nil, err
 	}
 	settings := provisioning.Config{
-		Secret: cfg.secret, Users: users, Portals: h.portals, Telegram: h.clients, Rooms: rooms, Log: log,
+		Secret: cfg.secret, Users: users, Portals: h.portals, Tasks: h.portals, Telegram: h.clients, Rooms: rooms, Log: log,
 		Docs: apidocs.Mount, Observer: counted.Observer(), CORS: cfg.cors,
 		// A bridge starts and stops to sync accounts and portals here.
 		Events: func(_ context.Context, e provisioning.Event) error {

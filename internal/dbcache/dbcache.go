@@ -10,7 +10,7 @@ import (
 
 	"go.mau.fi/util/dbutil"
 
-	"github.com/tgprovision/tgprovision/internal/recall"
+	"github.com/tgprovision/tgprovision/provisioning"
 )
 
 // Lease is how long a process goes on with what it remembers before it looks whether
@@ -54,10 +54,9 @@ func New[K comparable, V any](db *dbutil.Database, table string) *Cache[K, V] {
 }
 
 // Get returns what load returns for a key, or has returned since the last change. Errors
-// are not remembered. Everything is loaded unless the context allows else (see package
-// recall), and in a transaction of the host's, which may have changes of its own.
+// are not remembered. Everything is loaded unless the context allows else // recall), and in a transaction of the host's, which may have changes of its own.
 func (c *Cache[K, V]) Get(ctx context.Context, key K, load func(context.Context) (V, error)) (V, error) {
-	if !recall.Allowed(ctx) || c.inTransaction(ctx) {
+	if !provisioning.CachedReads(ctx) || c.inTransaction(ctx) {
 		return load(ctx)
 	}
 	now := c.now()

@@ -14,7 +14,7 @@ import (
 	"go.mau.fi/util/dbutil"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
-	"github.com/tgprovision/tgprovision/internal/recall"
+	"github.com/tgprovision/tgprovision/provisioning"
 )
 
 // process is what one process has of a shared file: a pool and a cache, whose clock
@@ -57,7 +57,7 @@ func (p *process) load(ctx context.Context, name string) (lives int, err error) 
 
 func (p *process) lives(t *testing.T, ctx context.Context, name string) int {
 	t.Helper()
-	lives, err := p.Get(recall.Allow(ctx), name, func(ctx context.Context) (int, error) { return p.load(ctx, name) })
+	lives, err := p.Get(provisioning.WithCachedReads(ctx, true), name, func(ctx context.Context) (int, error) { return p.load(ctx, name) })
 	require.NoError(t, err)
 	return lives
 }
@@ -147,7 +147,7 @@ func TestChangeDuringALoad(t *testing.T) {
 	for name, change := range changes {
 		a.set(t, t.Context(), "tom", 1)
 		a.Changed(ended)
-		lives, err := a.Get(recall.Allow(t.Context()), "tom", func(ctx context.Context) (int, error) {
+		lives, err := a.Get(provisioning.WithCachedReads(t.Context(), true), "tom", func(ctx context.Context) (int, error) {
 			lives, err := a.load(ctx, "tom")
 			change()
 			return lives, err
@@ -175,14 +175,14 @@ func TestTransactionsOfTheHostAreReadThrough(t *testing.T) {
 func TestErrorsAreNotRemembered(t *testing.T) {
 	a, _ := newPair(t)
 	fault := errors.New("fault")
-	_, err := a.Get(recall.Allow(t.Context()), "tom", func(context.Context) (int, error) { return 0, fault })
+	_, err := a.Get(provisioning.WithCachedReads(t.Context(), true), "tom", func(context.Context) (int, error) { return 0, fault })
 	require.ErrorIs(t, err, fault)
 	assert.Equal(t, -1, a.lives(t, t.Context(), "tom"))
 
 	_, err = a.db.Exec(t.Context(), `DROP TABLE cats_change`)
 	require.NoError(t, err)
 	a.clock = a.clock.Add(Lease)
-	_, err = a.Get(recall.Allow(t.Context()), "tom", func(context.Context) (int, error) { return 9, nil })
+	_, err = a.Get(provisioning.WithCachedReads(t.Context(), true), "tom", func(context.Context) (int, error) { return 9, nil })
 	require.ErrorContains(t, err, "look for changes")
 }
 
@@ -237,6 +237,6 @@ func TestWhoWaitsGivesUp(t *testing.T) {
 	a.asking = make(chan struct{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	_, err := a.Get(recall.Allow(ctx), "tom", func(context.Context) (int, error) { return 9, nil })
+	_, err := a.Get(provisioning.WithCachedReads(ctx, true), "tom", func(context.Context) (int, error) { return 9, nil })
 	require.ErrorIs(t, err, context.Canceled)
 }

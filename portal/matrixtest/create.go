@@ -33,21 +33,21 @@ func (s *Server) createRoom(c *call) (any, *fault) {
 		return nil, f
 	}
 	if body.RoomVersion == "" {
-		body.RoomVersion = s.opts.RoomVersion
+		body.RoomVersion = s.cfg.RoomVersion
 	}
 	if !slices.Contains(roomVersions, body.RoomVersion) {
 		return nil, &fault{400, "M_UNSUPPORTED_ROOM_VERSION", "unknown room version"}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	alias := id.NewRoomAlias(body.AliasName, s.opts.ServerName)
+	alias := id.NewRoomAlias(body.AliasName, s.cfg.ServerName)
 	if body.AliasName != "" && s.aliases[alias] != "" {
 		return nil, &fault{400, "M_ROOM_IN_USE", "the alias is taken"}
 	}
 	hash := newID() + newID()[:17] // 43 characters, as a hash has
 	roomID := id.RoomID("!" + hash)
 	if body.RoomVersion != "12" {
-		roomID = id.RoomID("!" + newID() + ":" + s.opts.ServerName)
+		roomID = id.RoomID("!" + newID() + ":" + s.cfg.ServerName)
 	}
 	r := &room{id: roomID, version: body.RoomVersion, creators: []id.UserID{c.userID}, state: map[stateKeyOf]*roomEvent{}}
 	s.rooms[roomID] = r

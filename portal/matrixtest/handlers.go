@@ -64,7 +64,7 @@ func (s *Server) handler() http.Handler {
 	open := func(method, path, operation string, handle func(*http.Request) (any, *fault)) {
 		for _, version := range []string{"v3", "r0"} {
 			mux.HandleFunc(method+" "+strings.Replace(path, "{v}", version, 1), func(w http.ResponseWriter, r *http.Request) {
-				s.opts.Log.Debug().Str("operation", operation).Msg("Request")
+				s.cfg.Log.Debug().Str("operation", operation).Msg("Request")
 				if f := s.script.enter(r.Context(), operation); f != nil {
 					writeFault(w, f)
 					return
@@ -180,7 +180,7 @@ func (s *Server) register(r *http.Request) (any, *fault) {
 	if c.service == nil || body.Type != "m.login.application_service" {
 		return nil, &fault{403, "M_FORBIDDEN", "only appservices register users"}
 	}
-	userID := id.NewUserID(body.Username, s.opts.ServerName)
+	userID := id.NewUserID(body.Username, s.cfg.ServerName)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
@@ -199,7 +199,7 @@ func (s *Server) capabilities(*call) (any, *fault) {
 		available[version] = "stable"
 	}
 	return map[string]any{"capabilities": map[string]any{
-		"m.room_versions": map[string]any{"default": s.opts.RoomVersion, "available": available},
+		"m.room_versions": map[string]any{"default": s.cfg.RoomVersion, "available": available},
 	}}, nil
 }
 
@@ -407,7 +407,7 @@ func (s *Server) getAlias(c *call) (any, *fault) {
 	if roomID == "" {
 		return nil, notFound
 	}
-	return map[string]any{"room_id": roomID, "servers": []string{s.opts.ServerName}}, nil
+	return map[string]any{"room_id": roomID, "servers": []string{s.cfg.ServerName}}, nil
 }
 
 func (s *Server) getProfile(r *http.Request) (any, *fault) {
@@ -462,14 +462,14 @@ func (s *Server) upload(c *call) (any, *fault) {
 	defer s.mu.Unlock()
 	mediaID := newID()
 	s.media[mediaID] = Media{data, c.Header.Get("Content-Type")}
-	return map[string]any{"content_uri": "mxc://" + s.opts.ServerName + "/" + mediaID}, nil
+	return map[string]any{"content_uri": "mxc://" + s.cfg.ServerName + "/" + mediaID}, nil
 }
 
 func (s *Server) download(c *call) (any, *fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	m, ok := s.media[c.PathValue("media")]
-	if !ok || c.PathValue("server") != s.opts.ServerName {
+	if !ok || c.PathValue("server") != s.cfg.ServerName {
 		return nil, notFound
 	}
 	return m, nil

@@ -15,7 +15,7 @@ func (s *Server) requestOpenID(c *call) (any, *fault) {
 	defer s.mu.Unlock()
 	token := "openid-" + newID()
 	s.openIDs[token] = c.userID
-	return map[string]any{"access_token": token, "token_type": "Bearer", "matrix_server_name": s.opts.ServerName, "expires_in": 3600}, nil
+	return map[string]any{"access_token": token, "token_type": "Bearer", "matrix_server_name": s.cfg.ServerName, "expires_in": 3600}, nil
 }
 
 // openIDUserInfo tells other services whose such a token is.

@@ -18,8 +18,8 @@ import (
 	"maunium.net/go/mautrix/id"
 )
 
-// Options are what a [Server] is made of. The zero value is usable.
-type Options struct {
+// Config is what a [Server] is made of. The zero value is usable.
+type Config struct {
 	// ServerName is the part of IDs after the colon, localhost if empty.
 	ServerName string
 	// Addr is where to listen, a free port of 127.0.0.1 if empty.
@@ -36,7 +36,7 @@ type Options struct {
 // Server is a homeserver in memory. Its methods may be called at any time, by several
 // goroutines.
 type Server struct {
-	opts   Options
+	cfg    Config
 	url    string
 	http   *http.Server
 	served chan error
@@ -69,25 +69,25 @@ type Media struct {
 }
 
 // Start starts a server, which [Server.Close] ends.
-func Start(opts Options) (*Server, error) {
-	if opts.ServerName == "" {
-		opts.ServerName = "localhost"
+func Start(cfg Config) (*Server, error) {
+	if cfg.ServerName == "" {
+		cfg.ServerName = "localhost"
 	}
-	if opts.Addr == "" {
-		opts.Addr = "127.0.0.1:0"
+	if cfg.Addr == "" {
+		cfg.Addr = "127.0.0.1:0"
 	}
-	if opts.RoomVersion == "" {
-		opts.RoomVersion = "10"
+	if cfg.RoomVersion == "" {
+		cfg.RoomVersion = "10"
 	}
-	if !slices.Contains(roomVersions, opts.RoomVersion) {
-		return nil, fmt.Errorf("room version %q is not one of %q", opts.RoomVersion, roomVersions)
+	if !slices.Contains(roomVersions, cfg.RoomVersion) {
+		return nil, fmt.Errorf("room version %q is not one of %q", cfg.RoomVersion, roomVersions)
 	}
 	s := &Server{
-		opts: opts, served: make(chan error, 1), users: map[id.UserID]*user{}, tokens: map[string]id.UserID{}, openIDs: map[string]id.UserID{},
+		cfg: cfg, served: make(chan error, 1), users: map[id.UserID]*user{}, tokens: map[string]id.UserID{}, openIDs: map[string]id.UserID{},
 		rooms: map[id.RoomID]*room{}, aliases: map[id.RoomAlias]id.RoomID{}, media: map[string]Media{}, changed: make(chan struct{}),
 	}
-	for _, registration := range opts.Registrations {
-		sv, err := newService(registration, opts.ServerName)
+	for _, registration := range cfg.Registrations {
+		sv, err := newService(registration, cfg.ServerName)
 		if err != nil {
 			return nil, err
 		}
@@ -95,7 +95,7 @@ func Start(opts Options) (*Server, error) {
 		s.users[sv.bot] = &user{}
 		s.tokens[registration.AppToken] = sv.bot
 	}
-	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", opts.Addr)
+	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", cfg.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
 	}
@@ -127,12 +127,12 @@ func (s *Server) Close() (err error) {
 func (s *Server) URL() string { return s.url }
 
 // ServerName is the part of IDs after the colon.
-func (s *Server) ServerName() string { return s.opts.ServerName }
+func (s *Server) ServerName() string { return s.cfg.ServerName }
 
 // AddUser makes an ordinary user and returns a client that is logged in. A user who
 // exists gets another client.
 func (s *Server) AddUser(localpart string) (*mautrix.Client, error) {
-	userID := id.NewUserID(localpart, s.opts.ServerName)
+	userID := id.NewUserID(localpart, s.cfg.ServerName)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.users[userID] == nil {
@@ -217,7 +217,7 @@ func (s *Server) AddMembers(roomID id.RoomID, count int) error {
 		return fmt.Errorf("there is no room %s", roomID)
 	}
 	for i := range count {
-		userID := id.NewUserID(fmt.Sprintf("member%d", i), s.opts.ServerName)
+		userID := id.NewUserID(fmt.Sprintf("member%d", i), s.cfg.ServerName)
 		s.users[userID] = &user{name: userID.Localpart()}
 		s.setMember(r, userID, userID, event.MembershipJoin, nil)
 	}

@@ -31,7 +31,7 @@ func serve(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	p, err := provisioning.New(provisioning.Config{Secret: secret, Users: users, Portals: portals, Telegram: telegram})
+	p, err := provisioning.New(provisioning.Config{Secret: secret, Users: users, Portals: portals, Tasks: portals, Telegram: telegram})
 	if err != nil {
 		t.Fatal(err)
 	}

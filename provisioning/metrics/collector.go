@@ -14,8 +14,8 @@ import (
 // pendingTimeout is how long a scrape waits for the number of pending tasks.
 const pendingTimeout = 5 * time.Second
 
-// Options are those of a [Collector]. The zero value is usable.
-type Options struct {
+// Config is that of a [Collector]. The zero value is usable.
+type Config struct {
 	// ConstLabels are on every metric. Two Collectors on one registry, for two
 	// bridges in one process, have the same names of labels, with other values.
 	ConstLabels prometheus.Labels
@@ -49,18 +49,18 @@ type Collector struct {
 var _ prometheus.Collector = (*Collector)(nil)
 
 // New returns a Collector that has counted nothing yet.
-func New(o Options) *Collector {
-	if o.RequestBuckets == nil {
-		o.RequestBuckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20, 30}
+func New(cfg Config) *Collector {
+	if cfg.RequestBuckets == nil {
+		cfg.RequestBuckets = []float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20, 30}
 	}
-	m := maker{o.ConstLabels}
+	m := maker{cfg.ConstLabels}
 	c := &Collector{
 		requests: m.counters("requests_total", "Requests answered, by operation and HTTP status.", "operation", "code"),
 		requestErrors: m.counters("request_errors_total",
 			"Requests answered with an errcode, by operation and errcode.", "operation", "errcode"),
 		requestDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "tgprovision_request_duration_seconds", Help: "Time from a request to the end of its answer, by operation.",
-			ConstLabels: o.ConstLabels, Buckets: o.RequestBuckets,
+			ConstLabels: cfg.ConstLabels, Buckets: cfg.RequestBuckets,
 		}, []string{"operation"}),
 		logins: m.counters("logins_total",
 			"Logins that succeeded, and login steps that failed with an errcode, by method.", "method", "outcome"),
@@ -71,14 +71,14 @@ func New(o Options) *Collector {
 		calls: m.counters("telegram_calls_total", "Calls to Telegram that have ended, by method and outcome.", "method", "outcome"),
 		callDuration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Name: "tgprovision_telegram_call_duration_seconds", Help: "Time until a call to Telegram has ended.",
-			ConstLabels: o.ConstLabels, Buckets: []float64{.025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
+			ConstLabels: cfg.ConstLabels, Buckets: []float64{.025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30},
 		}),
 		floodWaits: m.counters("telegram_flood_waits_total",
 			"Pauses that Telegram asked for, by whether they were waited out or returned as an error.", "handling"),
 		floodSeconds: m.counters("telegram_flood_wait_seconds_total",
 			"Length of the pauses that Telegram asked for, by whether they were waited out or returned as an error.", "handling"),
 		disconnects: prometheus.NewCounter(prometheus.CounterOpts{
-			Name: "tgprovision_telegram_disconnects_total", ConstLabels: o.ConstLabels,
+			Name: "tgprovision_telegram_disconnects_total", ConstLabels: cfg.ConstLabels,
 			Help: "Connections to Telegram that broke or could not be made while their client was to run.",
 		}),
 		clients: m.desc("telegram_clients", "Telegram clients that run, by the state of their connection.", "state"),

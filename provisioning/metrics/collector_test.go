@@ -43,8 +43,9 @@ var account = provisioningtest.TelegramAccount{
 func newAPI(tb testing.TB, observer provisioning.Observer) (http.Handler, func()) {
 	tb.Helper()
 	full := func(id.UserID) provisioning.Permission { return provisioning.PermissionFull }
+	portals := provisioningtest.NewMemPortalStore()
 	p, err := provisioning.New(provisioning.Config{
-		Secret: secret, Users: provisioningtest.NewMemUserStore(full), Portals: provisioningtest.NewMemPortalStore(),
+		Secret: secret, Users: provisioningtest.NewMemUserStore(full), Portals: portals, Tasks: portals,
 		Telegram: provisioningtest.NewTelegram(account), Rooms: provisioningtest.NewMemRooms(), Observer: observer,
 		Events: func(context.Context, provisioning.Event) error { return nil },
 	})
@@ -66,7 +67,7 @@ func call(api http.Handler, method, path, secret, body string) int {
 }
 
 // filled returns a collector in which every metric has a value.
-func filled(o metrics.Options) *metrics.Collector {
+func filled(o metrics.Config) *metrics.Collector {
 	c := metrics.New(o)
 	observer := c.Observer()
 	observer.Request(provisioning.ObservedRequest{Operation: "get_me", Status: 200, Duration: time.Second})
@@ -97,7 +98,7 @@ func text(t *testing.T, g prometheus.Gatherer) string {
 
 func TestNamesFollowTheConventions(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
-	require.NoError(t, registry.Register(filled(metrics.Options{})))
+	require.NoError(t, registry.Register(filled(metrics.Config{})))
 	page := text(t, registry)
 	problems, err := promlint.New(strings.NewReader(page)).Lint()
 	require.NoError(t, err)
@@ -130,7 +131,7 @@ func TestReadmeListsTheMetrics(t *testing.T) {
 	readme, err := os.ReadFile("../../README.md")
 	require.NoError(t, err)
 	registry := prometheus.NewRegistry()
-	require.NoError(t, registry.Register(filled(metrics.Options{})))
+	require.NoError(t, registry.Register(filled(metrics.Config{})))
 	families, err := registry.Gather()
 	require.NoError(t, err)
 	var names []string
@@ -144,8 +145,8 @@ func TestReadmeListsTheMetrics(t *testing.T) {
 
 // Two bridges in one process are told apart by a constant label.
 func TestTwoCollectors(t *testing.T) {
-	one := filled(metrics.Options{ConstLabels: prometheus.Labels{"bridge": "one"}})
-	two := filled(metrics.Options{ConstLabels: prometheus.Labels{"bridge": "two"}, RequestBuckets: []float64{1}})
+	one := filled(metrics.Config{ConstLabels: prometheus.Labels{"bridge": "one"}})
+	two := filled(metrics.Config{ConstLabels: prometheus.Labels{"bridge": "two"}, RequestBuckets: []float64{1}})
 	registry, another := prometheus.NewPedanticRegistry(), prometheus.NewPedanticRegistry()
 	require.NoError(t, registry.Register(one))
 	require.NoError(t, registry.Register(two))
@@ -164,7 +165,7 @@ func TestTwoCollectors(t *testing.T) {
 // Other metrics come also while the database does not answer.
 func TestPendingTasksUnknown(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
-	c := metrics.New(metrics.Options{})
+	c := metrics.New(metrics.Config{})
 	require.NoError(t, registry.Register(c))
 	for _, gauge := range []string{"tgprovision_tasks_pending", "tgprovision_telegram_clients"} {
 		n, err := testutil.GatherAndCount(registry, gauge)
@@ -182,7 +183,7 @@ func TestPendingTasksUnknown(t *testing.T) {
 
 func TestCollectorOnTheAPI(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
-	c := metrics.New(metrics.Options{})
+	c := metrics.New(metrics.Config{})
 	require.NoError(t, registry.Register(c))
 	api, stop := newAPI(t, c.Observer())
 	const user = "/user/@you:example.com"
@@ -210,7 +211,7 @@ func TestCollectorOnTheAPI(t *testing.T) {
 
 func TestConcurrentUse(t *testing.T) {
 	registry := prometheus.NewRegistry()
-	c := filled(metrics.Options{})
+	c := filled(metrics.Config{})
 	require.NoError(t, registry.Register(c))
 	api, _ := newAPI(t, c.Observer())
 	var all sync.WaitGroup
@@ -257,7 +258,7 @@ func FuzzLabels(f *testing.F) {
 		f.Add("BREW", path, "guess", "")
 	}
 	registry := prometheus.NewRegistry()
-	c := metrics.New(metrics.Options{})
+	c := metrics.New(metrics.Config{})
 	require.NoError(f, registry.Register(c))
 	api, _ := newAPI(f, c.Observer())
 	operations, kinds := provisioning.Operations(), provisioning.TaskKinds()
@@ -307,7 +308,7 @@ func TestOthersNeedNoPrometheus(t *testing.T) {
 
 // Counting allocates nothing.
 func TestObserverAllocations(t *testing.T) {
-	c := metrics.New(metrics.Options{})
+	c := metrics.New(metrics.Config{})
 	observer := c.Observer()
 	assert.Zero(t, testing.AllocsPerRun(100, func() {
 		observer.Request(provisioning.ObservedRequest{Operation: "get_me", Status: 403, Errcode: "not_logged_in", Duration: time.Second})
@@ -323,7 +324,7 @@ func BenchmarkRequest(b *testing.B) {
 	for _, variant := range []struct {
 		name     string
 		observer provisioning.Observer
-	}{{"without", provisioning.Observer{}}, {"with", metrics.New(metrics.Options{}).Observer()}} {
+	}{{"without", provisioning.Observer{}}, {"with", metrics.New(metrics.Config{}).Observer()}} {
 		b.Run(variant.name, func(b *testing.B) {
 			api, _ := newAPI(b, variant.observer)
 			b.ReportAllocs()
@@ -336,7 +337,7 @@ func BenchmarkRequest(b *testing.B) {
 
 // What a Collector costs by itself.
 func BenchmarkCollector(b *testing.B) {
-	observer := metrics.New(metrics.Options{}).Observer()
+	observer := metrics.New(metrics.Config{}).Observer()
 	b.ReportAllocs()
 	for b.Loop() {
 		observer.Request(provisioning.ObservedRequest{Operation: "get_me", Status: 403, Errcode: "not_logged_in", Duration: time.Second})

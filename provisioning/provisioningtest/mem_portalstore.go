@@ -21,7 +21,7 @@ type MemPortalStore struct {
 
 	mu       sync.Mutex
 	portals  map[id.RoomID]provisioning.Portal
-	accounts map[id.RoomID][]int64
+	accounts map[id.RoomID][]provisioning.TelegramID
 	tasks    map[string]provisioning.Task
 }
 
@@ -34,7 +34,7 @@ var (
 func NewMemPortalStore() *MemPortalStore {
 	return &MemPortalStore{
 		portals:  map[id.RoomID]provisioning.Portal{},
-		accounts: map[id.RoomID][]int64{},
+		accounts: map[id.RoomID][]provisioning.TelegramID{},
 		tasks:    map[string]provisioning.Task{},
 	}
 }
@@ -54,7 +54,7 @@ func (s *MemPortalStore) PortalByRoom(ctx context.Context, roomID id.RoomID) (pr
 }
 
 // PortalByChat implements provisioning.PortalStore.
-func (s *MemPortalStore) PortalByChat(ctx context.Context, chatID provisioning.ChatID, receiver int64) (provisioning.Portal, error) {
+func (s *MemPortalStore) PortalByChat(ctx context.Context, chatID provisioning.ChatID, receiver provisioning.TelegramID) (provisioning.Portal, error) {
 	if err := s.enter(ctx, "PortalByChat"); err != nil {
 		return provisioning.Portal{}, err
 	}
@@ -67,7 +67,7 @@ func (s *MemPortalStore) PortalByChat(ctx context.Context, chatID provisioning.C
 	return p, nil
 }
 
-func (s *MemPortalStore) byChat(chatID provisioning.ChatID, receiver int64) (provisioning.Portal, bool) {
+func (s *MemPortalStore) byChat(chatID provisioning.ChatID, receiver provisioning.TelegramID) (provisioning.Portal, bool) {
 	for _, p := range s.portals {
 		if p.ChatID == chatID && p.Receiver == receiver {
 			return p, true
@@ -77,7 +77,7 @@ func (s *MemPortalStore) byChat(chatID provisioning.ChatID, receiver int64) (pro
 }
 
 // AccountPortals implements provisioning.PortalStore.
-func (s *MemPortalStore) AccountPortals(ctx context.Context, telegramID int64) ([]provisioning.Portal, error) {
+func (s *MemPortalStore) AccountPortals(ctx context.Context, telegramID provisioning.TelegramID) ([]provisioning.Portal, error) {
 	if err := s.enter(ctx, "AccountPortals"); err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ type MemRooms struct {
 
 	mu     sync.Mutex
 	rooms  map[id.RoomID]*MemRoom
-	ghosts map[int64]MemGhost
+	ghosts map[provisioning.TelegramID]MemGhost
 	photos map[int64]bool // that were uploaded
 }
 
@@ -56,7 +56,7 @@ var (
 
 // NewMemRooms returns a homeserver without rooms.
 func NewMemRooms() *MemRooms {
-	return &MemRooms{rooms: map[id.RoomID]*MemRoom{}, ghosts: map[int64]MemGhost{}, photos: map[int64]bool{}}
+	return &MemRooms{rooms: map[id.RoomID]*MemRoom{}, ghosts: map[provisioning.TelegramID]MemGhost{}, photos: map[int64]bool{}}
 }
 
 // Add makes a room exist, or be as it is given.
@@ -79,7 +79,7 @@ func (m *MemRooms) Get(roomID id.RoomID) (MemRoom, bool) {
 }
 
 // Ghost returns the profile of a Telegram user's ghost.
-func (m *MemRooms) Ghost(telegramID int64) MemGhost {
+func (m *MemRooms) Ghost(telegramID provisioning.TelegramID) MemGhost {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.ghosts[telegramID]
@@ -96,7 +96,7 @@ func (r *MemRoom) clone() MemRoom {
 func (m *MemRooms) withBot(roomID id.RoomID) (*MemRoom, error) {
 	room := m.rooms[roomID]
 	if room == nil || room.NoBot {
-		return nil, provisioning.ErrBotNotInRoom
+		return nil, provisioning.ErrBridgeBotNotInRoom
 	}
 	return room, nil
 }
@@ -204,7 +204,7 @@ func (m *MemRooms) CreateDirect(ctx context.Context, _ id.UserID, contact provis
 	defer m.mu.Unlock()
 	m.rename(contact)
 	roomID := id.RoomID(fmt.Sprintf("!direct%d:example.com", len(m.rooms)+1))
-	m.rooms[roomID] = &MemRoom{Room: provisioning.Room{Ghosts: []int64{contact.ID}}}
+	m.rooms[roomID] = &MemRoom{Room: provisioning.Room{Ghosts: []provisioning.TelegramID{contact.ID}}}
 	return roomID, nil
 }
 
@@ -216,7 +216,7 @@ func (m *MemRooms) rename(contact provisioning.Contact) {
 }
 
 // InviteToDirect implements provisioning.DirectRooms.
-func (m *MemRooms) InviteToDirect(ctx context.Context, roomID id.RoomID, userID id.UserID, _ int64) error {
+func (m *MemRooms) InviteToDirect(ctx context.Context, roomID id.RoomID, userID id.UserID, _ provisioning.TelegramID) error {
 	if err := m.enter(ctx, "InviteToDirect"); err != nil {
 		return err
 	}
@@ -233,13 +233,13 @@ func (m *MemRooms) InviteToDirect(ctx context.Context, roomID id.RoomID, userID 
 }
 
 // Avatars implements provisioning.GhostAvatars.
-func (m *MemRooms) Avatars(ctx context.Context, contacts []provisioning.Contact) (map[int64]id.ContentURIString, []provisioning.Contact, error) {
+func (m *MemRooms) Avatars(ctx context.Context, contacts []provisioning.Contact) (map[provisioning.TelegramID]id.ContentURIString, []provisioning.Contact, error) {
 	if err := m.enter(ctx, "Avatars"); err != nil {
 		return nil, nil, err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	known := map[int64]id.ContentURIString{}
+	known := map[provisioning.TelegramID]id.ContentURIString{}
 	var outdated []provisioning.Contact
 	for _, contact := range contacts {
 		if contact.PhotoID == 0 {

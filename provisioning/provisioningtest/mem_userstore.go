@@ -26,7 +26,7 @@ var _ provisioning.UserStore = (*MemUserStore)(nil)
 
 // memLink is a row: whose account a user's is.
 type memLink struct {
-	telegramID int64
+	telegramID provisioning.TelegramID
 	displaced  bool
 }
 
@@ -59,7 +59,7 @@ func (s *MemUserStore) User(ctx context.Context, userID id.UserID) (provisioning
 }
 
 // LinkAccount implements provisioning.UserStore.
-func (s *MemUserStore) LinkAccount(ctx context.Context, userID id.UserID, telegramID int64) ([]id.UserID, error) {
+func (s *MemUserStore) LinkAccount(ctx context.Context, userID id.UserID, telegramID provisioning.TelegramID) ([]id.UserID, error) {
 	if err := s.enter(ctx, "LinkAccount"); err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (s *MemUserStore) LinkAccount(ctx context.Context, userID id.UserID, telegr
 }
 
 // ClaimAccount implements provisioning.UserStore.
-func (s *MemUserStore) ClaimAccount(ctx context.Context, userID id.UserID, telegramID int64) error {
+func (s *MemUserStore) ClaimAccount(ctx context.Context, userID id.UserID, telegramID provisioning.TelegramID) error {
 	if err := s.enter(ctx, "ClaimAccount"); err != nil {
 		return err
 	}
@@ -94,7 +94,7 @@ func (s *MemUserStore) ClaimAccount(ctx context.Context, userID id.UserID, teleg
 }
 
 // UnlinkAccount implements provisioning.UserStore.
-func (s *MemUserStore) UnlinkAccount(ctx context.Context, userID id.UserID, telegramID int64) error {
+func (s *MemUserStore) UnlinkAccount(ctx context.Context, userID id.UserID, telegramID provisioning.TelegramID) error {
 	if err := s.enter(ctx, "UnlinkAccount"); err != nil {
 		return err
 	}

@@ -162,13 +162,13 @@ func (s makesRows) User(ctx context.Context, userID id.UserID) (provisioning.Use
 
 type linksNothing struct{ *MemUserStore }
 
-func (linksNothing) LinkAccount(context.Context, id.UserID, int64) ([]id.UserID, error) {
+func (linksNothing) LinkAccount(context.Context, id.UserID, provisioning.TelegramID) ([]id.UserID, error) {
 	return nil, nil
 }
 
 type displacesSelf struct{ *MemUserStore }
 
-func (s displacesSelf) LinkAccount(ctx context.Context, userID id.UserID, telegramID int64) ([]id.UserID, error) {
+func (s displacesSelf) LinkAccount(ctx context.Context, userID id.UserID, telegramID provisioning.TelegramID) ([]id.UserID, error) {
 	before, err := s.User(ctx, userID)
 	if err != nil {
 		return nil, err
@@ -182,7 +182,7 @@ func (s displacesSelf) LinkAccount(ctx context.Context, userID id.UserID, telegr
 
 type keepsFirst struct{ *MemUserStore }
 
-func (s keepsFirst) LinkAccount(ctx context.Context, userID id.UserID, telegramID int64) ([]id.UserID, error) {
+func (s keepsFirst) LinkAccount(ctx context.Context, userID id.UserID, telegramID provisioning.TelegramID) ([]id.UserID, error) {
 	if u, err := s.User(ctx, userID); err != nil || (u.TelegramID != 0 && u.TelegramID != telegramID) {
 		return nil, err
 	}
@@ -191,7 +191,7 @@ func (s keepsFirst) LinkAccount(ctx context.Context, userID id.UserID, telegramI
 
 type displacesNobody struct{ *MemUserStore }
 
-func (s displacesNobody) LinkAccount(_ context.Context, userID id.UserID, telegramID int64) ([]id.UserID, error) {
+func (s displacesNobody) LinkAccount(_ context.Context, userID id.UserID, telegramID provisioning.TelegramID) ([]id.UserID, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.links[userID] = memLink{telegramID: telegramID}
@@ -200,7 +200,7 @@ func (s displacesNobody) LinkAccount(_ context.Context, userID id.UserID, telegr
 
 type dropsDisplaced struct{ *MemUserStore }
 
-func (s dropsDisplaced) LinkAccount(ctx context.Context, userID id.UserID, telegramID int64) ([]id.UserID, error) {
+func (s dropsDisplaced) LinkAccount(ctx context.Context, userID id.UserID, telegramID provisioning.TelegramID) ([]id.UserID, error) {
 	displaced, err := s.MemUserStore.LinkAccount(ctx, userID, telegramID)
 	for _, other := range displaced {
 		err = errors.Join(err, s.UnlinkAccount(ctx, other, telegramID))
@@ -210,7 +210,7 @@ func (s dropsDisplaced) LinkAccount(ctx context.Context, userID id.UserID, teleg
 
 type tellsOnce struct{ *MemUserStore }
 
-func (s tellsOnce) LinkAccount(ctx context.Context, userID id.UserID, telegramID int64) ([]id.UserID, error) {
+func (s tellsOnce) LinkAccount(ctx context.Context, userID id.UserID, telegramID provisioning.TelegramID) ([]id.UserID, error) {
 	s.mu.Lock()
 	earlier := map[id.UserID]bool{}
 	for other, l := range s.links {
@@ -223,7 +223,7 @@ func (s tellsOnce) LinkAccount(ctx context.Context, userID id.UserID, telegramID
 
 type displacedForEver struct{ *MemUserStore }
 
-func (s displacedForEver) LinkAccount(ctx context.Context, userID id.UserID, telegramID int64) ([]id.UserID, error) {
+func (s displacedForEver) LinkAccount(ctx context.Context, userID id.UserID, telegramID provisioning.TelegramID) ([]id.UserID, error) {
 	before, err := s.User(ctx, userID)
 	if err != nil {
 		return nil, err
@@ -237,11 +237,13 @@ func (s displacedForEver) LinkAccount(ctx context.Context, userID id.UserID, tel
 
 type unlinksNothing struct{ *MemUserStore }
 
-func (unlinksNothing) UnlinkAccount(context.Context, id.UserID, int64) error { return nil }
+func (unlinksNothing) UnlinkAccount(context.Context, id.UserID, provisioning.TelegramID) error {
+	return nil
+}
 
 type unlinksOwnersOnly struct{ *MemUserStore }
 
-func (s unlinksOwnersOnly) UnlinkAccount(ctx context.Context, userID id.UserID, telegramID int64) error {
+func (s unlinksOwnersOnly) UnlinkAccount(ctx context.Context, userID id.UserID, telegramID provisioning.TelegramID) error {
 	if u, err := s.User(ctx, userID); err != nil || u.Displaced {
 		return err
 	}
@@ -250,7 +252,7 @@ func (s unlinksOwnersOnly) UnlinkAccount(ctx context.Context, userID id.UserID, 
 
 type unlinksByAccount struct{ *MemUserStore }
 
-func (s unlinksByAccount) UnlinkAccount(_ context.Context, _ id.UserID, telegramID int64) error {
+func (s unlinksByAccount) UnlinkAccount(_ context.Context, _ id.UserID, telegramID provisioning.TelegramID) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for userID, l := range s.links {
@@ -263,7 +265,7 @@ func (s unlinksByAccount) UnlinkAccount(_ context.Context, _ id.UserID, telegram
 
 type unlinksBlindly struct{ *MemUserStore }
 
-func (s unlinksBlindly) UnlinkAccount(_ context.Context, userID id.UserID, _ int64) error {
+func (s unlinksBlindly) UnlinkAccount(_ context.Context, userID id.UserID, _ provisioning.TelegramID) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.links, userID)
@@ -272,7 +274,7 @@ func (s unlinksBlindly) UnlinkAccount(_ context.Context, userID id.UserID, _ int
 
 type unlinkNeedsRow struct{ *MemUserStore }
 
-func (s unlinkNeedsRow) UnlinkAccount(ctx context.Context, userID id.UserID, telegramID int64) error {
+func (s unlinkNeedsRow) UnlinkAccount(ctx context.Context, userID id.UserID, telegramID provisioning.TelegramID) error {
 	if u, err := s.User(ctx, userID); err != nil || u.TelegramID == 0 {
 		return errors.Join(err, errors.New("no rows"))
 	}
@@ -297,14 +299,14 @@ func (s ignoresContext) User(ctx context.Context, userID id.UserID) (provisionin
 
 type narrow struct{ *MemUserStore }
 
-func (s narrow) LinkAccount(ctx context.Context, userID id.UserID, telegramID int64) ([]id.UserID, error) {
-	return s.MemUserStore.LinkAccount(ctx, userID, int64(int32(telegramID)))
+func (s narrow) LinkAccount(ctx context.Context, userID id.UserID, telegramID provisioning.TelegramID) ([]id.UserID, error) {
+	return s.MemUserStore.LinkAccount(ctx, userID, provisioning.TelegramID(int32(telegramID)))
 }
 
 type floating struct{ *MemUserStore }
 
-func (s floating) LinkAccount(ctx context.Context, userID id.UserID, telegramID int64) ([]id.UserID, error) {
-	return s.MemUserStore.LinkAccount(ctx, userID, int64(float64(telegramID)))
+func (s floating) LinkAccount(ctx context.Context, userID id.UserID, telegramID provisioning.TelegramID) ([]id.UserID, error) {
+	return s.MemUserStore.LinkAccount(ctx, userID, provisioning.TelegramID(float64(telegramID)))
 }
 
 type rewritesIDs struct {
@@ -316,7 +318,7 @@ func (s rewritesIDs) User(ctx context.Context, userID id.UserID) (provisioning.U
 	return s.MemUserStore.User(ctx, id.UserID(s.rewrite(string(userID))))
 }
 
-func (s rewritesIDs) LinkAccount(ctx context.Context, userID id.UserID, telegramID int64) ([]id.UserID, error) {
+func (s rewritesIDs) LinkAccount(ctx context.Context, userID id.UserID, telegramID provisioning.TelegramID) ([]id.UserID, error) {
 	return s.MemUserStore.LinkAccount(ctx, id.UserID(s.rewrite(string(userID))), telegramID)
 }
 
@@ -334,7 +336,7 @@ func (s *caches) User(ctx context.Context, userID id.UserID) (provisioning.User,
 	return u, err
 }
 
-func (s *caches) LinkAccount(ctx context.Context, userID id.UserID, telegramID int64) ([]id.UserID, error) {
+func (s *caches) LinkAccount(ctx context.Context, userID id.UserID, telegramID provisioning.TelegramID) ([]id.UserID, error) {
 	clear(s.users)
 	return s.MemUserStore.LinkAccount(ctx, userID, telegramID)
 }
@@ -342,7 +344,7 @@ func (s *caches) LinkAccount(ctx context.Context, userID id.UserID, telegramID i
 // getThenPut reads who has the account, lets others go on, and then writes.
 type getThenPut struct{ *MemUserStore }
 
-func (s getThenPut) LinkAccount(_ context.Context, userID id.UserID, telegramID int64) ([]id.UserID, error) {
+func (s getThenPut) LinkAccount(_ context.Context, userID id.UserID, telegramID provisioning.TelegramID) ([]id.UserID, error) {
 	var displaced []id.UserID
 	s.mu.Lock()
 	for other, l := range s.links {
@@ -363,18 +365,20 @@ func (s getThenPut) LinkAccount(_ context.Context, userID id.UserID, telegramID 
 
 type claimsNothing struct{ *MemUserStore }
 
-func (claimsNothing) ClaimAccount(context.Context, id.UserID, int64) error { return nil }
+func (claimsNothing) ClaimAccount(context.Context, id.UserID, provisioning.TelegramID) error {
+	return nil
+}
 
 type claimsByForce struct{ *MemUserStore }
 
-func (s claimsByForce) ClaimAccount(ctx context.Context, userID id.UserID, telegramID int64) error {
+func (s claimsByForce) ClaimAccount(ctx context.Context, userID id.UserID, telegramID provisioning.TelegramID) error {
 	_, err := s.LinkAccount(ctx, userID, telegramID)
 	return err
 }
 
 type claimsFreshOnly struct{ *MemUserStore }
 
-func (s claimsFreshOnly) ClaimAccount(ctx context.Context, userID id.UserID, telegramID int64) error {
+func (s claimsFreshOnly) ClaimAccount(ctx context.Context, userID id.UserID, telegramID provisioning.TelegramID) error {
 	s.mu.Lock()
 	for other, l := range s.links {
 		if other != userID && l.telegramID == telegramID {
@@ -388,7 +392,7 @@ func (s claimsFreshOnly) ClaimAccount(ctx context.Context, userID id.UserID, tel
 
 type claimsInTwoSteps struct{ *MemUserStore }
 
-func (s claimsInTwoSteps) ClaimAccount(_ context.Context, userID id.UserID, telegramID int64) error {
+func (s claimsInTwoSteps) ClaimAccount(_ context.Context, userID id.UserID, telegramID provisioning.TelegramID) error {
 	s.mu.Lock()
 	for other, l := range s.links {
 		if other != userID && l.telegramID == telegramID && !l.displaced {
@@ -406,6 +410,6 @@ func (s claimsInTwoSteps) ClaimAccount(_ context.Context, userID id.UserID, tele
 
 type claimsAnyway struct{ *MemUserStore }
 
-func (s claimsAnyway) ClaimAccount(ctx context.Context, userID id.UserID, telegramID int64) error {
+func (s claimsAnyway) ClaimAccount(ctx context.Context, userID id.UserID, telegramID provisioning.TelegramID) error {
 	return s.MemUserStore.ClaimAccount(context.WithoutCancel(ctx), userID, telegramID)
 }

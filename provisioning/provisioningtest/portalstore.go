@@ -77,7 +77,7 @@ const (
 )
 
 // group returns a portal of a basic group in a room, with accounts.
-func group(roomID id.RoomID, groupID int64, accounts ...int64) provisioning.NewPortal {
+func group(roomID id.RoomID, groupID int64, accounts ...provisioning.TelegramID) provisioning.NewPortal {
 	return provisioning.NewPortal{
 		Portal:   provisioning.Portal{RoomID: roomID, ChatID: provisioning.BasicGroupChatID(groupID), Title: "Group"},
 		Accounts: accounts,
@@ -85,7 +85,7 @@ func group(roomID id.RoomID, groupID int64, accounts ...int64) provisioning.NewP
 }
 
 // direct returns a portal of the direct chat of an account with a user.
-func direct(roomID id.RoomID, userID, receiver int64, accounts ...int64) provisioning.NewPortal {
+func direct(roomID id.RoomID, userID, receiver provisioning.TelegramID, accounts ...provisioning.TelegramID) provisioning.NewPortal {
 	return provisioning.NewPortal{
 		Portal:   provisioning.Portal{RoomID: roomID, ChatID: provisioning.UserChatID(userID), Receiver: receiver, Title: "Direct"},
 		Accounts: accounts,
@@ -127,7 +127,7 @@ func disconnect(t T, s provisioning.PortalStore, p provisioning.Portal) {
 // method, and all about those that are gone or never came.
 func expectPortals(t T, s provisioning.PortalStore, want []provisioning.NewPortal, gone ...provisioning.NewPortal) {
 	t.Helper()
-	byAccount := map[int64][]provisioning.Portal{}
+	byAccount := map[provisioning.TelegramID][]provisioning.Portal{}
 	for _, n := range append(slices.Clone(gone), want...) {
 		for _, telegramID := range participants(n) {
 			byAccount[telegramID] = nil
@@ -149,7 +149,7 @@ func expectPortals(t T, s provisioning.PortalStore, want []provisioning.NewPorta
 }
 
 // participants returns the accounts that take part, each once.
-func participants(n provisioning.NewPortal) []int64 {
+func participants(n provisioning.NewPortal) []provisioning.TelegramID {
 	accounts := slices.Clone(n.Accounts)
 	if n.Receiver != 0 {
 		accounts = append(accounts, n.Receiver)
@@ -184,7 +184,7 @@ func expectRoomFree(t T, s provisioning.PortalStore, roomID id.RoomID, portals [
 }
 
 // expectChatFree does nothing for a chat of the portals.
-func expectChatFree(t T, s provisioning.PortalStore, chatID provisioning.ChatID, receiver int64, portals []provisioning.NewPortal) {
+func expectChatFree(t T, s provisioning.PortalStore, chatID provisioning.ChatID, receiver provisioning.TelegramID, portals []provisioning.NewPortal) {
 	t.Helper()
 	if slices.ContainsFunc(portals, func(n provisioning.NewPortal) bool { return n.ChatID == chatID && n.Receiver == receiver }) {
 		return
@@ -195,7 +195,7 @@ func expectChatFree(t T, s provisioning.PortalStore, chatID provisioning.ChatID,
 }
 
 // expectAccount calls AccountPortals, which has to return exactly these.
-func expectAccount(t T, s provisioning.PortalStore, telegramID int64, want ...provisioning.Portal) {
+func expectAccount(t T, s provisioning.PortalStore, telegramID provisioning.TelegramID, want ...provisioning.Portal) {
 	t.Helper()
 	got, err := s.AccountPortals(t.Context(), telegramID)
 	if err != nil {

@@ -36,7 +36,7 @@ func checkChatIDs(t T, open func() provisioning.PortalStore) {
 	} {
 		n := provisioning.NewPortal{Portal: provisioning.Portal{RoomID: checkRoom(i), ChatID: chatID}}
 		if chatID > 0 {
-			n.Receiver = int64(chatID) // not the same number for all
+			n.Receiver = provisioning.TelegramID(chatID) // not the same number for all
 		}
 		portals = append(portals, n)
 	}
@@ -52,7 +52,7 @@ func checkChatIDs(t T, open func() provisioning.PortalStore) {
 func checkPortalAccountIDs(t T, open func() provisioning.PortalStore) {
 	s := open()
 	var portals []provisioning.NewPortal
-	for i, telegramID := range []int64{
+	for i, telegramID := range []provisioning.TelegramID{
 		1, math.MaxInt32, math.MaxInt32 + 1, math.MaxUint32 + 2, 1<<53 + 1, 1<<53 + 2, math.MaxInt64 - 1, math.MaxInt64,
 	} {
 		portals = append(portals, group(checkRoom(2*i), int64(i+1), telegramID), direct(checkRoom(2*i+1), 5, telegramID))

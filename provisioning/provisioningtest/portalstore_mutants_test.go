@@ -20,8 +20,8 @@ import (
 type altered struct {
 	*MemPortalStore
 	portalByRoom   func(context.Context, id.RoomID) (provisioning.Portal, error)
-	portalByChat   func(context.Context, provisioning.ChatID, int64) (provisioning.Portal, error)
-	accountPortals func(context.Context, int64) ([]provisioning.Portal, error)
+	portalByChat   func(context.Context, provisioning.ChatID, provisioning.TelegramID) (provisioning.Portal, error)
+	accountPortals func(context.Context, provisioning.TelegramID) ([]provisioning.Portal, error)
 	connect        func(context.Context, provisioning.NewPortal) error
 	disconnect     func(context.Context, provisioning.Portal, ...provisioning.Task) error
 	tasks          alteredTasks
@@ -34,18 +34,18 @@ func (s *altered) PortalByRoom(ctx context.Context, roomID id.RoomID) (provision
 	return s.portalByRoom(ctx, roomID)
 }
 
-func (s *altered) PortalByChat(ctx context.Context, chatID provisioning.ChatID, receiver int64) (provisioning.Portal, error) {
+func (s *altered) PortalByChat(ctx context.Context, chatID provisioning.ChatID, receiver provisioning.TelegramID) (provisioning.Portal, error) {
 	if s.portalByChat == nil {
 		return s.MemPortalStore.PortalByChat(ctx, chatID, receiver)
 	}
-	return s.portalByChat(ctx, chatID, receiver)
+	return s.portalByChat(ctx, chatID, provisioning.TelegramID(receiver))
 }
 
-func (s *altered) AccountPortals(ctx context.Context, telegramID int64) ([]provisioning.Portal, error) {
+func (s *altered) AccountPortals(ctx context.Context, telegramID provisioning.TelegramID) ([]provisioning.Portal, error) {
 	if s.accountPortals == nil {
 		return s.MemPortalStore.AccountPortals(ctx, telegramID)
 	}
-	return s.accountPortals(ctx, telegramID)
+	return s.accountPortals(ctx, provisioning.TelegramID(telegramID))
 }
 
 func (s *altered) Connect(ctx context.Context, n provisioning.NewPortal) error {
@@ -159,7 +159,7 @@ func withText(rewrite func(string) string) func(*altered) {
 // withChats rewrites chat IDs.
 func withChats(rewrite func(provisioning.ChatID) provisioning.ChatID) func(*altered) {
 	return func(s *altered) {
-		s.portalByChat = func(ctx context.Context, chatID provisioning.ChatID, receiver int64) (provisioning.Portal, error) {
+		s.portalByChat = func(ctx context.Context, chatID provisioning.ChatID, receiver provisioning.TelegramID) (provisioning.Portal, error) {
 			return s.MemPortalStore.PortalByChat(ctx, rewrite(chatID), receiver)
 		}
 		s.connect = func(ctx context.Context, n provisioning.NewPortal) error {
@@ -170,11 +170,11 @@ func withChats(rewrite func(provisioning.ChatID) provisioning.ChatID) func(*alte
 }
 
 // withAccounts rewrites account IDs.
-func withAccounts(rewrite func(int64) int64) func(*altered) {
+func withAccounts(rewrite func(provisioning.TelegramID) provisioning.TelegramID) func(*altered) {
 	return withConnect(func(n *provisioning.NewPortal) {
 		n.Accounts = slices.Clone(n.Accounts)
 		for i := range n.Accounts {
-			n.Accounts[i] = rewrite(n.Accounts[i])
+			n.Accounts[i] = provisioning.TelegramID(rewrite(provisioning.TelegramID(n.Accounts[i])))
 		}
 	})
 }
@@ -277,13 +277,13 @@ var portalMutants = []storeMutant{
 		}
 	}},
 	{"no chat and no error", "nothing is bridged", func(s *altered) {
-		s.portalByChat = func(ctx context.Context, chatID provisioning.ChatID, receiver int64) (provisioning.Portal, error) {
+		s.portalByChat = func(ctx context.Context, chatID provisioning.ChatID, receiver provisioning.TelegramID) (provisioning.Portal, error) {
 			p, _ := s.MemPortalStore.PortalByChat(ctx, chatID, receiver)
 			return p, ctx.Err()
 		}
 	}},
 	{"no portals are an error", "nothing is bridged", func(s *altered) {
-		s.accountPortals = func(ctx context.Context, telegramID int64) ([]provisioning.Portal, error) {
+		s.accountPortals = func(ctx context.Context, telegramID provisioning.TelegramID) ([]provisioning.Portal, error) {
 			portals, err := s.MemPortalStore.AccountPortals(ctx, telegramID)
 			if err == nil && len(portals) == 0 {
 				err = provisioning.ErrPortalNotFound
@@ -299,7 +299,7 @@ var portalMutants = []storeMutant{
 	{"no supergroups", "connect", withConnect(func(n *provisioning.NewPortal) { n.Megagroup = false })},
 	{"one account only", "accounts", withConnect(func(n *provisioning.NewPortal) { n.Accounts = n.Accounts[:min(1, len(n.Accounts))] })},
 	{"a row for each mention", "accounts", func(s *altered) {
-		s.accountPortals = func(ctx context.Context, telegramID int64) ([]provisioning.Portal, error) {
+		s.accountPortals = func(ctx context.Context, telegramID provisioning.TelegramID) ([]provisioning.Portal, error) {
 			found, err := s.MemPortalStore.AccountPortals(ctx, telegramID)
 			var portals []provisioning.Portal
 			for _, p := range found {
@@ -313,7 +313,7 @@ var portalMutants = []storeMutant{
 		}
 	}},
 	{"everybody takes part", "accounts", func(s *altered) {
-		s.accountPortals = func(context.Context, int64) ([]provisioning.Portal, error) {
+		s.accountPortals = func(context.Context, provisioning.TelegramID) ([]provisioning.Portal, error) {
 			return slices.Collect(maps.Values(s.portals)), nil
 		}
 	}},
@@ -327,7 +327,7 @@ var portalMutants = []storeMutant{
 		}
 	}},
 	{"chats without receivers", "direct chats", func(s *altered) {
-		s.portalByChat = func(ctx context.Context, chatID provisioning.ChatID, _ int64) (provisioning.Portal, error) {
+		s.portalByChat = func(ctx context.Context, chatID provisioning.ChatID, _ provisioning.TelegramID) (provisioning.Portal, error) {
 			for _, p := range s.portals {
 				if p.ChatID == chatID {
 					return p, nil
@@ -531,12 +531,12 @@ var portalMutants = []storeMutant{
 		}
 	}},
 	{"PortalByChat without the context", "context", func(s *altered) {
-		s.portalByChat = func(ctx context.Context, chatID provisioning.ChatID, receiver int64) (provisioning.Portal, error) {
+		s.portalByChat = func(ctx context.Context, chatID provisioning.ChatID, receiver provisioning.TelegramID) (provisioning.Portal, error) {
 			return s.MemPortalStore.PortalByChat(context.WithoutCancel(ctx), chatID, receiver)
 		}
 	}},
 	{"AccountPortals without the context", "context", func(s *altered) {
-		s.accountPortals = func(ctx context.Context, telegramID int64) ([]provisioning.Portal, error) {
+		s.accountPortals = func(ctx context.Context, telegramID provisioning.TelegramID) ([]provisioning.Portal, error) {
 			return s.MemPortalStore.AccountPortals(context.WithoutCancel(ctx), telegramID)
 		}
 	}},
@@ -565,8 +565,12 @@ var portalMutants = []storeMutant{
 		}
 		return chatID
 	})},
-	{"accounts of 32 bits", "account IDs", withAccounts(func(telegramID int64) int64 { return int64(int32(telegramID)) })},
-	{"accounts as floats", "account IDs", withAccounts(func(telegramID int64) int64 { return int64(float64(telegramID)) })},
+	{"accounts of 32 bits", "account IDs", withAccounts(func(telegramID provisioning.TelegramID) provisioning.TelegramID {
+		return provisioning.TelegramID(int32(telegramID))
+	})},
+	{"accounts as floats", "account IDs", withAccounts(func(telegramID provisioning.TelegramID) provisioning.TelegramID {
+		return provisioning.TelegramID(float64(telegramID))
+	})},
 	{"case folded", "room IDs", withRooms(strings.ToLower)},
 	{"blanks trimmed", "room IDs", withRooms(strings.TrimSpace)},
 	{"no port", "room IDs", withRooms(func(v string) string { return strings.TrimSuffix(v, ":8448") })},

@@ -84,8 +84,8 @@ func checkRaceOneChat(t T, open func() provisioning.PortalStore) {
 	handles := [2]provisioning.PortalStore{open(), open()}
 	var groups, directs []provisioning.NewPortal
 	for i := range checkRacers {
-		groups = append(groups, group(checkRoom(i), 1, int64(i+1)))
-		directs = append(directs, direct(checkRoom(i), 5, 7, int64(i+100)))
+		groups = append(groups, group(checkRoom(i), 1, provisioning.TelegramID(i+1)))
+		directs = append(directs, direct(checkRoom(i), 5, 7, provisioning.TelegramID(i+100)))
 	}
 	winner := raceConnects(t, handles, groups, provisioning.ErrChatBridged)
 	disconnect(t, handles[0], winner.Portal)
@@ -96,7 +96,7 @@ func checkRaceOneRoom(t T, open func() provisioning.PortalStore) {
 	handles := [2]provisioning.PortalStore{open(), open()}
 	var portals []provisioning.NewPortal
 	for i := range checkRacers {
-		portals = append(portals, group(roomA, int64(i+1), int64(i+1)))
+		portals = append(portals, group(roomA, int64(i+1), provisioning.TelegramID(i+1)))
 	}
 	raceConnects(t, handles, portals, provisioning.ErrRoomBridged)
 }
@@ -106,9 +106,9 @@ func checkRacePortalStrangers(t T, open func() provisioning.PortalStore) {
 	var portals []provisioning.NewPortal
 	var connects, moves, disconnects []func() error
 	for i := range checkRacers {
-		n := group(checkRoom(i), int64(i+1), 7, int64(i+8))
+		n := group(checkRoom(i), int64(i+1), 7, provisioning.TelegramID(i+8))
 		if i%2 == 1 {
-			n = direct(checkRoom(i), 5, int64(i+8), 7)
+			n = direct(checkRoom(i), 5, provisioning.TelegramID(i+8), 7)
 		}
 		moved := replacing(n.RoomID, n)
 		moved.RoomID = checkRoom(checkRacers + i)
@@ -146,7 +146,7 @@ func checkRaceReplacements(t T, open func() provisioning.PortalStore) {
 	connect(t, handles[0], old)
 	portals := []provisioning.NewPortal{}
 	for i := range checkRacers {
-		portals = append(portals, replacing(roomA, group(checkRoom(i), 1, int64(i+8))))
+		portals = append(portals, replacing(roomA, group(checkRoom(i), 1, provisioning.TelegramID(i+8))))
 	}
 	winner := raceConnects(t, handles, portals, provisioning.ErrChatBridged)
 	expectPortals(t, handles[0], []provisioning.NewPortal{winner}, old)
@@ -162,7 +162,7 @@ func checkRaceReplaceDisconnect(t T, open func() provisioning.PortalStore) {
 		for i := range checkRacers {
 			n := old // removed by every other call, replaced by the rest
 			if (i+round)%2 == 0 {
-				n = replacing(roomA, group(checkRoom(i), 1, int64(i+8)))
+				n = replacing(roomA, group(checkRoom(i), 1, provisioning.TelegramID(i+8)))
 				calls = append(calls, connecting(t, handles[i/2%2], n))
 			} else {
 				calls = append(calls, disconnecting(t, handles[i/2%2], old.Portal))

@@ -92,7 +92,7 @@ func (t *Telegram) Add(account TelegramAccount) {
 // LogIn gives a Matrix user's client a session of the account of the given ID,
 // as if it had logged in earlier. Nothing is recorded in a user store. It panics
 // when there is no such account.
-func (t *Telegram) LogIn(userID id.UserID, telegramID int64) {
+func (t *Telegram) LogIn(userID id.UserID, telegramID provisioning.TelegramID) {
 	account, ok := t.find(func(a TelegramAccount) bool { return a.ID == telegramID })
 	if !ok {
 		panic("provisioningtest: there is no account of this ID")
@@ -112,7 +112,7 @@ func (t *Telegram) EndSession(userID id.UserID) {
 
 // LoggedIn returns the ID of the account that a Matrix user's client has a
 // session of, 0 if none.
-func (t *Telegram) LoggedIn(userID id.UserID) int64 {
+func (t *Telegram) LoggedIn(userID id.UserID) provisioning.TelegramID {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if s := t.sessions[userID]; s != nil && s.loggedIn {

@@ -46,7 +46,7 @@ func (c *client) Logout(ctx context.Context) error {
 }
 
 // Chats implements provisioning.ChatLister.
-func (c *client) Chats(ctx context.Context) ([]provisioning.Chat, error) {
+func (c *client) Chats(ctx context.Context, _ provisioning.ChatQuery) ([]provisioning.Chat, error) {
 	account, err := c.use(ctx, "Chats")
 	return slices.Clone(account.Chats), err
 }
@@ -58,7 +58,7 @@ func (c *client) StickerSets(ctx context.Context) ([]string, error) {
 }
 
 // Contacts implements provisioning.ContactLister.
-func (c *client) Contacts(ctx context.Context) ([]provisioning.Contact, error) {
+func (c *client) Contacts(ctx context.Context, _ provisioning.ContactQuery) ([]provisioning.Contact, error) {
 	account, err := c.use(ctx, "Contacts")
 	return slices.Clone(account.Contacts), err
 }

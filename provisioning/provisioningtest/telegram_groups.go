@@ -15,7 +15,7 @@ type TelegramGroup struct {
 	// Type is what was asked for, 0 for a group that was there before.
 	Type provisioning.ChatType
 	// Members are the Telegram user IDs of those who are in it, its owner first.
-	Members []int64
+	Members []provisioning.TelegramID
 }
 
 // AddGroup makes a group or channel exist.
@@ -47,7 +47,7 @@ func (t *Telegram) Groups() int {
 }
 
 // groupOf returns a group that the account is in. The caller holds the lock.
-func (t *Telegram) groupOf(chatID provisioning.ChatID, telegramID int64) (*TelegramGroup, error) {
+func (t *Telegram) groupOf(chatID provisioning.ChatID, telegramID provisioning.TelegramID) (*TelegramGroup, error) {
 	g := t.groups[chatID]
 	if g == nil || !slices.Contains(g.Members, telegramID) {
 		return nil, provisioning.ErrNotInChat
@@ -80,11 +80,11 @@ func (c *client) CreateChat(ctx context.Context, chat provisioning.NewChat) (pro
 	t := c.telegram
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	g := &TelegramGroup{Type: chat.Type, Members: []int64{account.ID}}
+	g := &TelegramGroup{Type: chat.Type, Members: []provisioning.TelegramID{account.ID}}
 	g.Title, g.About = chat.Title, chat.About
 	t.created++
 	switch chat.Type {
-	case provisioning.BasicGroup:
+	case provisioning.ChatTypeBasicGroup:
 		for _, telegramID := range chat.Members {
 			if t.exists(telegramID) {
 				g.Members = append(g.Members, telegramID)
@@ -96,19 +96,19 @@ func (c *client) CreateChat(ctx context.Context, chat provisioning.NewChat) (pro
 		g.ID = provisioning.BasicGroupChatID(t.created)
 	default:
 		g.ID = provisioning.ChannelChatID(t.created)
-		g.Megagroup = chat.Type == provisioning.Supergroup
+		g.Megagroup = chat.Type == provisioning.ChatTypeSupergroup
 	}
 	t.groups[g.ID] = g
 	return g.ChatInfo, nil
 }
 
 // exists says whether there is an account of that ID. The caller holds the lock.
-func (t *Telegram) exists(telegramID int64) bool {
+func (t *Telegram) exists(telegramID provisioning.TelegramID) bool {
 	return slices.ContainsFunc(t.accounts, func(a TelegramAccount) bool { return a.ID == telegramID })
 }
 
 // InviteToChat implements provisioning.ChatCreator.
-func (c *client) InviteToChat(ctx context.Context, chatID provisioning.ChatID, telegramIDs []int64) (missing []int64, err error) {
+func (c *client) InviteToChat(ctx context.Context, chatID provisioning.ChatID, telegramIDs []provisioning.TelegramID) (missing []provisioning.TelegramID, err error) {
 	account, err := c.use(ctx, "InviteToChat")
 	if err != nil {
 		return nil, err
@@ -159,7 +159,7 @@ func (c *client) ResolveUser(ctx context.Context, identifier provisioning.Identi
 	defer t.mu.Unlock()
 	for _, g := range t.groups {
 		if identifier.Username != "" && strings.EqualFold(g.Username, identifier.Username) {
-			return provisioning.Contact{}, provisioning.ErrNotUser
+			return provisioning.Contact{}, provisioning.ErrNotTelegramUser
 		}
 	}
 	if i := slices.IndexFunc(account.Contacts, func(contact provisioning.Contact) bool { return contact.ID == identifier.ID }); i >= 0 {
@@ -173,7 +173,7 @@ func (c *client) ResolveUser(ctx context.Context, identifier provisioning.Identi
 			return provisioning.Contact{ID: a.ID, Name: name, Username: a.Username, Phone: a.Phone, IsBot: a.IsBot}, nil
 		}
 	}
-	return provisioning.Contact{}, provisioning.ErrUserNotFound
+	return provisioning.Contact{}, provisioning.ErrTelegramUserNotFound
 }
 
 // GetPhoto implements provisioning.PhotoGetter. Every photo is the same small image.

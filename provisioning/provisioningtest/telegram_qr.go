@@ -23,7 +23,7 @@ type qrCode struct {
 // ScanQR scans a QR code, tg://login?token=…, with an app in which the account is logged
 // in. It returns an error for a code that is not shown, or not any more, and when there
 // is no account of this ID.
-func (t *Telegram) ScanQR(code string, telegramID int64) error {
+func (t *Telegram) ScanQR(code string, telegramID provisioning.TelegramID) error {
 	account, ok := t.find(func(a TelegramAccount) bool { return a.ID == telegramID })
 	if !ok {
 		return errors.New("provisioningtest: there is no account of this ID")

@@ -75,7 +75,7 @@ const (
 )
 
 // link calls LinkAccount, which has to return exactly these displaced users.
-func link(t T, s provisioning.UserStore, userID id.UserID, telegramID int64, displaced ...id.UserID) {
+func link(t T, s provisioning.UserStore, userID id.UserID, telegramID provisioning.TelegramID, displaced ...id.UserID) {
 	t.Helper()
 	got, err := s.LinkAccount(t.Context(), userID, telegramID)
 	if err != nil {
@@ -88,7 +88,7 @@ func link(t T, s provisioning.UserStore, userID id.UserID, telegramID int64, dis
 	}
 }
 
-func unlink(t T, s provisioning.UserStore, userID id.UserID, telegramID int64) {
+func unlink(t T, s provisioning.UserStore, userID id.UserID, telegramID provisioning.TelegramID) {
 	t.Helper()
 	if err := s.UnlinkAccount(t.Context(), userID, telegramID); err != nil {
 		t.Fatalf("UnlinkAccount(%s, %d): %v", userID, telegramID, err)
@@ -97,7 +97,7 @@ func unlink(t T, s provisioning.UserStore, userID id.UserID, telegramID int64) {
 
 // state is what a user is, permission aside.
 type state struct {
-	telegramID int64
+	telegramID provisioning.TelegramID
 	displaced  bool
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 // claim calls ClaimAccount, which has to succeed.
-func claim(t T, s provisioning.UserStore, userID id.UserID, telegramID int64) {
+func claim(t T, s provisioning.UserStore, userID id.UserID, telegramID provisioning.TelegramID) {
 	t.Helper()
 	if err := s.ClaimAccount(t.Context(), userID, telegramID); err != nil {
 		t.Fatalf("ClaimAccount(%s, %d): %v", userID, telegramID, err)
@@ -56,7 +56,7 @@ func checkClaimDisplaced(t T, open func() provisioning.UserStore) {
 func checkRaceClaims(t T, open func() provisioning.UserStore) {
 	stores := [2]provisioning.UserStore{open(), open()}
 	const users, rounds = 10, 10
-	for round := range int64(rounds) {
+	for round := range provisioning.TelegramID(rounds) {
 		errs := make([]error, users)
 		var wg sync.WaitGroup
 		start := make(chan struct{})
@@ -73,7 +73,7 @@ func checkRaceClaims(t T, open func() provisioning.UserStore) {
 			switch {
 			case err == nil:
 				won++
-				expect(t, stores[0], claimant(i), state{telegramID: round + 1})
+				expect(t, stores[0], claimant(i), state{telegramID: provisioning.TelegramID(round + 1)})
 			case !errors.Is(err, provisioning.ErrAccountLinked):
 				t.Errorf("ClaimAccount(%s, %d): %v", claimant(i), round+1, err)
 			}
@@ -87,7 +87,7 @@ func checkRaceClaims(t T, open func() provisioning.UserStore) {
 func checkRaceClaimsAndLinks(t T, open func() provisioning.UserStore) {
 	stores := [2]provisioning.UserStore{open(), open()}
 	const users, rounds = 12, 10
-	for round := range int64(rounds) {
+	for round := range provisioning.TelegramID(rounds) {
 		var calls []func() error
 		for i := range users {
 			s := stores[i%2]
@@ -106,7 +106,7 @@ func checkRaceClaimsAndLinks(t T, open func() provisioning.UserStore) {
 		race(t, calls)
 		owners := 0
 		for i := range users {
-			if read(t, stores[0], claimant(i)) == (state{telegramID: round + 1}) {
+			if read(t, stores[0], claimant(i)) == (state{telegramID: provisioning.TelegramID(round + 1)}) {
 				owners++
 			}
 		}

@@ -16,7 +16,7 @@ const checkUsers = 50
 
 func checkAccountIDs(t T, open func() provisioning.UserStore) {
 	s := open()
-	edges := []int64{1, math.MaxInt32, math.MaxInt32 + 1, math.MaxUint32 + 1, 1<<53 + 1, math.MaxInt64 - 1, math.MaxInt64}
+	edges := []provisioning.TelegramID{1, math.MaxInt32, math.MaxInt32 + 1, math.MaxUint32 + 1, 1<<53 + 1, math.MaxInt64 - 1, math.MaxInt64}
 	userOf := func(i int) id.UserID { return id.UserID(fmt.Sprintf("@check-%d:example.com", i)) }
 	for i, telegramID := range edges {
 		link(t, s, userOf(i), telegramID)
@@ -57,12 +57,12 @@ func checkUserIDs(t T, open func() provisioning.UserStore) {
 	}
 	for i, userID := range userIDs {
 		expect(t, s, userID, state{})
-		link(t, s, userID, int64(i+1))
+		link(t, s, userID, provisioning.TelegramID(i+1))
 	}
 	for i, userID := range userIDs {
-		expect(t, s, userID, state{telegramID: int64(i + 1)})
-		link(t, s, userA, int64(i+1), userID)
-		unlink(t, s, userID, int64(i+1))
+		expect(t, s, userID, state{telegramID: provisioning.TelegramID(i + 1)})
+		link(t, s, userA, provisioning.TelegramID(i+1), userID)
+		unlink(t, s, userID, provisioning.TelegramID(i+1))
 		expect(t, s, userID, state{})
 	}
 }
@@ -105,7 +105,7 @@ func race(t T, calls []func() error) {
 }
 
 // linking is a call of LinkAccount for race.
-func linking(t T, s provisioning.UserStore, userID id.UserID, telegramID int64) func() error {
+func linking(t T, s provisioning.UserStore, userID id.UserID, telegramID provisioning.TelegramID) func() error {
 	return func() error {
 		_, err := s.LinkAccount(t.Context(), userID, telegramID)
 		return err
@@ -143,14 +143,14 @@ func checkRaceOneUser(t T, open func() provisioning.UserStore) {
 	handles := [2]provisioning.UserStore{open(), open()}
 	var calls []func() error
 	for i := range checkUsers {
-		calls = append(calls, linking(t, handles[i%2], userA, int64(i+1)))
+		calls = append(calls, linking(t, handles[i%2], userA, provisioning.TelegramID(i+1)))
 	}
 	race(t, calls)
 	got := read(t, handles[0], userA)
 	if got.telegramID < 1 || got.telegramID > checkUsers || got.displaced {
 		t.Fatalf("User(%s) after the race: %s; want one of the accounts, not displaced", userA, got)
 	}
-	for i := range int64(checkUsers) {
+	for i := range provisioning.TelegramID(checkUsers) {
 		if i+1 == got.telegramID {
 			link(t, handles[1], userB, i+1, userA)
 		} else {
@@ -184,14 +184,14 @@ func checkRaceStrangers(t T, open func() provisioning.UserStore) {
 	handles := [2]provisioning.UserStore{open(), open()}
 	var calls []func() error
 	for i := range checkUsers {
-		calls = append(calls, linking(t, handles[i%2], checkUser(i), int64(i+1)))
+		calls = append(calls, linking(t, handles[i%2], checkUser(i), provisioning.TelegramID(i+1)))
 	}
 	race(t, calls)
 	calls = nil
 	for i := range checkUsers {
-		expect(t, handles[0], checkUser(i), state{telegramID: int64(i + 1)})
+		expect(t, handles[0], checkUser(i), state{telegramID: provisioning.TelegramID(i + 1)})
 		calls = append(calls, func() error {
-			return handles[(i+1)%2].UnlinkAccount(t.Context(), checkUser(i), int64(i+1))
+			return handles[(i+1)%2].UnlinkAccount(t.Context(), checkUser(i), provisioning.TelegramID(i+1))
 		})
 	}
 	race(t, calls)

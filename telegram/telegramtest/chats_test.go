@@ -46,8 +46,8 @@ var (
 	gone    = telegramtest.Account{ID: 1006, AccessHash: 6, Deleted: true}
 )
 
-func withMore(more ...telegramtest.Account) telegramtest.Options {
-	return telegramtest.Options{Accounts: append([]telegramtest.Account{ada, grace, helper, linus, private, busy, gone}, more...)}
+func withMore(more ...telegramtest.Account) telegramtest.Config {
+	return telegramtest.Config{Accounts: append([]telegramtest.Account{ada, grace, helper, linus, private, busy, gone}, more...)}
 }
 
 func TestCreatedChats(t *testing.T) {
@@ -342,7 +342,7 @@ func TestChatsThatMakeNoSense(t *testing.T) {
 	require.Error(t, s.PutDialog(ada.ID, telegramtest.Dialog{}))
 	require.Error(t, s.SetPhoto(telegramtest.KindUser, 404, telegramtest.Photo{}))
 	require.Error(t, s.SetPhoto(telegramtest.KindChannel, 404, telegramtest.Photo{}))
-	_, err := telegramtest.Start(telegramtest.Options{Chats: []telegramtest.Chat{{}}})
+	_, err := telegramtest.Start(telegramtest.Config{Chats: []telegramtest.Chat{{}}})
 	require.Error(t, err)
 
 	// What is set again is replaced.

@@ -30,7 +30,7 @@ var (
 	helper = telegramtest.Account{ID: 2001, FirstName: "Helper", Username: "helper_bot", Bot: true, Token: "2001:AAE"}
 )
 
-func newServer(t *testing.T, options telegramtest.Options) *telegramtest.Server {
+func newServer(t *testing.T, options telegramtest.Config) *telegramtest.Server {
 	t.Helper()
 	if options.Accounts == nil {
 		options.Accounts = []telegramtest.Account{ada, grace, helper}

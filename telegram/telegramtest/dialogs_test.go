@@ -113,7 +113,7 @@ func peerID(p tg.PeerClass) int64 {
 
 func TestPagingThroughDialogs(t *testing.T) {
 	list, want := manyDialogs(1_000)
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	require.NoError(t, s.SetDialogs(ada.ID, list))
 	c := start(t, s).logIn(ada)
 	for _, limit := range []int{100, 7, 1000} {
@@ -146,7 +146,7 @@ func TestDialogsOfTheSameDate(t *testing.T) {
 	for i := range list {
 		list[i].Date = epoch.Add(time.Hour)
 	}
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	require.NoError(t, s.SetDialogs(ada.ID, list))
 	c := start(t, s).logIn(ada)
 	var got []string
@@ -159,7 +159,7 @@ func TestDialogsOfTheSameDate(t *testing.T) {
 }
 
 func TestDialogsAreSortedByDate(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	at := func(minutes int) time.Time { return epoch.Add(time.Duration(minutes) * time.Minute) }
 	require.NoError(t, s.SetDialogs(ada.ID, []telegramtest.Dialog{
 		{Kind: telegramtest.KindBasicGroup, ID: 1, Date: at(10)},
@@ -212,7 +212,7 @@ func TestDialogsAreSortedByDate(t *testing.T) {
 }
 
 func TestKindsOfDialogs(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	require.NoError(t, s.SetDialogs(ada.ID, []telegramtest.Dialog{
 		{Kind: telegramtest.KindUser, ID: ada.ID},
 		{Kind: telegramtest.KindUser, ID: 404},
@@ -246,7 +246,7 @@ func TestKindsOfDialogs(t *testing.T) {
 
 func TestTenThousandDialogs(t *testing.T) {
 	list, want := manyDialogs(10_000)
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	require.NoError(t, s.SetDialogs(ada.ID, list))
 	c := start(t, s).logIn(ada)
 	var got []string
@@ -261,7 +261,7 @@ func TestTenThousandDialogs(t *testing.T) {
 // New dialogs come first, and the others stay where they are.
 func TestPutDialog(t *testing.T) {
 	list, want := manyDialogs(8)
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	require.NoError(t, s.SetDialogs(ada.ID, list))
 	c := start(t, s).logIn(ada)
 	put := func(d telegramtest.Dialog) []string {

@@ -14,7 +14,7 @@ import (
 )
 
 func Example() {
-	server, err := telegramtest.Start(telegramtest.Options{Accounts: []telegramtest.Account{
+	server, err := telegramtest.Start(telegramtest.Config{Accounts: []telegramtest.Account{
 		{ID: 1001, Phone: "9996610001", Code: "12345", FirstName: "Ada", LastName: "Lovelace"},
 	}})
 	if err != nil {

@@ -47,7 +47,7 @@ func (c *client) self() error {
 }
 
 func TestFail(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	c := start(t, s).logIn(ada)
 	s.Fail("users.getUsers", 2, 420, "FLOOD_WAIT_5")
 	s.Fail("users.getUsers", 1, 500, "INTERNAL")
@@ -75,7 +75,7 @@ func TestFail(t *testing.T) {
 }
 
 func TestHold(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	c := start(t, s).logIn(ada)
 	held := s.Hold("users.getUsers")
 	results := make(chan error)
@@ -121,7 +121,7 @@ func TestHold(t *testing.T) {
 }
 
 func TestClosingReleasesWhatIsHeld(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	c := start(t, s).logIn(ada)
 	held := s.Hold(telegramtest.AnyMethod)
 	done := make(chan struct{})
@@ -136,7 +136,7 @@ func TestClosingReleasesWhatIsHeld(t *testing.T) {
 }
 
 func TestLatency(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	c := start(t, s).logIn(ada)
 	const latency = 20 * time.Millisecond
 	s.Latency("users.getUsers", latency)
@@ -149,7 +149,7 @@ func TestLatency(t *testing.T) {
 }
 
 func TestDropConnections(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	c := start(t, s).logIn(ada)
 	for range 3 {
 		s.DropConnections()
@@ -164,7 +164,7 @@ func TestRefuseAndBlackhole(t *testing.T) {
 		"blackhole": (*telegramtest.Server).Blackhole,
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newServer(t, telegramtest.Options{})
+			s := newServer(t, telegramtest.Config{})
 			c := start(t, s).logIn(ada)
 			fault(s, true)
 			s.ResetCalls()
@@ -197,7 +197,7 @@ func TestRefuseAndBlackhole(t *testing.T) {
 }
 
 func TestRevoke(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	for _, reason := range []string{"SESSION_REVOKED", "USER_DEACTIVATED", "AUTH_KEY_UNREGISTERED"} {
 		storage := &session.StorageMemory{}
 		c := start(t, s, withSession(storage)).logIn(ada)
@@ -219,7 +219,7 @@ func TestRevoke(t *testing.T) {
 }
 
 func TestForgetKeys(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	storage := &session.StorageMemory{}
 	c := start(t, s, withSession(storage)).logIn(ada)
 	other := start(t, s).logIn(helper)
@@ -235,7 +235,7 @@ func TestForgetKeys(t *testing.T) {
 }
 
 func TestSendUpdates(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	first, second, other := start(t, s).logIn(ada), start(t, s).logIn(ada), start(t, s).logIn(helper)
 	start(t, s) // nobody
 	update := &tg.UpdateShort{Update: &tg.UpdateConfig{}, Date: 5}
@@ -249,7 +249,7 @@ func TestSendUpdates(t *testing.T) {
 }
 
 func TestTransports(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	storage := &session.StorageMemory{}
 	start(t, s, withSession(storage)).logIn(ada).stop()
 	for name, options := range map[string]dcs.PlainOptions{
@@ -268,7 +268,7 @@ func TestTransports(t *testing.T) {
 }
 
 func TestStrangersDoNotDisturb(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	var strangers sync.WaitGroup
 	for _, bytes := range [][]byte{
 		nil,
@@ -307,7 +307,7 @@ func TestStrangersDoNotDisturb(t *testing.T) {
 
 func TestManyClientsAtOnce(t *testing.T) {
 	const clients = 12
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	list, _ := manyDialogs(250)
 	for i := range int64(clients) {
 		a := telegramtest.Account{ID: 3000 + i, FirstName: "Many", Phone: "99966300" + string(rune('0'+i/10)) + string(rune('0'+i%10))}
@@ -344,7 +344,7 @@ var _ telegramtest.T = (*testing.T)(nil)
 // The number that a client has to factor is small, unless it has to be what Telegram's is.
 func TestProofOfWork(t *testing.T) {
 	for full, bits := range map[bool]int{false: 33, true: 61} {
-		s := newServer(t, telegramtest.Options{FullProof: full})
+		s := newServer(t, telegramtest.Config{FullProof: full})
 		socket, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Addr())
 		require.NoError(t, err)
 		conn, err := transport.Intermediate.Handshake(socket)

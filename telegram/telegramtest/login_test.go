@@ -25,7 +25,7 @@ func rpcError(t *testing.T, err error, code int, message string) {
 }
 
 func TestLoginByCode(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	c := start(t, s)
 	_, err := c.Self(t.Context())
 	rpcError(t, err, 401, "AUTH_KEY_UNREGISTERED")
@@ -58,7 +58,7 @@ func TestLoginByCode(t *testing.T) {
 }
 
 func TestCodeBelongsToTheAuthKey(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	storage := &session.StorageMemory{}
 	c, other := start(t, s, withSession(storage)), start(t, s)
 	hash := c.sendCode(ada)
@@ -72,7 +72,7 @@ func TestCodeBelongsToTheAuthKey(t *testing.T) {
 }
 
 func TestSendingCodes(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	require.NoError(t, s.AddAccount(telegramtest.Account{ID: 5, Phone: "9996610005", SendCodeError: "PHONE_NUMBER_BANNED"}))
 	c := start(t, s)
 	send := func(phone string) error {
@@ -121,7 +121,7 @@ func TestSendingCodes(t *testing.T) {
 }
 
 func TestCodeDeliveries(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	c := start(t, s)
 	for i, delivery := range []telegramtest.CodeDelivery{
 		telegramtest.CodeByApp, telegramtest.CodeBySMS, telegramtest.CodeByCall, telegramtest.CodeByFlashCall,
@@ -145,7 +145,7 @@ func TestCodeDeliveries(t *testing.T) {
 }
 
 func TestSignUpRequired(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	nobody := telegramtest.Account{ID: 7, Phone: "9996610007", SignUpRequired: true, Code: "777777"}
 	require.NoError(t, s.AddAccount(nobody))
 	c := start(t, s)
@@ -160,7 +160,7 @@ func TestSignUpRequired(t *testing.T) {
 }
 
 func TestTwoFactorPassword(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	c := start(t, s)
 	_, err := c.Auth().Password(t.Context(), grace.Password)
 	rpcError(t, err, 401, "AUTH_KEY_UNREGISTERED") // before the code
@@ -203,7 +203,7 @@ func TestTwoFactorPassword(t *testing.T) {
 }
 
 func TestBots(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	c := start(t, s)
 	_, err := c.Auth().Bot(t.Context(), "2001:wrong")
 	rpcError(t, err, 400, "ACCESS_TOKEN_INVALID")
@@ -221,7 +221,7 @@ func TestBots(t *testing.T) {
 // gotd's own hash of a password gives the verifier that the server computes: the
 // login above would fail otherwise. This is the other direction, a changed salt.
 func TestPasswordDependsOnTheSalts(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	c := start(t, s)
 	_, err := c.Auth().SignIn(t.Context(), grace.Phone, telegramtest.DefaultCode, c.sendCode(grace))
 	require.ErrorIs(t, err, auth.ErrPasswordAuthNeeded)

@@ -17,7 +17,7 @@ import (
 )
 
 // DefaultLoginTokenLifetime is how long the token of a QR code can be accepted where
-// [Options.LoginTokenLifetime] is zero: as long as Telegram's.
+// [Config.LoginTokenLifetime] is zero: as long as Telegram's.
 const DefaultLoginTokenLifetime = 30 * time.Second
 
 // loginURL is what the content of a login's QR code begins with.

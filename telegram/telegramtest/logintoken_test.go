@@ -38,7 +38,7 @@ func (c *client) toldAccepted() {
 
 // gotd's own QR login, scanned by another client that is logged in.
 func TestLoginByQRCode(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	phone := start(t, s).logIn(ada)
 	c := start(t, s)
 	accepted := make(chan struct{}, 1)
@@ -65,7 +65,7 @@ func TestLoginByQRCode(t *testing.T) {
 }
 
 func TestLoginTokens(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	c := start(t, s)
 	_, err := c.API().AuthExportLoginToken(t.Context(), &tg.AuthExportLoginTokenRequest{APIID: 1})
 	rpcError(t, err, 400, "API_ID_INVALID")
@@ -97,12 +97,12 @@ func TestLoginTokens(t *testing.T) {
 }
 
 func TestLoginTokenLifetime(t *testing.T) {
-	s := newServer(t, telegramtest.Options{LoginTokenLifetime: time.Nanosecond})
+	s := newServer(t, telegramtest.Config{LoginTokenLifetime: time.Nanosecond})
 	require.ErrorContains(t, s.AcceptLoginToken(start(t, s).qrCode(), ada.ID), "AUTH_TOKEN_EXPIRED")
 }
 
 func TestLoginByQRCodeWithPassword(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	c := start(t, s)
 	require.NoError(t, s.AcceptLoginToken(c.qrCode(), grace.ID))
 	c.toldAccepted()
@@ -118,7 +118,7 @@ func TestLoginByQRCodeWithPassword(t *testing.T) {
 
 // An account of another datacenter: the login ends there, with an auth key of its own.
 func TestLoginByQRCodeElsewhere(t *testing.T) {
-	s := newServer(t, telegramtest.Options{MediaDC: 4})
+	s := newServer(t, telegramtest.Config{MediaDC: 4})
 	remote := telegramtest.Account{ID: 1005, FirstName: "Remote", DC: 4}
 	require.NoError(t, s.AddAccount(remote))
 	require.ErrorContains(t, s.AddAccount(telegramtest.Account{ID: 1006, DC: 5}), "no datacenter 5")
@@ -144,7 +144,7 @@ func TestLoginByQRCodeElsewhere(t *testing.T) {
 
 // Whoever tells the server to send no updates is not told.
 func TestNoUpdatesNoLoginToken(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	deaf := start(t, s, func(o *gotd.Options) { o.NoUpdates = true })
 	require.NoError(t, s.AcceptLoginToken(deaf.qrCode(), ada.ID))
 	_, err := deaf.exportToken(t.Context())

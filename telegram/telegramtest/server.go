@@ -22,8 +22,8 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// Options are the settings of a [Server]. The zero value is usable.
-type Options struct {
+// Config is what a [Server] is made of. The zero value is usable.
+type Config struct {
 	// Addr is where to listen, as host:port with an IP address. Defaults to
 	// 127.0.0.1:0, which is a free port.
 	Addr string
@@ -101,29 +101,29 @@ type Server struct {
 // Start starts a server, which must be closed. It returns an error when it can't
 // listen, when the state file can't be used, and for accounts and
 // chats that [Server.AddAccount] and [Server.SetChat] would refuse.
-func Start(options Options) (*Server, error) {
-	if options.Addr == "" {
-		options.Addr = "127.0.0.1:0"
+func Start(cfg Config) (*Server, error) {
+	if cfg.Addr == "" {
+		cfg.Addr = "127.0.0.1:0"
 	}
-	if options.DC == 0 {
-		options.DC = 2
+	if cfg.DC == 0 {
+		cfg.DC = 2
 	}
-	if options.MediaDC == 0 {
-		options.MediaDC = options.DC
+	if cfg.MediaDC == 0 {
+		cfg.MediaDC = cfg.DC
 	}
-	if options.LoginTokenLifetime == 0 {
-		options.LoginTokenLifetime = DefaultLoginTokenLifetime
+	if cfg.LoginTokenLifetime == 0 {
+		cfg.LoginTokenLifetime = DefaultLoginTokenLifetime
 	}
-	loaded, err := openState(options.StateFile, options.Key)
+	loaded, err := openState(cfg.StateFile, cfg.Key)
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{
-		log:        options.Log,
-		dc:         options.DC,
-		mediaDC:    options.MediaDC,
-		tokenLife:  options.LoginTokenLifetime,
-		fullProof:  options.FullProof,
+		log:        cfg.Log,
+		dc:         cfg.DC,
+		mediaDC:    cfg.MediaDC,
+		tokenLife:  cfg.LoginTokenLifetime,
+		fullProof:  cfg.FullProof,
 		key:        exchange.PrivateKey{RSA: loaded.key},
 		cipher:     crypto.NewServerCipher(rand.Reader),
 		messageIDs: proto.NewMessageIDGen(clock.System.Now),
@@ -133,19 +133,19 @@ func Start(options Options) (*Server, error) {
 		world:      newWorld(),
 		faults:     newFaults(),
 	}
-	for _, account := range options.Accounts {
+	for _, account := range cfg.Accounts {
 		if err := s.AddAccount(account); err != nil {
 			return nil, err
 		}
 	}
-	for _, chat := range options.Chats {
+	for _, chat := range cfg.Chats {
 		if err := s.SetChat(chat); err != nil {
 			return nil, err
 		}
 	}
 	s.restoreChats()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	if err := s.listen(options.Addr); err != nil {
+	if err := s.listen(cfg.Addr); err != nil {
 		s.cancel()
 		return nil, fmt.Errorf("listen for Telegram clients: %w", err)
 	}
@@ -174,9 +174,9 @@ func (s *Server) listen(addr string) (err error) {
 }
 
 // NewServer starts a server that is closed when the test ends.
-func NewServer(t T, options Options) *Server {
+func NewServer(t T, cfg Config) *Server {
 	t.Helper()
-	s, err := Start(options)
+	s, err := Start(cfg)
 	if err != nil {
 		t.Fatalf("start a Telegram test server: %v", err)
 		return nil

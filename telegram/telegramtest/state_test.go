@@ -17,7 +17,7 @@ import (
 )
 
 func TestSessionsOutlastConnections(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	storage := &session.StorageMemory{}
 	start(t, s, withSession(storage)).logIn(ada).stop()
 	c := start(t, s, withSession(storage))
@@ -27,7 +27,7 @@ func TestSessionsOutlastConnections(t *testing.T) {
 }
 
 func TestStateOutlastsTheServer(t *testing.T) {
-	options := telegramtest.Options{StateFile: filepath.Join(t.TempDir(), "new", "state.json")}
+	options := telegramtest.Config{StateFile: filepath.Join(t.TempDir(), "new", "state.json")}
 	s := newServer(t, options)
 	options.Addr = s.Addr()
 	restart := func() {
@@ -77,7 +77,7 @@ func TestStateOutlastsTheServer(t *testing.T) {
 }
 
 func TestClientGoesOnWhenTheServerRestarts(t *testing.T) {
-	options := telegramtest.Options{StateFile: filepath.Join(t.TempDir(), "state.json")}
+	options := telegramtest.Config{StateFile: filepath.Join(t.TempDir(), "state.json")}
 	s := newServer(t, options)
 	c := start(t, s).logIn(ada)
 	options.Addr = s.Addr()
@@ -89,7 +89,7 @@ func TestClientGoesOnWhenTheServerRestarts(t *testing.T) {
 
 func TestDamagedStateFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "state.json")
-	newServer(t, telegramtest.Options{StateFile: path})
+	newServer(t, telegramtest.Config{StateFile: path})
 	good, err := os.ReadFile(path)
 	require.NoError(t, err)
 	for name, content := range map[string]string{
@@ -102,19 +102,19 @@ func TestDamagedStateFile(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
-			_, err := telegramtest.Start(telegramtest.Options{StateFile: path})
+			_, err := telegramtest.Start(telegramtest.Config{StateFile: path})
 			require.ErrorContains(t, err, path)
 			after, err := os.ReadFile(path)
 			require.NoError(t, err)
 			assert.Equal(t, content, string(after), "it is left as it was")
 		})
 	}
-	_, err = telegramtest.Start(telegramtest.Options{StateFile: t.TempDir()})
+	_, err = telegramtest.Start(telegramtest.Config{StateFile: t.TempDir()})
 	require.Error(t, err)
 }
 
 func TestOptions(t *testing.T) {
-	s := newServer(t, telegramtest.Options{Addr: "127.0.0.1:0", DC: 4})
+	s := newServer(t, telegramtest.Config{Addr: "127.0.0.1:0", DC: 4})
 	assert.Equal(t, 4, s.DC())
 	keys, err := crypto.ParseRSAPublicKeys(s.PublicKeyPEM())
 	require.NoError(t, err)
@@ -130,9 +130,9 @@ func TestOptions(t *testing.T) {
 	got := config.DCOptions[0]
 	assert.Equal(t, []any{want.ID, want.IPAddress, want.Port}, []any{got.ID, got.IPAddress, got.Port})
 
-	_, err = telegramtest.Start(telegramtest.Options{Addr: s.Addr()})
+	_, err = telegramtest.Start(telegramtest.Config{Addr: s.Addr()})
 	require.Error(t, err, "the port is taken")
-	_, err = telegramtest.Start(telegramtest.Options{Accounts: []telegramtest.Account{{}}})
+	_, err = telegramtest.Start(telegramtest.Config{Accounts: []telegramtest.Account{{}}})
 	require.Error(t, err)
 	for range 2 {
 		require.NoError(t, s.Close())
@@ -141,7 +141,7 @@ func TestOptions(t *testing.T) {
 }
 
 func TestAccountsThatMakeNoSense(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	dialogs := func(d ...telegramtest.Dialog) telegramtest.Account {
 		return telegramtest.Account{ID: 3, Phone: "99966103", Dialogs: d}
 	}

@@ -39,7 +39,7 @@ func contactHash(list *tg.ContactsContacts) int64 {
 
 func TestContacts(t *testing.T) {
 	owner := telegramtest.Account{ID: 9, Phone: "99966109", Contacts: []int64{helper.ID, grace.ID, grace.ID, 404}, SavedContacts: 12}
-	s := newServer(t, telegramtest.Options{Accounts: []telegramtest.Account{owner, ada, grace, helper}})
+	s := newServer(t, telegramtest.Config{Accounts: []telegramtest.Account{owner, ada, grace, helper}})
 	require.NoError(t, s.SetContacts(grace.ID, []int64{owner.ID}))
 	c := start(t, s).logIn(owner)
 	list := getContacts(t, c)
@@ -63,7 +63,7 @@ func TestContacts(t *testing.T) {
 }
 
 func TestTenThousandContacts(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	var ids []int64
 	for i := range int64(10_000) {
 		ids = append(ids, 50_000+i)
@@ -77,7 +77,7 @@ func TestTenThousandContacts(t *testing.T) {
 }
 
 func TestUsers(t *testing.T) {
-	s := newServer(t, telegramtest.Options{})
+	s := newServer(t, telegramtest.Config{})
 	require.NoError(t, s.AddAccount(telegramtest.Account{ID: 8, AccessHash: 88, FirstName: "Known"}))
 	require.NoError(t, s.AddAccount(telegramtest.Account{ID: 6, FirstName: "Was", Username: "was", Deleted: true}))
 	c, bot := start(t, s).logIn(ada), start(t, s).logIn(helper)
@@ -126,7 +126,7 @@ func TestUsers(t *testing.T) {
 }
 
 func TestOtherMethods(t *testing.T) {
-	c := start(t, newServer(t, telegramtest.Options{}))
+	c := start(t, newServer(t, telegramtest.Config{}))
 	_, err := c.API().UpdatesGetState(t.Context())
 	rpcError(t, err, 401, "AUTH_KEY_UNREGISTERED")
 	near, err := c.API().HelpGetNearestDC(t.Context())

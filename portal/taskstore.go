@@ -3,6 +3,7 @@ package portal
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -13,9 +14,45 @@ import (
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
+// TaskStore is a [provisioning.TaskStore] on SQL, SQLite or PostgreSQL, for a host that
+// keeps its portals elsewhere; those of a [Store] are in it. It is safe for concurrent use
+// by several goroutines; several stores, in one process or in many, can share a database.
+// There is nothing to close but the database.
+//
+// When the context of a call carries a transaction of the host's database (dbutil's
+// DoTxn), the call is part of that.
+type TaskStore struct {
+	db *dbutil.Database
+}
+
+var _ provisioning.TaskStore = (*TaskStore)(nil)
+
+// TaskStoreConfig is what a [TaskStore] is made of.
+type TaskStoreConfig struct {
+	// DB keeps the tasks, in tables that begin with tgprovision_. It may be shared with
+	// anything, and stays the host's to close. Required.
+	DB *dbutil.Database
+}
+
+// NewTaskStore opens the store, and makes or upgrades the tables that [NewStore] makes, in
+// one transaction. Errors: those of NewStore, foreign keys aside.
+func NewTaskStore(ctx context.Context, cfg TaskStoreConfig) (*TaskStore, error) {
+	if cfg.DB == nil {
+		return nil, errors.New("TaskStoreConfig.DB is nil: set the bridge's database")
+	}
+	if err := schema.Connect(ctx, cfg.DB); err != nil {
+		return nil, fmt.Errorf("connect to the database of the task store: %w", err)
+	}
+	tables, err := openTables(ctx, cfg.DB)
+	if err != nil {
+		return nil, err
+	}
+	return &TaskStore{tables}, nil
+}
+
 // AddTasks implements [provisioning.TaskStore]. A task whose ID is recorded already
 // is an error.
-func (s *Store) AddTasks(ctx context.Context, tasks ...provisioning.Task) error {
+func (s *TaskStore) AddTasks(ctx context.Context, tasks ...provisioning.Task) error {
 	err := s.txn(ctx, func(ctx context.Context) error { return s.insertTasks(ctx, tasks) })
 	if err != nil {
 		return fmt.Errorf("record tasks: %w", err)
@@ -24,7 +61,7 @@ func (s *Store) AddTasks(ctx context.Context, tasks ...provisioning.Task) error 
 }
 
 // insertTasks is part of a transaction.
-func (s *Store) insertTasks(ctx context.Context, tasks []provisioning.Task) error {
+func (s *TaskStore) insertTasks(ctx context.Context, tasks []provisioning.Task) error {
 	const query = `INSERT INTO tgprovision_portal_task (id, kind, data, attempts, due) VALUES ($1, $2, $3, $4, $5)`
 	for _, t := range tasks {
 		if _, err := s.db.Exec(ctx, query, t.ID, t.Kind, t.Data, t.Attempts, t.Due.UnixMilli()); err != nil {
@@ -42,7 +79,7 @@ type takenTask struct {
 
 // TakeTasks implements [provisioning.TaskStore]. It is one statement; tasks that are
 // just being taken, or changed, by somebody else are left out.
-func (s *Store) TakeTasks(ctx context.Context, now, until time.Time, limit int) ([]provisioning.Task, error) {
+func (s *TaskStore) TakeTasks(ctx context.Context, now, until time.Time, limit int) ([]provisioning.Task, error) {
 	if limit <= 0 {
 		return nil, ctx.Err()
 	}
@@ -84,17 +121,17 @@ func scanTask(row dbutil.Scannable) (t takenTask, err error) {
 }
 
 // PostponeTask implements [provisioning.TaskStore].
-func (s *Store) PostponeTask(ctx context.Context, taskID string, due time.Time) error {
+func (s *TaskStore) PostponeTask(ctx context.Context, taskID string, due time.Time) error {
 	return s.change(ctx, "postpone a task", `UPDATE tgprovision_portal_task SET due=$2 WHERE id=$1`, taskID, due.UnixMilli())
 }
 
 // FinishTask implements [provisioning.TaskStore].
-func (s *Store) FinishTask(ctx context.Context, taskID string) error {
+func (s *TaskStore) FinishTask(ctx context.Context, taskID string) error {
 	return s.change(ctx, "finish a task", `DELETE FROM tgprovision_portal_task WHERE id=$1`, taskID)
 }
 
 // change runs one statement, which is called what for errors.
-func (s *Store) change(ctx context.Context, what, query string, args ...any) error {
+func (s *TaskStore) change(ctx context.Context, what, query string, args ...any) error {
 	err := s.txn(ctx, func(ctx context.Context) error {
 		_, err := s.db.Exec(ctx, query, args...)
 		return err
@@ -106,13 +143,13 @@ func (s *Store) change(ctx context.Context, what, query string, args ...any) err
 }
 
 // txn runs a transaction that begins with a write.
-func (s *Store) txn(ctx context.Context, fn func(context.Context) error) error {
+func (s *TaskStore) txn(ctx context.Context, fn func(context.Context) error) error {
 	return s.db.DoTxn(ctx, schema.ReadCommitted(s.db), fn)
 }
 
 // PendingTasks counts the tasks that are recorded, those that are being done included,
 // for metrics.
-func (s *Store) PendingTasks(ctx context.Context) (n int, err error) {
+func (s *TaskStore) PendingTasks(ctx context.Context) (n int, err error) {
 	if err = s.db.QueryRow(ctx, `SELECT COUNT(*) FROM tgprovision_portal_task`).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count the tasks: %w", err)
 	}
