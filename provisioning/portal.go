@@ -42,5 +42,5 @@ type NewPortal struct {
 	// free.
 	Replaces id.RoomID
 	// Tasks is the work that follows, for the [TaskStore].
-	Tasks []Task
+	Tasks []NewTask
 }

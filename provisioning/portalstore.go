@@ -2,7 +2,6 @@ package provisioning
 
 import (
 	"context"
-	"time"
 
 	"maunium.net/go/mautrix/id"
 )
@@ -34,7 +33,12 @@ type PortalStore interface {
 	// tasks that follow, in one transaction, after whose end every method sees
 	// them. A room has at most one portal, and a chat (of one receiver) at most one
 	// room: of several racing calls, also in several processes, exactly one succeeds.
-	// The tasks go into the [TaskStore] of the [Config].
+	//
+	// The tasks go into the [TaskStore] of the [Config]. A store that can't record them
+	// in one transaction with the portal adds them first, with a Delay that is longer than
+	// the change takes, and postpones each to its own Delay after the change. After an error
+	// it finishes them. If the process dies in between they fall due: a task of a portal
+	// that is not there does nothing.
 	//
 	// Where Replaces is set, the chat's portal in that room is removed in the same
 	// transaction.
@@ -50,8 +54,10 @@ type PortalStore interface {
 	// records the tasks that follow, in one transaction, after whose end no method
 	// knows the portal. The portal's other fields are not looked at. When the room
 	// is not bridged to that chat any more nothing changes, and the error is
-	// [ErrPortalNotFound]: of several racing calls, exactly one succeeds.
-	Disconnect(ctx context.Context, portal Portal, tasks ...Task) error
+	// [ErrPortalNotFound]: of several racing calls, exactly one succeeds. A store that
+	// can't record the tasks in one transaction with the portal does as in Connect: a task
+	// of a portal that is still there does nothing.
+	Disconnect(ctx context.Context, portal Portal, tasks ...NewTask) error
 }
 
 // DirectPortals is an optional interface of a [PortalStore] whose bridge makes the room
@@ -63,43 +69,4 @@ type DirectPortals interface {
 	// Of racing calls for one chat, one makes the portal, and all return it. Errors:
 	// [ErrNotLoggedIn], [ErrTelegramUserNotFound], [ErrHomeserver].
 	StartDirect(ctx context.Context, userID id.UserID, account Account, contact Contact) (portal Portal, created bool, err error)
-}
-
-// Task is work that the core has promised and recorded, such as emptying a room.
-// For a store it is opaque.
-type Task struct {
-	// ID is unique, and made by the core.
-	ID string
-	// Kind says what there is to do.
-	Kind string
-	// Data says with what. It is text, in a form of the core's own, and holds no secrets.
-	Data string
-	// Attempts counts how often the task was taken.
-	Attempts int
-	// Due is when the task is to be taken, with a precision of milliseconds.
-	Due time.Time
-}
-
-// TaskStore keeps the tasks of the core until they are done, so that they survive
-// a crash. What Connect and Disconnect of the [PortalStore] record is found here.
-// Package portal has one on SQL.
-//
-// A task is done at least once: one that is taken and neither finished nor
-// postponed, because its process died, falls due again.
-type TaskStore interface {
-	// AddTasks records tasks, in one transaction.
-	AddTasks(ctx context.Context, tasks ...Task) error
-
-	// TakeTasks takes at most limit of the tasks that are due at the given time,
-	// those that have been due for longest first: it moves their Due to until, and
-	// adds one to their Attempts. It returns them as they are after that. Of two
-	// racing calls, no task goes to both.
-	TakeTasks(ctx context.Context, now, until time.Time, limit int) ([]Task, error)
-
-	// PostponeTask moves a task's Due. An unknown task is no error: somebody else
-	// has finished it.
-	PostponeTask(ctx context.Context, taskID string, due time.Time) error
-
-	// FinishTask forgets a task. An unknown one is no error.
-	FinishTask(ctx context.Context, taskID string) error
 }
