@@ -11,7 +11,8 @@
 //		})
 //	}
 //
-// [TestPortalStore] and [TestTaskStore] do the same for portal stores.
+// [TestPortalStore] and [TestTaskStore] do the same for portal stores and task stores, and
+// [TestTaskPortalStore] for both together.
 //
 // [MemUserStore], [MemPortalStore], [MemRooms] and [Telegram] are real implementations that
 // forget everything with the process. They count the calls of their methods,

@@ -3,10 +3,8 @@ package provisioningtest
 import (
 	"cmp"
 	"context"
-	"errors"
 	"slices"
 	"sync"
-	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -14,7 +12,8 @@ import (
 )
 
 // MemPortalStore is a provisioning.PortalStore and TaskStore in memory. It passes
-// [TestPortalStore] and [TestTaskStore].
+// [TestPortalStore], [TestTaskStore] and [TestTaskPortalStore]. Its clock is that of the
+// process, or of the bubble of testing/synctest it is called in.
 type MemPortalStore struct {
 	// Script makes the methods fail and counts them.
 	Script
@@ -22,7 +21,7 @@ type MemPortalStore struct {
 	mu       sync.Mutex
 	portals  map[id.RoomID]provisioning.Portal
 	accounts map[id.RoomID][]provisioning.TelegramID
-	tasks    map[string]provisioning.Task
+	tasks    map[string]memTask
 }
 
 var (
@@ -35,7 +34,7 @@ func NewMemPortalStore() *MemPortalStore {
 	return &MemPortalStore{
 		portals:  map[id.RoomID]provisioning.Portal{},
 		accounts: map[id.RoomID][]provisioning.TelegramID{},
-		tasks:    map[string]provisioning.Task{},
+		tasks:    map[string]memTask{},
 	}
 }
 
@@ -124,7 +123,7 @@ func (s *MemPortalStore) Connect(ctx context.Context, n provisioning.NewPortal) 
 }
 
 // Disconnect implements provisioning.PortalStore.
-func (s *MemPortalStore) Disconnect(ctx context.Context, p provisioning.Portal, tasks ...provisioning.Task) error {
+func (s *MemPortalStore) Disconnect(ctx context.Context, p provisioning.Portal, tasks ...provisioning.NewTask) error {
 	if err := s.enter(ctx, "Disconnect"); err != nil {
 		return err
 	}
@@ -140,92 +139,4 @@ func (s *MemPortalStore) Disconnect(ctx context.Context, p provisioning.Portal, 
 	delete(s.portals, p.RoomID)
 	delete(s.accounts, p.RoomID)
 	return nil
-}
-
-// AddTasks implements provisioning.TaskStore.
-func (s *MemPortalStore) AddTasks(ctx context.Context, tasks ...provisioning.Task) error {
-	if err := s.enter(ctx, "AddTasks"); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.addTasks(tasks)
-}
-
-func (s *MemPortalStore) addTasks(tasks []provisioning.Task) error {
-	for i, t := range tasks {
-		_, known := s.tasks[t.ID]
-		if known || slices.ContainsFunc(tasks[:i], func(other provisioning.Task) bool { return other.ID == t.ID }) {
-			return errors.New("a task of this ID is recorded already")
-		}
-	}
-	for _, t := range tasks {
-		t.Due = t.Due.Truncate(time.Millisecond)
-		s.tasks[t.ID] = t
-	}
-	return nil
-}
-
-// TakeTasks implements provisioning.TaskStore.
-func (s *MemPortalStore) TakeTasks(ctx context.Context, now, until time.Time, limit int) ([]provisioning.Task, error) {
-	if err := s.enter(ctx, "TakeTasks"); err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var due []provisioning.Task
-	for _, t := range s.tasks {
-		if !t.Due.After(now) {
-			due = append(due, t)
-		}
-	}
-	slices.SortFunc(due, func(a, b provisioning.Task) int {
-		return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID))
-	})
-	due = due[:min(max(limit, 0), len(due))]
-	for i := range due {
-		due[i].Due = until.Truncate(time.Millisecond)
-		due[i].Attempts++
-		s.tasks[due[i].ID] = due[i]
-	}
-	return due, nil
-}
-
-// PostponeTask implements provisioning.TaskStore.
-func (s *MemPortalStore) PostponeTask(ctx context.Context, taskID string, due time.Time) error {
-	if err := s.enter(ctx, "PostponeTask"); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if t, ok := s.tasks[taskID]; ok {
-		t.Due = due.Truncate(time.Millisecond)
-		s.tasks[taskID] = t
-	}
-	return nil
-}
-
-// FinishTask implements provisioning.TaskStore.
-func (s *MemPortalStore) FinishTask(ctx context.Context, taskID string) error {
-	if err := s.enter(ctx, "FinishTask"); err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.tasks, taskID)
-	return nil
-}
-
-// Tasks returns the tasks that are recorded, those that are due first first.
-func (s *MemPortalStore) Tasks() []provisioning.Task {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var tasks []provisioning.Task
-	for _, t := range s.tasks {
-		tasks = append(tasks, t)
-	}
-	slices.SortFunc(tasks, func(a, b provisioning.Task) int {
-		return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID))
-	})
-	return tasks
 }

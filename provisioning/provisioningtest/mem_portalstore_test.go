@@ -15,21 +15,31 @@ func TestMemPortalStore(t *testing.T) {
 }
 
 func TestMemPortalStoreTasks(t *testing.T) {
-	TestTaskStore(t, func(*testing.T) func(*testing.T) TaskPortalStore {
-		s := NewMemPortalStore()
-		return func(*testing.T) TaskPortalStore { return s }
+	t.Run("alone", func(t *testing.T) {
+		TestTaskStore(t, func(*testing.T) func(*testing.T) provisioning.TaskStore {
+			s := NewMemPortalStore()
+			return func(*testing.T) provisioning.TaskStore { return s }
+		})
+	})
+	t.Run("with portals", func(t *testing.T) {
+		TestTaskPortalStore(t, func(*testing.T) func(*testing.T) TaskPortalStore {
+			s := NewMemPortalStore()
+			return func(*testing.T) TaskPortalStore { return s }
+		})
 	})
 }
 
 func TestMemPortalStoreListsTasks(t *testing.T) {
 	s := NewMemPortalStore()
-	late, early := task("late", 2), task("early", 1)
-	early.Due = early.Due.Add(time.Microsecond)
+	late, early := task("a", later), task("b", hours(-1))
+	early.Delay += time.Microsecond
 	addTasks(t, s, late, early)
-	early = task("early", 1)
-	if got := s.Tasks(); len(got) != 2 || got[0] != early || got[1] != late {
+	got := s.Tasks()
+	if len(got) != 2 || got[0].ID != "b" || got[1].ID != "a" {
 		t.Errorf("Tasks returned %+v, want %+v and %+v", got, early, late)
 	}
-	take(t, s, seconds(10), seconds(20), 0)
-	take(t, s, seconds(10), seconds(20), -1)
+	if s.Calls("ListTasks") != 0 {
+		t.Error("Tasks is a call of ListTasks")
+	}
+	take(t, s, later, -1)
 }

@@ -8,23 +8,6 @@ import (
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
-func checkTaskHandles(t T, open func() TaskPortalStore) {
-	one, two := open(), open()
-	take(t, two, noon, seconds(10), 10)
-	addTasks(t, one, task("a", -1), task("b", 0))
-	take(t, two, noon, seconds(10), 1, "a")
-	take(t, one, noon, seconds(10), 10, "b")
-	postpone(t, one, "a", seconds(2))
-	take(t, two, seconds(2), seconds(10), 10, "a")
-	finish(t, two, "a")
-	take(t, one, seconds(10), seconds(20), 10, "b")
-	n := group(roomA, 1)
-	n.Tasks = []provisioning.Task{task("c", 0)}
-	connect(t, one, n)
-	expectTasks(t, two, "b", "c")
-	take(t, open(), seconds(2e6), seconds(3e6), 10, "b", "c") // opened later
-}
-
 // tally counts how often tasks were taken.
 type tally struct {
 	mu    sync.Mutex
@@ -43,7 +26,7 @@ func (c *tally) add(tasks []provisioning.Task) {
 }
 
 // expect has every one of these tasks taken once, and no other.
-func (c *tally) expect(t T, tasks []provisioning.Task) {
+func (c *tally) expect(t T, tasks []provisioning.NewTask) {
 	t.Helper()
 	for _, task := range tasks {
 		if n := c.taken[task.ID]; n != 1 {
@@ -59,7 +42,7 @@ func (c *tally) expect(t T, tasks []provisioning.Task) {
 func (c *tally) taking(t T, s provisioning.TaskStore, limit int) func() error {
 	return func() error {
 		for {
-			tasks, err := s.TakeTasks(t.Context(), noon, seconds(10), limit)
+			tasks, err := s.TakeTasks(t.Context(), checkKind, later, limit)
 			if err != nil || len(tasks) == 0 {
 				return err
 			}
@@ -71,8 +54,8 @@ func (c *tally) taking(t T, s provisioning.TaskStore, limit int) func() error {
 	}
 }
 
-func checkRaceOneTask(t T, open func() TaskPortalStore) {
-	handles := [2]TaskPortalStore{open(), open()}
+func checkRaceOneTask(t T, open func() provisioning.TaskStore) {
+	handles := [2]provisioning.TaskStore{open(), open()}
 	for round := range 5 {
 		one := task(fmt.Sprint("task ", round), 0)
 		addTasks(t, handles[0], one)
@@ -83,16 +66,16 @@ func checkRaceOneTask(t T, open func() TaskPortalStore) {
 		}
 		race(t, calls)
 		race(t, []func() error{taken.taking(t, handles[0], 1)}) // each may have left it to another
-		taken.expect(t, []provisioning.Task{one})
+		taken.expect(t, []provisioning.NewTask{one})
 		finish(t, handles[1], one.ID)
 	}
 }
 
-func checkRaceManyTasks(t T, open func() TaskPortalStore) {
-	handles := [2]TaskPortalStore{open(), open()}
-	var tasks []provisioning.Task
+func checkRaceManyTasks(t T, open func() provisioning.TaskStore) {
+	handles := [2]provisioning.TaskStore{open(), open()}
+	var tasks []provisioning.NewTask
 	for i := range 200 {
-		tasks = append(tasks, task(fmt.Sprint("task ", i), -i%5))
+		tasks = append(tasks, task(fmt.Sprint("task ", i), hours(-i%5)))
 	}
 	addTasks(t, handles[0], tasks...)
 	var taken tally
@@ -105,13 +88,32 @@ func checkRaceManyTasks(t T, open func() TaskPortalStore) {
 	taken.expect(t, tasks)
 }
 
-func checkRaceAllTaskMethods(t T, open func() TaskPortalStore) {
-	handles := [2]TaskPortalStore{open(), open()}
+func checkRaceOneID(t T, open func() provisioning.TaskStore) {
+	handles := [2]provisioning.TaskStore{open(), open()}
+	var calls []func() error
+	for i := range checkRacers {
+		one, own := task("one", 0), task(fmt.Sprint("own ", i), 0)
+		calls = append(calls, func() error { return handles[i%2].AddTasks(t.Context(), own, one) })
+	}
+	var added []string
+	for i, err := range raceAll(calls) {
+		if err == nil {
+			added = append(added, fmt.Sprint("own ", i))
+		}
+	}
+	if len(added) != 1 {
+		t.Errorf("%d of %d racing AddTasks have succeeded, want one", len(added), len(calls))
+	}
+	expectTasks(t, handles[0], append(added, "one")...)
+}
+
+func checkRaceAllTaskMethods(t T, open func() provisioning.TaskStore) {
+	handles := [2]provisioning.TaskStore{open(), open()}
 	const adders, each = 5, 10
-	var tasks []provisioning.Task
+	var tasks []provisioning.NewTask
 	var calls []func() error
 	for i := range adders {
-		var own []provisioning.Task
+		var own []provisioning.NewTask
 		for j := range each {
 			own = append(own, task(fmt.Sprintf("task %d of %d", j, i), 0))
 		}
@@ -129,12 +131,15 @@ func checkRaceAllTaskMethods(t T, open func() TaskPortalStore) {
 	work := func(s provisioning.TaskStore) func() error {
 		return func() error {
 			for range 2 * adders * each {
-				due, err := s.TakeTasks(t.Context(), noon, seconds(10), 3)
+				due, err := s.TakeTasks(t.Context(), checkKind, later, 3)
 				if err != nil {
 					return err
 				}
 				for _, task := range due {
-					err = s.PostponeTask(t.Context(), task.ID, seconds(20))
+					err = s.PostponeTask(t.Context(), task.ID, later)
+					if err == nil {
+						_, err = s.ListTasks(t.Context(), task.ID, 3)
+					}
 					if err == nil {
 						err = s.FinishTask(t.Context(), task.ID)
 					}
@@ -154,30 +159,4 @@ func checkRaceAllTaskMethods(t T, open func() TaskPortalStore) {
 	race(t, []func() error{work(handles[0])})
 	taken.expect(t, tasks)
 	expectTasks(t, handles[1])
-}
-
-func checkRaceConnectTasks(t T, open func() TaskPortalStore) {
-	handles := [2]TaskPortalStore{open(), open()}
-	var calls []func() error
-	for i := range checkRacers {
-		n := group(checkRoom(i), 1, 7)
-		n.Tasks = []provisioning.Task{task(fmt.Sprint("x", i), 0), task(fmt.Sprint("y", i), 0)}
-		calls = append(calls, connecting(t, handles[i%2], n))
-	}
-	won := raceOne(t, calls, provisioning.ErrChatBridged)
-	expectTasks(t, handles[0], fmt.Sprint("x", won), fmt.Sprint("y", won))
-}
-
-func checkRaceDisconnectTasks(t T, open func() TaskPortalStore) {
-	handles := [2]TaskPortalStore{open(), open()}
-	a := group(roomA, 1, 7)
-	connect(t, handles[0], a)
-	var calls []func() error
-	for i := range checkRacers {
-		calls = append(calls, func() error {
-			return handles[i%2].Disconnect(t.Context(), a.Portal, task(fmt.Sprint("x", i), 0))
-		})
-	}
-	won := raceOne(t, calls, provisioning.ErrPortalNotFound)
-	expectTasks(t, handles[0], fmt.Sprint("x", won))
 }
