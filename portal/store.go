@@ -86,7 +86,7 @@ func NewStore(ctx context.Context, cfg StoreConfig) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{&TaskStore{tables}, tables, dbcache.New[place, *provisioning.Portal](tables, "tgprovision_portal")}, nil
+	return &Store{newTaskStore(tables), tables, dbcache.New[place, *provisioning.Portal](tables, "tgprovision_portal")}, nil
 }
 
 // checkForeignKeys refuses SQLite connections that ignore foreign keys, as they do
@@ -252,7 +252,7 @@ func (s *Store) conflict(ctx context.Context, n provisioning.NewPortal) error {
 
 // Disconnect implements [provisioning.PortalStore]. It is one transaction, in turn
 // with those of Connect.
-func (s *Store) Disconnect(ctx context.Context, p provisioning.Portal, tasks ...provisioning.Task) error {
+func (s *Store) Disconnect(ctx context.Context, p provisioning.Portal, tasks ...provisioning.NewTask) error {
 	err := s.inTurn(ctx, func(ctx context.Context) error {
 		const query = `DELETE FROM tgprovision_portal WHERE room_id=$1 AND chat_id=$2 AND receiver=$3`
 		result, err := s.db.Exec(ctx, query, p.RoomID, int64(p.ChatID), p.Receiver)

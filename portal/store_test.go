@@ -50,6 +50,13 @@ func newStore(t *testing.T, db *dbutil.Database) *portal.Store {
 	return s
 }
 
+func newTaskStore(t *testing.T, db *dbutil.Database) *portal.TaskStore {
+	t.Helper()
+	s, err := portal.NewTaskStore(t.Context(), portal.TaskStoreConfig{DB: db})
+	require.NoError(t, err)
+	return s
+}
+
 func rows(t *testing.T, db *dbutil.Database, table string) (n int) {
 	t.Helper()
 	require.NoError(t, db.QueryRow(t.Context(), "SELECT COUNT(*) FROM "+table).Scan(&n))
@@ -90,10 +97,16 @@ func TestSuites(t *testing.T) {
 				return func(t *testing.T) provisioning.PortalStore { return open(t) }
 			})
 		})
-		t.Run(name+"/tasks", func(t *testing.T) {
-			provisioningtest.TestTaskStore(t, func(t *testing.T) func(*testing.T) provisioningtest.TaskPortalStore {
+		t.Run(name+"/portals with tasks", func(t *testing.T) {
+			provisioningtest.TestTaskPortalStore(t, func(t *testing.T) func(*testing.T) provisioningtest.TaskPortalStore {
 				open := backend(t)
 				return func(t *testing.T) provisioningtest.TaskPortalStore { return open(t) }
+			})
+		})
+		t.Run(name+"/tasks", func(t *testing.T) {
+			provisioningtest.TestTaskStore(t, func(t *testing.T) func(*testing.T) provisioning.TaskStore {
+				path := filepath.Join(t.TempDir(), "bridge.db")
+				return func(t *testing.T) provisioning.TaskStore { return newTaskStore(t, openDatabase(t, path, options)) }
 			})
 		})
 	}
@@ -121,7 +134,7 @@ func TestConnectRefusesWhatIsNoPortal(t *testing.T) {
 	db := newDatabase(t)
 	s := newStore(t, db)
 	for _, p := range []provisioning.Portal{{}, {ChatID: -1}, {RoomID: "!room"}, {RoomID: "!room", ChatID: 7, Receiver: -1}} {
-		err := s.Connect(t.Context(), provisioning.NewPortal{Portal: p, Tasks: []provisioning.Task{{ID: "task"}}})
+		err := s.Connect(t.Context(), provisioning.NewPortal{Portal: p, Tasks: []provisioning.NewTask{{ID: "task"}}})
 		assert.ErrorContains(t, err, "is not a portal", "%+v", p)
 	}
 	for _, telegramID := range []provisioning.TelegramID{0, -1} {
@@ -146,11 +159,11 @@ func TestConnectTakesAnyText(t *testing.T) {
 
 // A change that fails half-way changes nothing.
 func TestChangesAreAtomic(t *testing.T) {
-	task := provisioning.Task{ID: "task", Kind: "test"}
+	task := provisioning.NewTask{ID: "task", Kind: "test"}
 	old := provisioning.Portal{RoomID: "!old", ChatID: -1}
 	move := func(t *testing.T, s *portal.Store) error {
 		p := provisioning.Portal{RoomID: "!new", ChatID: -1}
-		return s.Connect(t.Context(), provisioning.NewPortal{Portal: p, Replaces: old.RoomID, Accounts: []provisioning.TelegramID{1, 2}, Tasks: []provisioning.Task{task}})
+		return s.Connect(t.Context(), provisioning.NewPortal{Portal: p, Replaces: old.RoomID, Accounts: []provisioning.TelegramID{1, 2}, Tasks: []provisioning.NewTask{task}})
 	}
 	disconnect := func(t *testing.T, s *portal.Store) error { return s.Disconnect(t.Context(), old, task) }
 	for _, test := range []struct {
@@ -197,16 +210,16 @@ func TestHostTransaction(t *testing.T) {
 		again.RoomID = "!second"
 		assert.ErrorIs(t, s.Connect(ctx, again), provisioning.ErrChatBridged)
 		assert.ErrorIs(t, s.Disconnect(ctx, again.Portal), provisioning.ErrPortalNotFound)
-		if err := s.Disconnect(ctx, old, provisioning.Task{ID: "a"}); err != nil {
+		if err := s.Disconnect(ctx, old, provisioning.NewTask{ID: "a"}); err != nil {
 			return err
 		}
-		if err := s.AddTasks(ctx, provisioning.Task{ID: "b"}, provisioning.Task{ID: "c"}); err != nil {
+		if err := s.AddTasks(ctx, provisioning.NewTask{ID: "b"}, provisioning.NewTask{ID: "c"}); err != nil {
 			return err
 		}
 		if err := s.FinishTask(ctx, "b"); err != nil {
 			return err
 		}
-		tasks, err := s.TakeTasks(ctx, time.UnixMilli(0), time.UnixMilli(1), 10)
+		tasks, err := s.TakeTasks(ctx, "", time.Minute, 10)
 		assert.Len(t, tasks, 2)
 		return err
 	}
@@ -318,7 +331,7 @@ func TestUpgradeFrom1(t *testing.T) {
 	next := group
 	next.RoomID, next.About, next.Username, next.Megagroup = "!next:example.com", "About", "cats", true
 	require.NoError(t, s.Connect(t.Context(), provisioning.NewPortal{Portal: next, Accounts: []provisioning.TelegramID{2}, Replaces: group.RoomID}))
-	require.NoError(t, s.Disconnect(t.Context(), direct, provisioning.Task{ID: "task"}))
+	require.NoError(t, s.Disconnect(t.Context(), direct, provisioning.NewTask{ID: "task"}))
 	assert.Equal(t, []provisioning.Portal{next}, portals(t, newStore(t, db), 2))
 	assert.Empty(t, portals(t, s, 1))
 	assert.Equal(t, 1, rows(t, db, "tgprovision_portal_task"))
@@ -336,14 +349,19 @@ func TestUpgradeFrom2(t *testing.T) {
 	exec(t, db, `INSERT INTO tgprovision_portal VALUES ('!group:example.com', -1001, 0, 'Cats', 'About', 'cats', true)`)
 	exec(t, db, `INSERT INTO tgprovision_portal_task VALUES ('task', 'kind', 'data', 3, 1000, 0)`)
 
+	start := time.Now()
 	s := newStore(t, db)
 	p, err := s.PortalByChat(t.Context(), -1001, 0)
 	require.NoError(t, err)
 	assert.Equal(t, provisioning.Portal{RoomID: "!group:example.com", ChatID: -1001, Title: "Cats", About: "About", Username: "cats", Megagroup: true}, p)
-	until := time.UnixMilli(5000)
-	tasks, err := s.TakeTasks(t.Context(), time.UnixMilli(1000), until, 10)
+	var added int64 // when the upgrade ran, in whole seconds
+	require.NoError(t, db.QueryRow(t.Context(), `SELECT added FROM tgprovision_portal_task`).Scan(&added))
+	assert.WithinRange(t, time.UnixMilli(added), start.Truncate(time.Second), time.Now())
+	tasks, err := s.TakeTasks(t.Context(), "kind", 0, 10)
 	require.NoError(t, err)
-	assert.Equal(t, []provisioning.Task{{ID: "task", Kind: "kind", Data: "data", Attempts: 4, Due: until}}, tasks)
+	require.Len(t, tasks, 1)
+	tasks[0].Age = 0
+	assert.Equal(t, []provisioning.Task{{ID: "task", Kind: "kind", Data: "data", Attempts: 4}}, tasks)
 	assert.Zero(t, rows(t, db, "tgprovision_ghost")+rows(t, db, "tgprovision_photo"))
 }
 

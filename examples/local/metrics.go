@@ -23,7 +23,7 @@ func (h *host) metricsPage(c *metrics.Collector) http.Handler {
 		s := h.clients.Stats()
 		return s.Connected, s.Connecting
 	})
-	c.CountPendingTasks(h.portals.PendingTasks)
+	c.CountPendingTasks(h.portals.CountTasks)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(c, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{})

@@ -171,7 +171,7 @@ func (c *Collector) CountTelegramClients(count func() (connected, connecting int
 }
 
 // CountPendingTasks has every scrape call count, which asks the store how much
-// background work is recorded: PendingTasks of a portal.Store does. The context ends
+// background work is recorded: CountTasks of a portal.Store does. The context ends
 // after five seconds. Without it, and in scrapes in which it returns an error, there
 // is no tgprovision_tasks_pending.
 func (c *Collector) CountPendingTasks(count func(context.Context) (int, error)) {
