@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -13,13 +12,13 @@ import (
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
-func TestPendingTasksOnPostgres(t *testing.T) {
+func TestCountTasksOnPostgres(t *testing.T) {
 	store := openPortals(t, postgres.newDatabase(t))
 	for want := range 3 {
-		n, err := store.PendingTasks(t.Context())
+		n, err := store.CountTasks(t.Context())
 		require.NoError(t, err)
 		require.Equal(t, want, n)
-		require.NoError(t, store.AddTasks(t.Context(), provisioning.Task{ID: strings.Repeat("x", n+1), Kind: "event", Due: time.Now()}))
+		require.NoError(t, store.AddTasks(t.Context(), provisioning.NewTask{ID: strings.Repeat("x", n+1), Kind: "event"}))
 	}
 }
 

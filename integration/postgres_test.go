@@ -90,11 +90,15 @@ func (c *cluster) stop() error {
 	return firstError(err, os.RemoveAll(c.dir))
 }
 
-// newDatabase makes an empty database and returns its URL.
-func (c *cluster) newDatabase(t testing.TB) string {
+// inEnglish are options of newDatabase: texts are in the order of a language, as in most
+// databases, and not in that of their bytes.
+var inEnglish = []string{"--template=template0", "--locale-provider=icu", "--icu-locale=en"}
+
+// newDatabase makes an empty database, with options of createdb, and returns its URL.
+func (c *cluster) newDatabase(t testing.TB, options ...string) string {
 	t.Helper()
 	name := fmt.Sprintf("test%d", c.created.Add(1))
-	require.NoError(t, c.run("createdb", "-h", c.dir, "-U", "tests", name))
+	require.NoError(t, c.run("createdb", append(options, "-h", c.dir, "-U", "tests", name)...))
 	return fmt.Sprintf("postgres://tests@/%s?host=%s", name, c.dir)
 }
 

@@ -56,10 +56,23 @@ func openPortals(t *testing.T, url string) *portal.Store {
 	return store
 }
 
+func openTasks(t *testing.T, url string) *portal.TaskStore {
+	t.Helper()
+	store, err := portal.NewTaskStore(t.Context(), portal.TaskStoreConfig{DB: openPostgres(t, url)})
+	require.NoError(t, err)
+	return store
+}
+
+// atLevel returns the URL with an isolation level that transactions are at unless told
+// otherwise.
+func atLevel(isolation, url string) string {
+	return url + "&default_transaction_isolation=" + strings.ReplaceAll(isolation, " ", "%20")
+}
+
 // portalDatabase is a backend for the suites: each handle has a pool of its own on
-// one database, whose transactions are at the isolation level unless told otherwise.
+// one database.
 func portalDatabase(t *testing.T, isolation string) func(t *testing.T) *portal.Store {
-	url := postgres.newDatabase(t) + "&default_transaction_isolation=" + strings.ReplaceAll(isolation, " ", "%20")
+	url := atLevel(isolation, postgres.newDatabase(t))
 	return func(t *testing.T) *portal.Store { return openPortals(t, url) }
 }
 
@@ -77,7 +90,18 @@ func TestPortalStoreOnPostgres(t *testing.T) {
 func TestTaskStoreOnPostgres(t *testing.T) {
 	for _, isolation := range isolationLevels {
 		t.Run(isolation, func(t *testing.T) {
-			provisioningtest.TestTaskStore(t, func(t *testing.T) func(t *testing.T) provisioningtest.TaskPortalStore {
+			provisioningtest.TestTaskStore(t, func(t *testing.T) func(t *testing.T) provisioning.TaskStore {
+				url := atLevel(isolation, postgres.newDatabase(t, inEnglish...))
+				return func(t *testing.T) provisioning.TaskStore { return openTasks(t, url) }
+			})
+		})
+	}
+}
+
+func TestTaskPortalStoreOnPostgres(t *testing.T) {
+	for _, isolation := range isolationLevels {
+		t.Run(isolation, func(t *testing.T) {
+			provisioningtest.TestTaskPortalStore(t, func(t *testing.T) func(t *testing.T) provisioningtest.TaskPortalStore {
 				open := portalDatabase(t, isolation)
 				return func(t *testing.T) provisioningtest.TaskPortalStore { return open(t) }
 			})
@@ -106,7 +130,7 @@ func TestPortalStoreInHostTransactionsOnPostgres(t *testing.T) {
 			if !errors.Is(err, provisioning.ErrRoomBridged) {
 				return err
 			}
-			return s.Disconnect(ctx, p, provisioning.Task{ID: fmt.Sprint(i, p.RoomID)}) // the transaction goes on
+			return s.Disconnect(ctx, p, provisioning.NewTask{ID: fmt.Sprint(i, p.RoomID)}) // the transaction goes on
 		}
 		wg.Go(func() {
 			<-start
@@ -120,7 +144,7 @@ func TestPortalStoreInHostTransactionsOnPostgres(t *testing.T) {
 	left, err := stores[0].AccountPortals(t.Context(), 1)
 	require.NoError(t, err)
 	assert.Empty(t, left)
-	tasks, err := stores[1].TakeTasks(t.Context(), time.Now(), time.Now(), 100)
+	tasks, err := stores[1].TakeTasks(t.Context(), "", time.Minute, 100)
 	require.NoError(t, err)
 	assert.Len(t, tasks, 20)
 }
@@ -158,7 +182,7 @@ func TestPortalStoreUpgradeFrom1OnPostgres(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	assert.NoError(t, openPortals(t, url).AddTasks(t.Context(), provisioning.Task{ID: "task"}))
+	assert.NoError(t, openPortals(t, url).AddTasks(t.Context(), provisioning.NewTask{ID: "task"}))
 }
 
 // Processes may start together on an empty database.
