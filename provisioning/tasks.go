@@ -68,8 +68,8 @@ func newTaskRunner(store TaskStore, run func(context.Context, Task) error, faile
 }
 
 // held returns a task that nobody else takes before the one who adds it does.
-func held(t Task) Task {
-	t.Due = time.Now().Add(taskHold)
+func held(t NewTask) NewTask {
+	t.Delay = taskHold
 	return t
 }
 
@@ -118,13 +118,19 @@ func (r *taskRunner) takeDue() (more bool) {
 	if free == 0 {
 		return true
 	}
-	now := time.Now()
-	tasks, err := r.store.TakeTasks(r.ctx, now, now.Add(taskHold), free)
-	if err != nil {
-		if r.ctx.Err() == nil {
-			r.log.Error().Err(err).Msg("Could not look for background work")
+	var tasks []Task
+	for _, kind := range TaskKinds() {
+		if len(tasks) == free {
+			break
 		}
-		return false
+		due, err := r.store.TakeTasks(r.ctx, kind, taskHold, free-len(tasks))
+		if err != nil {
+			if r.ctx.Err() == nil {
+				r.log.Error().Err(err).Msg("Could not look for background work")
+			}
+			break
+		}
+		tasks = append(tasks, due...)
 	}
 	for _, t := range tasks {
 		_ = r.running.enter() // it is closed after the loop has ended
@@ -145,13 +151,13 @@ func (r *taskRunner) takeDue() (more bool) {
 
 // start does a task that was recorded as held, and sends what came of it. A task
 // that failed is tried again later, whether anybody waits or not.
-func (r *taskRunner) start(t Task) <-chan error {
+func (r *taskRunner) start(n NewTask) <-chan error {
 	done := make(chan error, 1)
 	if r.running.enter() != nil {
 		done <- errClosed
 		return done
 	}
-	t.Attempts++
+	t := Task{ID: n.ID, Kind: n.Kind, Data: n.Data, Attempts: 1}
 	go func() {
 		defer r.running.leave("")
 		done <- r.do(t)
@@ -160,8 +166,8 @@ func (r *taskRunner) start(t Task) <-chan error {
 }
 
 // release lets a task that was recorded as held be done in the background.
-func (r *taskRunner) release(ctx context.Context, t Task) {
-	if err := r.store.PostponeTask(ctx, t.ID, time.Now()); err != nil {
+func (r *taskRunner) release(ctx context.Context, t NewTask) {
+	if err := r.store.PostponeTask(ctx, t.ID, 0); err != nil {
 		r.log.Warn().Err(err).Str("task", t.Kind).Msg("Background work starts later than it could")
 	}
 	r.notify()
@@ -185,7 +191,7 @@ func (r *taskRunner) do(t Task) error {
 		}
 	case r.ctx.Err() != nil:
 		// The runner was stopped in the middle: the next process goes on at once.
-		if postponeErr := r.store.PostponeTask(ctx, t.ID, time.Now()); postponeErr != nil {
+		if postponeErr := r.store.PostponeTask(ctx, t.ID, 0); postponeErr != nil {
 			r.log.Warn().Err(postponeErr).Str("task", t.Kind).Msg("Background work goes on later than it could")
 		}
 	default:
@@ -214,7 +220,7 @@ func (r *taskRunner) retry(ctx context.Context, t Task, err error) {
 	next := time.Now().Add(pause)
 	r.log.Warn().Err(err).Str("task", t.Kind).Str("task_id", t.ID).Int("attempts", t.Attempts).Dur("next_in", pause).
 		Msg("Background work failed, and will be tried again")
-	if postponeErr := r.store.PostponeTask(ctx, t.ID, next); postponeErr != nil {
+	if postponeErr := r.store.PostponeTask(ctx, t.ID, pause); postponeErr != nil {
 		r.log.Error().Err(postponeErr).Str("task", t.Kind).Msg("Could not record when background work is tried again")
 	}
 	time.AfterFunc(pause, r.notify)
@@ -236,7 +242,7 @@ func (r *taskRunner) keepTaken(t Task) (stop func()) {
 				return
 			case <-again.C:
 			}
-			if err := r.store.PostponeTask(ctx, t.ID, time.Now().Add(taskHold)); err != nil && ctx.Err() == nil {
+			if err := r.store.PostponeTask(ctx, t.ID, taskHold); err != nil && ctx.Err() == nil {
 				r.log.Warn().Err(err).Str("task", t.Kind).Msg("Could not record that background work goes on")
 			}
 		}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
@@ -46,8 +45,8 @@ type inviteData struct {
 }
 
 // newTask returns a task that is due now.
-func newTask(kind string, data any) Task {
-	t := Task{ID: rand.Text(), Kind: kind, Due: time.Now()}
+func newTask(kind string, data any) NewTask {
+	t := NewTask{ID: rand.Text(), Kind: kind}
 	if e, ok := data.(Event); ok {
 		e.ID = t.ID
 		data = e
@@ -292,11 +291,11 @@ func (p *Provisioner) holds(ctx context.Context, e Event) (bool, error) {
 
 // eventTask returns the task that tells the host of an event, as a list: empty where
 // the host wants no events.
-func (p *Provisioner) eventTask(e Event) []Task {
+func (p *Provisioner) eventTask(e Event) []NewTask {
 	if p.events == nil {
 		return nil
 	}
-	return []Task{newTask(taskEvent, e)}
+	return []NewTask{newTask(taskEvent, e)}
 }
 
 // announce records that a login or logout is about to be recorded. What it returns
