@@ -99,6 +99,7 @@ func startHost(t testing.TB, cfg hostConfig) *host {
 	settings.Telegram = clients
 	core, err := provisioning.New(settings)
 	require.NoError(t, err)
+	require.NoError(t, core.Start(context.WithoutCancel(t.Context())))
 
 	router, place := newRouter()
 	core.Mount(place)

@@ -21,6 +21,7 @@ const (
 // avatarFetcher gives ghosts their avatars in the background. Nothing is promised:
 // what is not fetched when the process ends, the next list of contacts asks for.
 type avatarFetcher struct {
+	ghosts GhostAvatars // nil where contacts have no avatars
 	ctx    context.Context
 	cancel context.CancelFunc
 	slots  chan struct{}
@@ -30,14 +31,33 @@ type avatarFetcher struct {
 	users map[id.UserID]bool // whose avatars are being fetched, or wait to be
 }
 
-func (f *avatarFetcher) init(log zerolog.Logger) {
-	f.ctx, f.cancel = context.WithCancel(log.WithContext(context.Background()))
-	f.slots = make(chan struct{}, avatarWorkers)
-	f.users = map[id.UserID]bool{}
+func newAvatarFetcher(cfg Config) *avatarFetcher {
+	f := &avatarFetcher{slots: make(chan struct{}, avatarWorkers), users: map[id.UserID]bool{}}
+	f.ghosts, _ = cfg.Rooms.(GhostAvatars)
+	return f
+}
+
+// start has the avatars be fetched until ctx ends, or close. It comes before the first request.
+func (f *avatarFetcher) start(ctx context.Context) { f.ctx, f.cancel = context.WithCancel(ctx) }
+
+// of returns the avatars of some contacts of a user that were fetched before, by ID, and
+// has the others fetched.
+func (f *avatarFetcher) of(ctx context.Context, p *person, contacts []Contact) map[TelegramID]id.ContentURIString {
+	if f.ghosts == nil {
+		return nil
+	}
+	avatars, outdated, err := f.ghosts.Avatars(ctx, contacts)
+	if err != nil {
+		zerolog.Ctx(ctx).Warn().Err(err).Msg("Contacts are listed without avatars")
+	}
+	if photos, can := p.client.(PhotoGetter); can {
+		f.fetch(p.userID, photos, outdated)
+	}
+	return avatars
 }
 
 // fetch updates the ghosts of some contacts of a user.
-func (f *avatarFetcher) fetch(userID id.UserID, ghosts GhostAvatars, photos PhotoGetter, contacts []Contact) {
+func (f *avatarFetcher) fetch(userID id.UserID, photos PhotoGetter, contacts []Contact) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(contacts) == 0 || f.users[userID] || len(f.users) >= maxAvatarQueue || f.active.enter() != nil {
@@ -59,7 +79,9 @@ func (f *avatarFetcher) fetch(userID id.UserID, ghosts GhostAvatars, photos Phot
 		}
 		log := zerolog.Ctx(f.ctx)
 		for _, contact := range contacts {
-			err := ghosts.UpdateGhost(f.ctx, contact, photoOf(photos, UserChatID(contact.ID), contact.PhotoID))
+			err := recovering(func() error {
+				return f.ghosts.UpdateGhost(f.ctx, contact, photoOf(photos, UserChatID(contact.ID), contact.PhotoID))
+			})
 			if f.ctx.Err() != nil {
 				return
 			}
@@ -79,8 +101,14 @@ func stopsFetching(err error) bool {
 		errors.Is(err, ErrTelegramUnavailable) || errors.Is(err, ErrOverloaded) || errors.Is(err, ErrHomeserver)
 }
 
-// close stops what is being fetched, wait waits until it has.
-func (f *avatarFetcher) close()                         { f.cancel() }
+// close stops what is being fetched.
+func (f *avatarFetcher) close() {
+	if f.cancel != nil {
+		f.cancel()
+	}
+}
+
+// wait waits until nothing is being fetched. Errors: the context's.
 func (f *avatarFetcher) wait(ctx context.Context) error { return f.active.close(ctx) }
 
 // photoOf returns what downloads a photo, nil where there is none or nothing to

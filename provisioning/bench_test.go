@@ -36,6 +36,9 @@ func BenchmarkRequests(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
+	if err := p.Start(b.Context()); err != nil {
+		b.Fatal(err)
+	}
 	defer func() {
 		if err := p.Close(b.Context()); err != nil {
 			b.Error(err)

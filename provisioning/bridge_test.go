@@ -127,6 +127,8 @@ type bridge struct {
 	provisioner *provisioning.Provisioner
 	handler     http.Handler
 	log         *logBuffer
+
+	unstarted bool
 }
 
 // newBridge makes a bridge; change is applied to its configuration.
@@ -149,6 +151,11 @@ func newBridge(t testing.TB, change ...func(*bridge, *provisioning.Config)) *bri
 	var err error
 	if b.provisioner, err = provisioning.New(cfg); err != nil {
 		t.Fatalf("New: %v", err)
+	}
+	if !b.unstarted {
+		if err = b.provisioner.Start(context.Background()); err != nil {
+			t.Fatalf("Start: %v", err)
+		}
 	}
 	t.Cleanup(func() { b.close(t) })
 	outer := mux.NewRouter().SkipClean(true).UseEncodedPath()

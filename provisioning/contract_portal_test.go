@@ -389,7 +389,7 @@ func connectCases() []wireCase {
 	refused("look-up by room broken", "", 500, "unhandled_error", brokenPortals("PortalByRoom", errors.New("no such table")))
 	refused("look-up by chat broken", "", 500, "unhandled_error", brokenPortals("PortalByChat", errors.New("no such table")))
 	refused("store broken", "", 500, "unhandled_error", brokenPortals("Connect", errors.New("disk full")))
-	refused("relay bot out of order", "", 500, "unknown_error", func(_ *testing.T, b *bridge) { b.telegram.EndSession(relayBot) })
+	refused("relay bot logged out", "", 403, "not_logged_in", func(_ *testing.T, b *bridge) { b.telegram.EndSession(relayBot) })
 	refused("relay bot unavailable", "", 500, "unknown_error", failingCall("GetChat", provisioning.ErrTelegramUnavailable))
 	refused("Telegram unavailable", asAlice, 500, "unknown_error", as(aliceAccount), failingCall("GetChat", provisioning.ErrTelegramUnavailable))
 	refused("Telegram refuses", asAlice, 500, "unknown_error", as(aliceAccount), failingCall("GetChat", &provisioning.TelegramError{Code: 400, Type: "X"}))

@@ -64,7 +64,7 @@ type operation struct {
 }
 
 // What every operation may answer.
-var common = []string{"401 shared_secret_invalid", "500 unknown_error", "503 overloaded"}
+var common = []string{"401 shared_secret_invalid", "500 unknown_error", "503 overloaded", "503 not_ready"}
 
 // What every operation about a user may answer as well.
 var aboutUser = []string{"400 mxid_empty", "400 mxid_invalid", "403 mxid_not_whitelisted", "500 unhandled_error"}

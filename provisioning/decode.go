@@ -4,17 +4,15 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/url"
 	"os"
-	"strconv"
+	"slices"
 	"strings"
 	"time"
-	"unicode"
 	"unicode/utf8"
-
-	"maunium.net/go/mautrix/id"
 )
 
 // maxBodySize is the largest request body that is read, in bytes.
@@ -67,84 +65,15 @@ func headerTokens(h http.Header, name string) (tokens []string) {
 	return tokens
 }
 
-// parseUserID decodes and checks a Matrix user ID from a path.
-func parseUserID(segment string) (id.UserID, error) {
-	raw, err := url.PathUnescape(segment)
-	if err != nil {
-		return "", errUserIDInvalid
-	}
-	return checkUserID(raw)
-}
+// query is the raw query of a URL. url.Values is of no use here: it leaves out what it
+// can't decode and what holds a semicolon, so that a request in the name of
+// "@a;b:example.com" would become one in nobody's name, who may do everything.
+type query string
 
-// checkUserID checks a Matrix user ID. The grammar is that of historical user IDs,
-// which may hold nearly anything.
-//
-// https://spec.matrix.org/v1.16/appendices/#user-identifiers
-func checkUserID(raw string) (id.UserID, error) {
-	if raw == "" {
-		return "", errUserIDEmpty
-	}
-	userID := id.UserID(raw)
-	localpart, server, err := userID.Parse()
-	if err != nil || localpart == "" || len(raw) > id.UserIDMaxLength || !validServerName(server) || !utf8.ValidString(raw) || strings.ContainsFunc(localpart, unicode.IsControl) {
-		return "", errUserIDInvalid
-	}
-	return userID, nil
-}
-
-// validServerName is id.ValidateServerName, which takes as long as the rest of a request
-// that is about a user, without its regular expression for a plain name.
-func validServerName(name string) bool {
-	for _, c := range []byte(name) {
-		if ('a' > c || c > 'z') && ('A' > c || c > 'Z') && ('0' > c || c > '9') && c != '.' && c != '-' {
-			return id.ValidateServerName(name)
-		}
-	}
-	return 0 < len(name) && len(name) <= 255
-}
-
-// parseRoomID decodes and checks a Matrix room ID from a path. Those of room
-// version 12 have no server part.
-//
-// https://spec.matrix.org/v1.16/appendices/#room-ids
-func parseRoomID(segment string) (id.RoomID, error) {
-	const maxLength = 255
-	raw, err := url.PathUnescape(segment)
-	switch {
-	case err != nil:
-		return "", errRoomIDInvalid
-	case raw == "":
-		return "", errRoomIDEmpty
-	case len(raw) < 2 || len(raw) > maxLength || raw[0] != '!' || !utf8.ValidString(raw) || strings.ContainsFunc(raw, unicode.IsControl):
-		return "", errRoomIDInvalid
-	}
-	return id.RoomID(raw), nil
-}
-
-// parseGroupID decodes and checks the ID of a group or channel from a path.
-func parseGroupID(segment string) (ChatID, error) {
-	raw, err := url.PathUnescape(segment)
-	digits, negative := strings.CutPrefix(raw, "-")
-	if err != nil || !negative || !isDigits(digits) {
-		return 0, errChatIDInvalid
-	}
-	n, err := strconv.ParseInt(raw, 10, 64)
-	if err != nil {
-		return 0, errChatIDInvalid
-	}
-	if _, _, ok := ChatID(n).Split(); !ok {
-		return 0, errChatIDInvalid
-	}
-	return ChatID(n), nil
-}
-
-// queryValue returns a parameter of a query, "" if it is absent. Of one that comes
-// twice the first counts, everywhere. url.URL.Query is of no use here: it leaves out
-// what it can't decode and what holds a semicolon, so that a request in the name of
-// "@a;b:example.com" would become one in nobody's name, who may do everything. Errors:
-// errValueUnknown for what can't be decoded.
-func queryValue(u *url.URL, name string) (string, error) {
-	for parameter := range strings.SplitSeq(u.RawQuery, "&") {
+// value returns a parameter, "" if it is absent. Of one that comes twice the first counts.
+// Errors: errValueUnknown for what can't be decoded.
+func (q query) value(name string) (string, error) {
+	for parameter := range strings.SplitSeq(string(q), "&") {
 		key, value, _ := strings.Cut(parameter, "=")
 		if key, err := url.QueryUnescape(key); err != nil || key != name {
 			continue
@@ -158,9 +87,9 @@ func queryValue(u *url.URL, name string) (string, error) {
 	return "", nil
 }
 
-// parseBool reads a query parameter that is yes or no. Absent and empty are no.
-func parseBool(u *url.URL, name string) (bool, error) {
-	value, err := queryValue(u, name)
+// boolean reads a parameter that is yes or no. Absent and empty are no.
+func (q query) boolean(name string) (bool, error) {
+	value, err := q.value(name)
 	if err != nil {
 		return false, err
 	}
@@ -171,6 +100,77 @@ func parseBool(u *url.URL, name string) (bool, error) {
 		return true, nil
 	}
 	return false, errValueUnknown
+}
+
+// decodeForce decodes the query of connect_portal.
+func decodeForce(op *operation, q query) (err error) {
+	if op.force, err = q.value("force"); err != nil {
+		return err
+	}
+	if op.force != "" && op.force != forceUnbridge && op.force != forceDelete {
+		return errValueUnknown
+	}
+	return nil
+}
+
+// decodeDelete decodes the query of disconnect_portal.
+func decodeDelete(op *operation, q query) (err error) {
+	if op.everybody, err = q.boolean("delete"); err != nil {
+		return err
+	}
+	op.wait, err = q.boolean("sync")
+	return err
+}
+
+// addressOf returns the address of a request's client, by RemoteAddr where the host has no
+// function of its own.
+func addressOf(r *http.Request, clientAddress func(*http.Request) string) address {
+	if clientAddress != nil {
+		return named(clientAddress(r))
+	}
+	return parseAddress(r.RemoteAddr)
+}
+
+// encodedPath returns the path of a URL with all of it encoded that has to be. Where a
+// client left a single such character raw, url.URL.EscapedPath takes the decoded path
+// instead of the one that was sent, and a %2F becomes a slash.
+func encodedPath(u *url.URL) string {
+	invalid := func(c byte) bool {
+		return ('a' > c || c > 'z') && ('A' > c || c > 'Z') && ('0' > c || c > '9') &&
+			strings.IndexByte("-._~!$&'()*+,;=:@[]/%", c) < 0
+	}
+	if !slices.ContainsFunc([]byte(u.RawPath), invalid) {
+		return u.EscapedPath()
+	}
+	var valid strings.Builder
+	for _, c := range []byte(u.RawPath) {
+		if invalid(c) {
+			fmt.Fprintf(&valid, "%%%02X", c)
+		} else {
+			valid.WriteByte(c)
+		}
+	}
+	repaired := *u
+	repaired.RawPath = valid.String()
+	return repaired.EscapedPath()
+}
+
+// decodePath decodes the variables of the path, {user_id} aside.
+func decodePath(op *operation, vars *variables) (err error) {
+	for _, v := range vars {
+		switch v.name {
+		case "room_id":
+			op.roomID, err = parseRoomID(v.value)
+		case "chat_id", "group_id":
+			op.chatID, err = parseGroupID(v.value)
+		case "identifier":
+			op.identifier = v.value
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // limitBody makes reading the body of a request fail with os.ErrDeadlineExceeded
@@ -197,9 +197,6 @@ func serverOf(r *http.Request) *http.Server {
 	return &http.Server{}
 }
 
-// object is a decoded JSON object.
-type object map[string]json.RawMessage
-
 // readObject reads the body, which must be one JSON object and nothing else. Of a
 // name that comes twice, the last value counts.
 func readObject(w http.ResponseWriter, r *http.Request) (object, error) {
@@ -218,44 +215,4 @@ func readObject(w http.ResponseWriter, r *http.Request) (object, error) {
 		return nil, errJSONInvalid
 	}
 	return o, nil
-}
-
-// text returns a string of the object. Absent and null are errValueMissing,
-// another type is errValueInvalid.
-func (o object) text(name string) (string, error) {
-	raw, ok := o[name]
-	if !ok || string(raw) == "null" {
-		return "", errValueMissing
-	}
-	var s string
-	if err := json.Unmarshal(raw, &s); err != nil {
-		return "", errValueInvalid
-	}
-	return s, nil
-}
-
-// optionalText is text for a value that may be absent or null, which is "".
-func (o object) optionalText(name string) (string, error) {
-	s, err := o.text(name)
-	if errors.Is(err, errValueMissing) {
-		return "", nil
-	}
-	return s, err
-}
-
-// loginCode returns a login code of the object: a string, or an integer that is
-// not negative.
-func (o object) loginCode(name string) (LoginCode, error) {
-	if raw := string(o[name]); isDigits(raw) {
-		return IntegerLoginCode(raw), nil
-	}
-	s, err := o.text(name)
-	if err != nil {
-		return LoginCode{}, err
-	}
-	code := TextLoginCode(s)
-	if code.Value(0) == "" {
-		return LoginCode{}, errValueMissing
-	}
-	return code, nil
 }

@@ -3,29 +3,86 @@
 // logged in, listing chats and contacts, starting direct chats, and looking up,
 // connecting, creating and disconnecting portals.
 //
-// A [Provisioner] mounts the whole API onto a gorilla/mux router that the host,
-// a bridge, supplies. What it knows of the world it knows through four
-// interfaces which the host implements or takes from the bundled defaults:
+// A [Provisioner] is made with [New] and begins to work with [Provisioner.Start]. The
+// whole API is mounted onto a gorilla/mux router with [Provisioner.Mount], or onto any
+// other server with [Provisioner.Handler]. What it knows of the world it knows through
+// interfaces which the host, a bridge, implements or takes from the bundled defaults:
 //
 //   - [UserStore]: permission levels and which Matrix user is logged in with
-//     which Telegram account (bundled: package auth);
+//     which Telegram account (bundled: package auth). A bridge whose Telegram sessions
+//     say that by themselves implements its part [UserReader];
 //   - [TelegramClientFactory]: one [TelegramClient] for each Matrix user
 //     (bundled: package telegram, on gotd/td);
 //   - [PortalStore]: the rooms bridged to Telegram chats (bundled: package
 //     portal);
 //   - [Rooms]: Matrix rooms and ghosts (bundled: package portal). Without it,
-//     portals can be read and not changed.
+//     portals can be read and not changed;
+//   - [TaskStore]: the background work that is promised (bundled: package portal).
 //
 // What only some hosts can do stands in optional interfaces, such as [PhoneLogin]
-// of clients, [TaskStore] of portal stores and [DirectRooms] of rooms: without one,
+// of clients, [DirectPortals] of portal stores and [DirectRooms] of rooms. Without one,
 // the operations that it unlocks answer 501 not_implemented.
 //
-// What an answer promises beyond itself is recorded in the same transaction as what
-// it says, and done at least once, after a crash too. [Config.Events] tells the host
-// what has changed.
-//
 // The package imports neither a Telegram library nor an SQL driver. Package
-// provisioningtest has in-memory implementations of the interfaces.
+// provisioningtest has in-memory implementations of the interfaces, and conformance suites
+// for those of a host.
 //
-// [Provisioner] is safe for concurrent use.
+// # Callers
+//
+// A caller with the shared secret may do everything for everybody. Where it names nobody in
+// user_id, no rights are checked; where it names a user, that user's are.
+//
+// With [Config.Tokens], Matrix users call for themselves. To name another user is 403
+// mxid_mismatch, but for those of the level admin. Where nobody is named it is the caller,
+// whose rights are checked. get_bridge takes any level above none, and reading a portal
+// takes the level user, whatever rooms the caller is in. Tokens is not asked about the
+// shared secret.
+//
+// Web pages of the origins in [Config.CORS] call as any other client does. Preflight
+// requests of these origins are answered without authentication, for every path alike.
+//
+// # Bounds
+//
+// [Config.MaxRequests] requests may be under way at once in the process, the writing of
+// their answers included. One more waits for nothing: it gets 503 overloaded, with
+// Retry-After. A quarter of them, but at least one, may be WebSockets of login_qr, which
+// last for minutes. Besides these, as many requests may wait for Tokens. Without such a
+// bound, a homeserver or a database that has become slow would have requests pile up until
+// the memory is full.
+//
+// [Config.MaxRequestsPerUser] of them may be one Matrix user's, so that nobody takes them
+// all; one more gets 429 too_many_requests. They are the user's who calls with a token,
+// else those of the user in the path or, where it is used, in user_id. A request by the
+// shared secret that names no user is nobody's.
+//
+// An address that has sent [Config.FailureLimit] wrong secrets gets 429 too_many_requests,
+// whatever secret it sends: a guesser does not learn which is the right one. From an
+// address from which the right secret has come before, the right one still passes.
+// Otherwise anybody behind a reverse proxy, where all callers have one address, could lock
+// the others out; but whoever shares an address with somebody who has the secret is not
+// slowed down. So a host behind a proxy sets [Config.ClientAddress]. A token that Tokens
+// says is invalid counts as a wrong secret does, and so, while it is being checked, does
+// any token. A missing or malformed Authorization header does not count. Up to 10,000
+// addresses are remembered, by this process alone; of more, those that have the most tries
+// left are forgotten first.
+//
+// [Config.Timeout] bounds what a request waits for, and ends reading a body and writing an
+// answer. It can't do the latter where the host's middleware hides the http.ResponseWriter
+// in one that has no Unwrap: there the http.Server needs a ReadTimeout and a WriteTimeout.
+//
+// # Background work
+//
+// What an answer promises beyond itself is recorded as a task, in the same transaction as
+// what the answer says, and done at least once, after a crash too: setting a portal's room
+// up, cleaning it up, inviting people to a new chat, telling [Config.Events] of an event.
+// Each kind is done by workers of its own, so that a kind that hangs does not hold up the
+// others. A task that fails is tried again after two seconds, and then after pauses that
+// double up to ten minutes. One that has failed for [Config.TaskLifetime] is given up, with
+// an [EventTaskGivenUp], a line in the log at the level error, and an [ObservedTask].
+// [Provisioner.Tasks] lists what is to be done, and [Provisioner.DropTask] drops it.
+//
+// Events come at least once each, after the change has been recorded, and in no order: what
+// is true now, the stores know. An event whose call returned an error, or whose process
+// died, comes again under the same ID. A change that has been undone in the meantime is
+// left out.
 package provisioning

@@ -16,6 +16,10 @@ type reply struct {
 	body   any
 }
 
+func ok(body any) reply       { return reply{http.StatusOK, body} }
+func created(body any) reply  { return reply{http.StatusCreated, body} }
+func accepted(body any) reply { return reply{http.StatusAccepted, body} }
+
 // errorBody is the body of every error. State, Username and Phone are of login
 // operations.
 type errorBody struct {
@@ -29,7 +33,7 @@ type errorBody struct {
 
 // errorReply turns an error into an answer, by the table.
 func errorReply(err error, rt *route, header http.Header) (reply, outcome) {
-	o := outcomeOf(err, rt.op)
+	o := outcomeOf(err, rt.operation)
 	body := errorBody{ErrCode: o.errcode, Error: o.sentence}
 	if rt.state != "" {
 		body.State = rt.state
@@ -70,8 +74,8 @@ func retryAfter(err error) int64 {
 	if e, ok := errors.AsType[*tooManyGuessesError](err); ok {
 		return waitSeconds(e.wait)
 	}
-	if errors.Is(err, ErrOverloaded) || errors.Is(err, errUserBusy) {
-		return waitSeconds(OverloadRetryAfter)
+	if errors.Is(err, ErrOverloaded) || errors.Is(err, errUserBusy) || errors.Is(err, errNotReady) {
+		return waitSeconds(overloadRetryAfter)
 	}
 	return 0
 }
@@ -91,15 +95,12 @@ var (
 // writeReply sends an answer. The body is encoded whole before anything is sent,
 // so that an answer is never cut off by an error of ours. Errors: those of writeBody.
 func writeReply(w http.ResponseWriter, r *http.Request, rep reply, timeout time.Duration) error {
-	body, encoded := rep.body.(encodedJSON)
-	if !encoded {
-		made, err := json.Marshal(rep.body)
-		if err != nil {
-			// The bodies are structs of strings, numbers and booleans, all defined here.
-			panic("provisioning: body can't be encoded: " + err.Error())
-		}
-		body = append(made, '\n')
+	body, err := json.Marshal(rep.body)
+	if err != nil {
+		// The bodies are structs of strings, numbers and booleans, all defined here.
+		panic("provisioning: body can't be encoded: " + err.Error())
 	}
+	body = append(body, '\n')
 	h := w.Header()
 	h["Content-Type"], h["Cache-Control"], h["X-Content-Type-Options"] = typeJSON, noStore, noSniff
 	w.WriteHeader(rep.status)

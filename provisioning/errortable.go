@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"strings"
+	"slices"
 )
 
 // loginState is a step of the login as the API names it.
@@ -25,6 +25,7 @@ var (
 	errTokenRefused    = fmt.Errorf("%w or Matrix token", errUnauthorized)
 	errTooManyGuesses  = errors.New("too many wrong secrets")
 	errUnknownRoute    = errors.New("no such route")
+	errNotReady        = errors.New("the provisioner is not started yet")
 	errClosed          = errors.New("the provisioner is closed")
 	errPanic           = errors.New("panic")
 	errNoClient        = errors.New("the TelegramClientFactory returned neither a client nor an error")
@@ -77,8 +78,8 @@ func (e *TelegramError) Is(target error) bool { return target == errUnknownTeleg
 // outcome is what one error becomes on the wire.
 type outcome struct {
 	err error
-	// ops are the operations that the row is for, separated by blanks; "" is any.
-	ops     string
+	// ops are the operations that the row is for, nil for any.
+	ops     []string
 	status  int
 	errcode string
 	// state is the login step to go on from, "" for that of the operation itself.
@@ -88,12 +89,12 @@ type outcome struct {
 }
 
 // Operations that answer some errors alike.
-const (
-	phoneOps = "post_login_phone post_login_code post_login_password resend_login_code "
-	loginOps = phoneOps + "post_bot_token login_qr cancel_login "
-	listOps  = "get_chats get_contacts get_stickersets "
-	findOps  = "start_dm resolve_identifier "
-	userOps  = "get_me get_login logout " + listOps + findOps + loginOps
+var (
+	phoneOps = []string{"post_login_phone", "post_login_code", "post_login_password", "resend_login_code"}
+	loginOps = slices.Concat(phoneOps, []string{"post_bot_token", "login_qr", "cancel_login"})
+	listOps  = []string{"get_chats", "get_contacts", "get_stickersets"}
+	findOps  = []string{"start_dm", "resolve_identifier"}
+	userOps  = slices.Concat([]string{"get_me", "get_login", "logout"}, listOps, findOps, loginOps)
 )
 
 // outcomes is the whole mapping of errors to answers. The first match wins. An
@@ -101,87 +102,88 @@ const (
 // the OpenAPI document does not have it.
 var outcomes = []outcome{
 	// A pause holds for whoever asks, and also where it is the relay bot's.
-	{errFloodWait, "", 429, "flood_wait", "", "Telegram asks for a pause because of too many requests. Please try again later."},
+	{err: errFloodWait, status: 429, errcode: "flood_wait", sentence: "Telegram asks for a pause because of too many requests. Please try again later."},
 	// So does a bound that is reached.
-	{ErrOverloaded, "", 503, "overloaded", "", "The bridge is busy. Please try again in a few seconds."},
+	{err: ErrOverloaded, status: 503, errcode: "overloaded", sentence: "The bridge is busy. Please try again in a few seconds."},
+	{err: errNotReady, status: 503, errcode: "not_ready", sentence: "The bridge is starting. Please try again in a few seconds."},
 	// The relay bot's other troubles are not the caller's: before everything else.
-	{errRelayBot, "", 500, "unknown_error", "", "The bridge's relay bot can't use Telegram. Its log has the details."},
+	{err: errRelayBot, status: 500, errcode: "unknown_error", sentence: "The bridge's relay bot can't use Telegram. Its log has the details."},
 
 	// No trouble, but an answer that is given all the time: found at once.
-	{ErrPortalNotFound, "get_portal get_portal_by_tgid disconnect_portal", 404, "portal_not_found", "", "This is not bridged."},
+	{err: ErrPortalNotFound, ops: []string{"get_portal", "get_portal_by_tgid", "disconnect_portal"}, status: 404, errcode: "portal_not_found", sentence: "This is not bridged."},
 
 	// Whatever the reason that somebody may not bridge a room.
-	{errNoPower, "", 403, "not_enough_permissions", "", "You do not have the permissions to bridge or unbridge this room."},
+	{err: errNoPower, status: 403, errcode: "not_enough_permissions", sentence: "You do not have the permissions to bridge or unbridge this room."},
 
 	// Every request
-	{errTokenRefused, "", 401, "shared_secret_invalid", "", "The shared secret or Matrix token is wrong, or the token is not valid any more."},
-	{errUnauthorized, "", 401, "shared_secret_invalid", "", "The shared secret is missing or wrong."},
-	{errTooManyGuesses, "", 429, "too_many_requests", "", "There were too many requests with a wrong shared secret. Please try again later."},
-	{errUserBusy, "", 429, "too_many_requests", "", "There are too many requests of this Matrix user under way. Please try again in a few seconds."},
-	{errUnknownRoute, "", 404, "unhandled_http_404", "", "There is nothing at this address of the provisioning API."},
-	{errWrongVerb, "", 405, "unhandled_http_405", "", "This address does not support the HTTP method of the request."},
-	{errUserIDEmpty, "", 400, "mxid_empty", "", "The Matrix user ID is missing."},
-	{errUserIDInvalid, "", 400, "mxid_invalid", "", "That is not a valid Matrix user ID."},
-	{ErrMatrixUserRefused, userOps, 403, "mxid_not_whitelisted", "", "This Matrix user may not use the bridge."},
-	{errCallerLevel, "", 403, "mxid_not_whitelisted", "", "This Matrix user may not use the bridge."},
-	{errNotYourself, "", 403, "mxid_mismatch", "", "You may do this for yourself only, not for another Matrix user."},
-	{errNotWhitelisted, "", 403, "mxid_not_whitelisted", "", "This Matrix user may not log in to Telegram through the bridge."},
-	{errRoomIDEmpty, "", 400, "mxid_empty", "", "The Matrix room ID is missing."},
-	{errRoomIDInvalid, "", 400, "mxid_invalid", "", "That is not a valid Matrix room ID."},
-	{errChatIDInvalid, "", 400, "tgid_invalid", "", "That is not the ID of a Telegram group or channel."},
-	{errBodyTooLarge, "", 413, "body_too_large", "", "The request body is too large."},
-	{errBodyTimeout, "", 408, "body_timeout", "", "The request body did not arrive in time. Please try again."},
-	{errJSONInvalid, "", 400, "json_invalid", "", "The request body is not a JSON object."},
-	{errClosed, "", 500, "unknown_error", "", "The bridge is shutting down. Please try again in a moment."},
+	{err: errTokenRefused, status: 401, errcode: "shared_secret_invalid", sentence: "The shared secret or Matrix token is wrong, or the token is not valid any more."},
+	{err: errUnauthorized, status: 401, errcode: "shared_secret_invalid", sentence: "The shared secret is missing or wrong."},
+	{err: errTooManyGuesses, status: 429, errcode: "too_many_requests", sentence: "There were too many requests with a wrong shared secret. Please try again later."},
+	{err: errUserBusy, status: 429, errcode: "too_many_requests", sentence: "There are too many requests of this Matrix user under way. Please try again in a few seconds."},
+	{err: errUnknownRoute, status: 404, errcode: "unhandled_http_404", sentence: "There is nothing at this address of the provisioning API."},
+	{err: errWrongVerb, status: 405, errcode: "unhandled_http_405", sentence: "This address does not support the HTTP method of the request."},
+	{err: errUserIDEmpty, status: 400, errcode: "mxid_empty", sentence: "The Matrix user ID is missing."},
+	{err: errUserIDInvalid, status: 400, errcode: "mxid_invalid", sentence: "That is not a valid Matrix user ID."},
+	{err: ErrMatrixUserRefused, ops: userOps, status: 403, errcode: "mxid_not_whitelisted", sentence: "This Matrix user may not use the bridge."},
+	{err: errCallerLevel, status: 403, errcode: "mxid_not_whitelisted", sentence: "This Matrix user may not use the bridge."},
+	{err: errNotYourself, status: 403, errcode: "mxid_mismatch", sentence: "You may do this for yourself only, not for another Matrix user."},
+	{err: errNotWhitelisted, status: 403, errcode: "mxid_not_whitelisted", sentence: "This Matrix user may not log in to Telegram through the bridge."},
+	{err: errRoomIDEmpty, status: 400, errcode: "mxid_empty", sentence: "The Matrix room ID is missing."},
+	{err: errRoomIDInvalid, status: 400, errcode: "mxid_invalid", sentence: "That is not a valid Matrix room ID."},
+	{err: errChatIDInvalid, status: 400, errcode: "tgid_invalid", sentence: "That is not the ID of a Telegram group or channel."},
+	{err: errBodyTooLarge, status: 413, errcode: "body_too_large", sentence: "The request body is too large."},
+	{err: errBodyTimeout, status: 408, errcode: "body_timeout", sentence: "The request body did not arrive in time. Please try again."},
+	{err: errJSONInvalid, status: 400, errcode: "json_invalid", sentence: "The request body is not a JSON object."},
+	{err: errClosed, status: 500, errcode: "unknown_error", sentence: "The bridge is shutting down. Please try again in a moment."},
 
 	// Login
-	{ErrAlreadyLoggedIn, loginOps, 409, "already_logged_in", stateLoggedIn, "You are already logged in to Telegram."},
-	{ErrPhoneNumberInvalid, "post_login_phone", 400, "phone_number_invalid", stateRequest, "That is not a phone number. Please give it with its country code, like +1 555 0100."},
-	{errNoWebSocket, "login_qr", 426, "upgrade_required", "", "This way to log in takes a WebSocket."},
-	{ErrPhoneNumberBanned, "post_login_phone", 403, "phone_number_banned", stateRequest, "Telegram has banned this phone number."},
-	{ErrPhoneNumberAppSignupForbidden, "post_login_phone", 403, "phone_number_app_signup_forbidden", stateRequest, "Telegram does not let this phone number log in through third-party apps."},
-	{ErrPhoneNumberUnoccupied, "post_login_phone", 404, "phone_number_unoccupied", stateRequest, "There is no Telegram account with this phone number. Please sign up in a Telegram app first."},
-	{ErrPhoneNumberUnoccupied, "post_login_code", 403, "phone_number_unoccupied", stateRequest, "There is no Telegram account with this phone number. Please sign up in a Telegram app first."},
-	{ErrPhoneNumberFlood, phoneOps, 429, "phone_number_flood", stateRequest, "There were too many tries with this phone number. Telegram usually lifts the block within a day."},
-	{errValueMissing, "post_login_code", 400, "body_value_missing", "", "Please enter the code that Telegram sent you."},
-	{ErrPhoneCodeInvalid, "post_login_code", 401, "phone_code_invalid", stateCode, "That is not the right code. Please check it and try again."},
-	{ErrPhoneCodeExpired, "post_login_code resend_login_code", 403, "phone_code_expired", stateRequest, "The code has expired, or none was requested. Please request a new one."},
-	{ErrCodeNotResendable, "resend_login_code", 409, "code_not_resendable", stateCode, "Telegram has no further way to send this code. Please enter the one that it has sent, or start again later."},
-	{ErrPasswordNeeded, "resend_login_code", 409, "code_not_resendable", statePassword, "The code was right already. Please enter your two-factor password."},
-	{errPasswordEmpty, "", 400, "password_empty", "", "Please enter your two-factor password."},
-	{ErrPhoneCodeNotEntered, "post_login_password", 400, "phone_code_not_entered", stateRequest, "Please request a login code and enter it before the password."},
-	{ErrPasswordInvalid, "post_login_password", 401, "password_invalid", statePassword, "That is not the right password."},
-	{ErrSessionRevoked, "post_login_password", 401, "session_revoked", stateRequest, "Telegram has ended this login. Please start again with a new code."},
-	{errValueMissing, "post_bot_token", 400, "body_value_missing", "", "Please enter the bot's token."},
-	{ErrBotTokenInvalid, "post_bot_token", 401, "bot_token_invalid", stateToken, "Telegram knows no bot with this token."},
-	{ErrBotTokenExpired, "post_bot_token", 401, "bot_token_expired", stateToken, "This bot token has expired. Please get the current one from BotFather."},
-	{errValueMissing, "create_portal", 400, "body_value_missing", "", "Please say which type of chat to create, a chat, a supergroup or a channel."},
-	{errValueInvalid, "", 400, "body_value_invalid", "", "A value in the request has the wrong type."},
-	{errValueUnknown, "", 400, "body_value_invalid", "", "A value in the request is none of those allowed."},
+	{err: ErrAlreadyLoggedIn, ops: loginOps, status: 409, errcode: "already_logged_in", state: stateLoggedIn, sentence: "You are already logged in to Telegram."},
+	{err: ErrPhoneNumberInvalid, ops: []string{"post_login_phone"}, status: 400, errcode: "phone_number_invalid", state: stateRequest, sentence: "That is not a phone number. Please give it with its country code, like +1 555 0100."},
+	{err: errNoWebSocket, ops: []string{"login_qr"}, status: 426, errcode: "upgrade_required", sentence: "This way to log in takes a WebSocket."},
+	{err: ErrPhoneNumberBanned, ops: []string{"post_login_phone"}, status: 403, errcode: "phone_number_banned", state: stateRequest, sentence: "Telegram has banned this phone number."},
+	{err: ErrPhoneNumberAppSignupForbidden, ops: []string{"post_login_phone"}, status: 403, errcode: "phone_number_app_signup_forbidden", state: stateRequest, sentence: "Telegram does not let this phone number log in through third-party apps."},
+	{err: ErrPhoneNumberUnoccupied, ops: []string{"post_login_phone"}, status: 404, errcode: "phone_number_unoccupied", state: stateRequest, sentence: "There is no Telegram account with this phone number. Please sign up in a Telegram app first."},
+	{err: ErrPhoneNumberUnoccupied, ops: []string{"post_login_code"}, status: 403, errcode: "phone_number_unoccupied", state: stateRequest, sentence: "There is no Telegram account with this phone number. Please sign up in a Telegram app first."},
+	{err: ErrPhoneNumberFlood, ops: phoneOps, status: 429, errcode: "phone_number_flood", state: stateRequest, sentence: "There were too many tries with this phone number. Telegram usually lifts the block within a day."},
+	{err: errValueMissing, ops: []string{"post_login_code"}, status: 400, errcode: "body_value_missing", sentence: "Please enter the code that Telegram sent you."},
+	{err: ErrPhoneCodeInvalid, ops: []string{"post_login_code"}, status: 401, errcode: "phone_code_invalid", state: stateCode, sentence: "That is not the right code. Please check it and try again."},
+	{err: ErrPhoneCodeExpired, ops: []string{"post_login_code", "resend_login_code"}, status: 403, errcode: "phone_code_expired", state: stateRequest, sentence: "The code has expired, or none was requested. Please request a new one."},
+	{err: ErrCodeNotResendable, ops: []string{"resend_login_code"}, status: 409, errcode: "code_not_resendable", state: stateCode, sentence: "Telegram has no further way to send this code. Please enter the one that it has sent, or start again later."},
+	{err: ErrPasswordNeeded, ops: []string{"resend_login_code"}, status: 409, errcode: "code_not_resendable", state: statePassword, sentence: "The code was right already. Please enter your two-factor password."},
+	{err: errPasswordEmpty, status: 400, errcode: "password_empty", sentence: "Please enter your two-factor password."},
+	{err: ErrPhoneCodeNotEntered, ops: []string{"post_login_password"}, status: 400, errcode: "phone_code_not_entered", state: stateRequest, sentence: "Please request a login code and enter it before the password."},
+	{err: ErrPasswordInvalid, ops: []string{"post_login_password"}, status: 401, errcode: "password_invalid", state: statePassword, sentence: "That is not the right password."},
+	{err: ErrSessionRevoked, ops: []string{"post_login_password"}, status: 401, errcode: "session_revoked", state: stateRequest, sentence: "Telegram has ended this login. Please start again with a new code."},
+	{err: errValueMissing, ops: []string{"post_bot_token"}, status: 400, errcode: "body_value_missing", sentence: "Please enter the bot's token."},
+	{err: ErrBotTokenInvalid, ops: []string{"post_bot_token"}, status: 401, errcode: "bot_token_invalid", state: stateToken, sentence: "Telegram knows no bot with this token."},
+	{err: ErrBotTokenExpired, ops: []string{"post_bot_token"}, status: 401, errcode: "bot_token_expired", state: stateToken, sentence: "This bot token has expired. Please get the current one from BotFather."},
+	{err: errValueMissing, ops: []string{"create_portal"}, status: 400, errcode: "body_value_missing", sentence: "Please say which type of chat to create, a chat, a supergroup or a channel."},
+	{err: errValueInvalid, status: 400, errcode: "body_value_invalid", sentence: "A value in the request has the wrong type."},
+	{err: errValueUnknown, status: 400, errcode: "body_value_invalid", sentence: "A value in the request is none of those allowed."},
 
 	// Bridging
-	{errBridgeExists, "", 200, "bridge_exists", "", "The room is bridged to this Telegram chat already."},
-	{ErrRoomBridged, "connect_portal create_portal", 409, "room_already_bridged", "", "The room is bridged to another Telegram chat already."},
-	{ErrChatBridged, "connect_portal", 409, "chat_already_bridged", "", "The Telegram chat is bridged to another Matrix room already."},
-	{ErrBridgeBotNotInRoom, "connect_portal create_portal", 403, "bot_not_in_room", "", "The bridge bot is not in the room. Please invite it first."},
-	{errRelayNotInChat, "", 403, "bot_not_in_chat", "", "The bridge's relay bot is not in the Telegram chat. Please add it first."},
-	{ErrNotInChat, "connect_portal", 403, "user_not_in_chat", "", "Your Telegram account is not in that chat."},
-	{ErrNotLoggedIn, "connect_portal", 403, "not_logged_in", "", "You are not logged in to Telegram, and the bridge has no relay bot."},
-	{errNoRealAccount, "", 403, "not_logged_in_real_account", "", "You are not logged in to Telegram with a real account, which creating a chat takes."},
-	{errTitleEmpty, "", 400, "body_value_invalid", "", "The chat needs a title. Please give one, or give the room a name."},
-	{ErrNewChatInvalid, "create_portal", 400, "body_value_invalid", "", "Telegram does not accept the title or the description of the chat."},
-	{ErrTooFewMembers, "create_portal", 500, "unknown_error", "", "There are not enough Telegram users in the room for such a chat. Please invite more of them, or create a supergroup."},
-	{ErrTelegramUserNotFound, findOps, 404, "M_NOT_FOUND", "", "Nobody on Telegram was found by that name, number or ID."},
-	{ErrNotTelegramUser, findOps, 400, "FI.MAU.TELEGRAM_ID_NOT_USER", "", "That is a group or channel on Telegram, not a person."},
-	{ErrHomeserver, "", 500, "unknown_error", "", "The Matrix homeserver can't be reached, or refuses. The bridge's log has the details."},
+	{err: errBridgeExists, status: 200, errcode: "bridge_exists", sentence: "The room is bridged to this Telegram chat already."},
+	{err: ErrRoomBridged, ops: []string{"connect_portal", "create_portal"}, status: 409, errcode: "room_already_bridged", sentence: "The room is bridged to another Telegram chat already."},
+	{err: ErrChatBridged, ops: []string{"connect_portal"}, status: 409, errcode: "chat_already_bridged", sentence: "The Telegram chat is bridged to another Matrix room already."},
+	{err: ErrBridgeBotNotInRoom, ops: []string{"connect_portal", "create_portal"}, status: 403, errcode: "bot_not_in_room", sentence: "The bridge bot is not in the room. Please invite it first."},
+	{err: errRelayNotInChat, status: 403, errcode: "bot_not_in_chat", sentence: "The bridge's relay bot is not in the Telegram chat. Please add it first."},
+	{err: ErrNotInChat, ops: []string{"connect_portal"}, status: 403, errcode: "user_not_in_chat", sentence: "Your Telegram account is not in that chat."},
+	{err: ErrNotLoggedIn, ops: []string{"connect_portal"}, status: 403, errcode: "not_logged_in", sentence: "You are not logged in to Telegram, and the bridge has no relay bot."},
+	{err: errNoRealAccount, status: 403, errcode: "not_logged_in_real_account", sentence: "You are not logged in to Telegram with a real account, which creating a chat takes."},
+	{err: errTitleEmpty, status: 400, errcode: "body_value_invalid", sentence: "The chat needs a title. Please give one, or give the room a name."},
+	{err: ErrNewChatInvalid, ops: []string{"create_portal"}, status: 400, errcode: "body_value_invalid", sentence: "Telegram does not accept the title or the description of the chat."},
+	{err: ErrTooFewMembers, ops: []string{"create_portal"}, status: 500, errcode: "unknown_error", sentence: "There are not enough Telegram users in the room for such a chat. Please invite more of them, or create a supergroup."},
+	{err: ErrTelegramUserNotFound, ops: findOps, status: 404, errcode: "M_NOT_FOUND", sentence: "Nobody on Telegram was found by that name, number or ID."},
+	{err: ErrNotTelegramUser, ops: findOps, status: 400, errcode: "FI.MAU.TELEGRAM_ID_NOT_USER", sentence: "That is a group or channel on Telegram, not a person."},
+	{err: ErrHomeserver, status: 500, errcode: "unknown_error", sentence: "The Matrix homeserver can't be reached, or refuses. The bridge's log has the details."},
 
 	// Anything on Telegram
-	{ErrNotLoggedIn, "logout " + listOps + findOps, 403, "not_logged_in", "", "You are not logged in to Telegram."},
-	{ErrNotImplemented, "connect_portal create_portal disconnect_portal get_login " + listOps + findOps + loginOps, 501, "not_implemented", "", "This bridge does not support that."},
-	{ErrTelegramUnavailable, "", 500, "unknown_error", "", "Telegram can't be reached. Please try again later."},
-	{context.DeadlineExceeded, "", 500, "unknown_error", "", "Telegram or the Matrix homeserver did not answer in time. Please try again later."},
-	{context.Canceled, "", 500, "unknown_error", "", "The request was cancelled."},
-	{errUnknownTelegram, "", 500, "unknown_error", "", "Telegram refused the request for an unexpected reason."},
+	{err: ErrNotLoggedIn, ops: slices.Concat([]string{"logout"}, listOps, findOps), status: 403, errcode: "not_logged_in", sentence: "You are not logged in to Telegram."},
+	{err: ErrNotImplemented, ops: slices.Concat([]string{"connect_portal", "create_portal", "disconnect_portal", "get_login"}, listOps, findOps, loginOps), status: 501, errcode: "not_implemented", sentence: "This bridge does not support that."},
+	{err: ErrTelegramUnavailable, status: 500, errcode: "unknown_error", sentence: "Telegram can't be reached. Please try again later."},
+	{err: context.DeadlineExceeded, status: 500, errcode: "unknown_error", sentence: "Telegram or the Matrix homeserver did not answer in time. Please try again later."},
+	{err: context.Canceled, status: 500, errcode: "unknown_error", sentence: "The request was cancelled."},
+	{err: errUnknownTelegram, status: 500, errcode: "unknown_error", sentence: "Telegram refused the request for an unexpected reason."},
 }
 
 // unhandled is the outcome of an error that has no row.
@@ -191,22 +193,14 @@ var unhandled = outcome{
 }
 
 // isFor says whether the row is for an operation.
-func (o outcome) isFor(op string) bool {
-	if o.ops == "" {
-		return true
-	}
-	for name := range strings.FieldsSeq(o.ops) {
-		if name == op {
-			return true
-		}
-	}
-	return false
+func (o *outcome) isFor(operation string) bool {
+	return o.ops == nil || slices.Contains(o.ops, operation)
 }
 
 // outcomeOf finds the row of an error in an operation.
-func outcomeOf(err error, op string) outcome {
+func outcomeOf(err error, operation string) outcome {
 	for i := range outcomes {
-		if o := &outcomes[i]; errors.Is(err, o.err) && o.isFor(op) {
+		if o := &outcomes[i]; errors.Is(err, o.err) && o.isFor(operation) {
 			return *o
 		}
 	}

@@ -19,20 +19,27 @@ const (
 	EventPortalCreated EventType = "portal_created"
 	// EventPortalDisconnected: a room is bridged no more.
 	EventPortalDisconnected EventType = "portal_disconnected"
+	// EventTaskGivenUp: background work has failed for [Config.TaskLifetime] and is not
+	// tried again. The log says why it failed. Work that is to tell of an event is given up
+	// without one.
+	EventTaskGivenUp EventType = "task_given_up"
 )
 
 // Event is a change that a bridge may want to act on, by starting or stopping to
 // sync.
 type Event struct {
 	// ID is the event's own: one that comes again has the same.
-	ID   string    `json:"id"`
-	Type EventType `json:"type"`
+	ID string
+	// Type says what has happened.
+	Type EventType
 	// UserID is the Matrix user who logged in or out, or who changed the portal, ""
 	// where the request named nobody.
-	UserID id.UserID `json:"user_id,omitempty"`
-	// TelegramID is the Telegram user ID of the account that was logged in or out, or
-	// that acted on the portal, 0 where none did.
-	TelegramID TelegramID `json:"telegram_id,omitempty"`
-	// Portal is that of portal events.
-	Portal Portal `json:"portal,omitzero"`
+	UserID id.UserID
+	// TelegramID is the account that was logged in or out, or that acted on the portal, 0
+	// where none did.
+	TelegramID TelegramID
+	// Portal is that of portal events, and of work on a portal that was given up.
+	Portal Portal
+	// TaskKind is the kind of the work that was given up, one of those of [TaskKinds].
+	TaskKind string
 }

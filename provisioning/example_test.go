@@ -25,6 +25,9 @@ func Example() {
 	if err != nil {
 		log.Fatal(err)
 	}
+	if err := p.Start(context.Background()); err != nil {
+		log.Fatal(err)
+	}
 	defer p.Close(context.Background())
 	router := mux.NewRouter().SkipClean(true).UseEncodedPath()
 	p.Mount(router.PathPrefix("/_matrix/provision").Subrouter())

@@ -18,7 +18,7 @@ type Outcome struct {
 }
 
 func exportOutcome(o outcome) Outcome {
-	return Outcome{o.err, strings.Fields(o.ops), o.status, o.errcode, string(o.state), o.sentence}
+	return Outcome{o.err, o.ops, o.status, o.errcode, string(o.state), o.sentence}
 }
 
 // Outcomes returns the error table.
@@ -37,29 +37,30 @@ func OutcomeOf(err error, op string) Outcome { return exportOutcome(outcomeOf(er
 func Routes() []string {
 	var all []string
 	for _, rt := range routes {
-		all = append(all, rt.op+" "+rt.method+" "+strings.ReplaceAll(rt.path, "{group_id}", "{chat_id}"))
+		all = append(all, rt.operation+" "+rt.method+" "+strings.ReplaceAll(rt.path, "{group_id}", "{chat_id}"))
 	}
 	return all
 }
 
 // Authorise checks the secret of a request.
 func (p *Provisioner) Authorise(r *http.Request) error {
-	_, err := p.authorise(r.Context(), r)
+	_, err := p.services.gate.authorise(r.Context(), credential(r.Header), addressOf(r, p.cfg.ClientAddress))
 	return err
 }
 
 // Held returns how many addresses have tokens that are being checked.
 func (p *Provisioner) Held() int {
-	p.failures.mu.Lock()
-	defer p.failures.mu.Unlock()
-	return len(p.failures.held)
+	f := p.services.gate.failures
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.underCheck)
 }
 
 // UnderWay returns how many requests, checks of tokens, WebSockets and users of requests
 // are counted.
 func (p *Provisioner) UnderWay() [4]int {
 	var counts [4]int
-	for i, g := range []*requestGroup{&p.requests, &p.checking, &p.sockets} {
+	for i, g := range []*requestGroup{&p.services.gate.requests, &p.services.gate.checking, &p.services.qr.sockets} {
 		g.mu.Lock()
 		counts[i] = g.count
 		counts[3] += len(g.users)
@@ -75,10 +76,17 @@ func MaxRequestsOf(cfg Config) (requests, perUser, sockets int) {
 }
 
 // Remembered returns how many addresses are remembered for their wrong secrets.
-func (p *Provisioner) Remembered() int { return len(p.failures.records) }
+func (p *Provisioner) Remembered() int { return len(p.services.gate.failures.states) }
 
-// MaxAddresses is the most that are.
-const MaxAddresses = maxAddresses
+// The constants of the package, for tests.
+const (
+	MaxAddresses              = maxAddresses
+	DefaultTimeout            = defaultTimeout
+	DefaultTaskLifetime       = defaultTaskLifetime
+	DefaultMaxRequests        = defaultMaxRequests
+	DefaultMaxRequestsPerUser = defaultMaxRequestsPerUser
+	DefaultFailureLimit       = defaultFailureLimit
+)
 
 // LoginOperations returns the operations of which Observer.Login is told.
 func LoginOperations() []string { return slices.Collect(maps.Keys(loginMethods)) }

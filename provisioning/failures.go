@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"crypto/sha256"
 	"net"
-	"net/http"
 	"net/netip"
 	"slices"
 	"strings"
@@ -14,9 +13,9 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// DefaultFailureLimit is how many wrong secrets one address may send at once where
+// defaultFailureLimit is how many wrong secrets one address may send at once where
 // [Config.FailureLimit] is zero.
-const DefaultFailureLimit = 10
+const defaultFailureLimit = 10
 
 const (
 	// guessInterval is the time after which an address may guess once more.
@@ -39,21 +38,20 @@ type address struct {
 
 // failures limits the wrong secrets of each address.
 type failures struct {
-	limit  int
-	client func(*http.Request) string // nil is by RemoteAddr
+	limit int
 
-	mu      sync.Mutex
-	records map[address]record
-	// held are the guesses of each address that may be tokens and are being checked, with
+	mu     sync.Mutex
+	states map[address]addressState
+	// underCheck are the guesses of each address that may be tokens and are being checked, with
 	// the number of requests that wait for it.
-	held map[address]map[guess]int
+	underCheck map[address]map[guess]int
 }
 
 // guess is the hash of a credential that is not the shared secret.
 type guess = [sha256.Size]byte
 
-// record is what is remembered of an address.
-type record struct {
+// addressState is what is remembered of an address.
+type addressState struct {
 	// guesses is the bucket of those allowed, nil while it is full.
 	guesses *rate.Limiter
 	// known says that the right secret has come from here.
@@ -61,60 +59,60 @@ type record struct {
 }
 
 // newFailures returns nil where nothing is limited.
-func newFailures(limit int, client func(*http.Request) string) *failures {
+func newFailures(limit int) *failures {
 	switch {
 	case limit < 0:
 		return nil
 	case limit == 0:
-		limit = DefaultFailureLimit
+		limit = defaultFailureLimit
 	}
-	return &failures{limit: limit, client: client, records: map[address]record{}, held: map[address]map[guess]int{}}
+	return &failures{limit: limit, states: map[address]addressState{}, underCheck: map[address]map[guess]int{}}
 }
 
-// check returns nil if the secret of a request is right, and counts a wrong one. Looking
-// at the record, comparing and counting is one step, so that guesses sent in parallel are
-// no more than others. With hold, a wrong secret may be something else that is right:
-// after errUnauthorized it is held, as good as counted, until settle tells. Errors:
+// check returns nil if the secret of a request is right, and counts a wrong one. It looks
+// at the address, compares and counts in one step, so that guesses sent in parallel are no
+// more than others. With mayBeToken, a wrong secret may be a token that is right:
+// after errUnauthorized it is as good as counted, until release tells. Errors:
 // errUnauthorized, errTooManyGuesses.
-func (f *failures) check(from address, sum guess, right func() bool, hold bool) error {
+func (f *failures) check(from address, sum guess, right func() bool, mayBeToken bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	rec := f.records[from]
-	wait := f.wait(rec, from, sum)
-	if wait > 0 && !rec.known {
+	state := f.states[from]
+	wait := f.wait(state, from, sum)
+	if wait > 0 && !state.known {
 		return &tooManyGuessesError{wait}
 	}
 	if right() {
-		if !rec.known {
-			rec.known = true
-			f.put(from, rec)
+		if !state.known {
+			state.known = true
+			f.put(from, state)
 		}
 		return nil
 	}
 	if wait > 0 {
 		return &tooManyGuessesError{wait}
 	}
-	if !hold {
+	if !mayBeToken {
 		f.count(from)
 		return errUnauthorized
 	}
-	if f.held[from] == nil {
-		f.held[from] = map[guess]int{}
+	if f.underCheck[from] == nil {
+		f.underCheck[from] = map[guess]int{}
 	}
-	f.held[from][sum]++
+	f.underCheck[from][sum]++
 	return errUnauthorized
 }
 
-// settle ends what check has begun with hold: the guess counts only if it was wrong.
-func (f *failures) settle(from address, sum guess, wrong bool) {
+// release ends what check has begun with mayBeToken: the guess counts only if it was wrong.
+func (f *failures) release(from address, sum guess, wrong bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	held := f.held[from]
-	if held[sum]--; held[sum] == 0 {
-		delete(held, sum)
+	checked := f.underCheck[from]
+	if checked[sum]--; checked[sum] == 0 {
+		delete(checked, sum)
 	}
-	if len(held) == 0 {
-		delete(f.held, from)
+	if len(checked) == 0 {
+		delete(f.underCheck, from)
 	}
 	if wrong {
 		f.count(from)
@@ -123,24 +121,24 @@ func (f *failures) settle(from address, sum guess, wrong bool) {
 
 // count takes a guess from an address.
 func (f *failures) count(from address) {
-	rec := f.records[from]
-	if rec.guesses == nil {
-		rec.guesses = rate.NewLimiter(rate.Every(guessInterval), f.limit)
-		f.put(from, rec)
+	state := f.states[from]
+	if state.guesses == nil {
+		state.guesses = rate.NewLimiter(rate.Every(guessInterval), f.limit)
+		f.put(from, state)
 	}
-	rec.guesses.Allow()
+	state.guesses.Allow()
 }
 
 // wait returns the time until an address may guess this, zero if it may now. Of what is
-// held, the same guess does not count: it tells nothing new.
-func (f *failures) wait(rec record, from address, sum guess) time.Duration {
+// under check, the same guess does not count: it tells nothing new.
+func (f *failures) wait(state addressState, from address, sum guess) time.Duration {
 	left := float64(f.limit)
-	if rec.guesses != nil {
-		left = rec.guesses.Tokens()
+	if state.guesses != nil {
+		left = state.guesses.Tokens()
 	}
-	if held := f.held[from]; held != nil {
-		left -= float64(len(held))
-		if held[sum] > 0 {
+	if checked := f.underCheck[from]; checked != nil {
+		left -= float64(len(checked))
+		if checked[sum] > 0 {
 			left++
 		}
 	}
@@ -148,29 +146,29 @@ func (f *failures) wait(rec record, from address, sum guess) time.Duration {
 }
 
 // put remembers an address, and forgets others where there are too many.
-func (f *failures) put(from address, rec record) {
-	if _, there := f.records[from]; !there && len(f.records) >= maxAddresses {
-		f.forget(time.Now())
+func (f *failures) put(from address, state addressState) {
+	if _, there := f.states[from]; !there && len(f.states) >= maxAddresses {
+		f.makeRoom(time.Now())
 	}
 	from.name = strings.Clone(from.name) // which may be a part of a large header
-	f.records[from] = rec
+	f.states[from] = state
 }
 
-// forget removes a tenth of the addresses: those with the fullest buckets and, of
+// makeRoom removes a tenth of the addresses: those with the fullest buckets and, of
 // equals, those that never sent the right secret. A full bucket is no loss.
-func (f *failures) forget(now time.Time) {
+func (f *failures) makeRoom(now time.Time) {
 	type candidate struct {
 		from  address
 		left  float64
 		known int
 	}
-	candidates := make([]candidate, 0, len(f.records))
-	for from, rec := range f.records {
+	candidates := make([]candidate, 0, len(f.states))
+	for from, state := range f.states {
 		c := candidate{from: from, left: float64(f.limit)}
-		if rec.guesses != nil {
-			c.left = rec.guesses.TokensAt(now)
+		if state.guesses != nil {
+			c.left = state.guesses.TokensAt(now)
 		}
-		if rec.known {
+		if state.known {
 			c.known = 1
 		}
 		candidates = append(candidates, c)
@@ -179,16 +177,13 @@ func (f *failures) forget(now time.Time) {
 		return cmp.Or(cmp.Compare(b.left, a.left), a.known-b.known)
 	})
 	for _, c := range candidates[:maxAddresses/10] {
-		delete(f.records, c.from)
+		delete(f.states, c.from)
 	}
 }
 
-// addressOf returns the address of a request's client.
-func (f *failures) addressOf(r *http.Request) address {
-	if f.client != nil {
-		return named(f.client(r))
-	}
-	host := r.RemoteAddr
+// parseAddress returns the address of a RemoteAddr, as net/http has it.
+func parseAddress(remote string) address {
+	host := remote
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}

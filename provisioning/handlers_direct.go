@@ -4,12 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
 
-	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
 )
 
@@ -68,56 +66,56 @@ func usernameOf(text string) string {
 	return strings.TrimSuffix(name, "/")
 }
 
-func (p *Provisioner) startDM(ctx context.Context, c *call) (reply, error) {
-	rooms, ok := p.rooms.(DirectRooms)
-	if !ok {
+// startDM is start_dm.
+func startDM(ctx context.Context, s *services, op *operation) (reply, error) {
+	if !s.portals.startsDirect() {
 		return reply{}, ErrNotImplemented
 	}
-	account, contact, err := p.resolve(ctx, c)
+	account, contact, err := resolve(ctx, s, op)
 	if err != nil {
 		return reply{}, err
 	}
-	portal, created, err := p.directPortal(ctx, c, rooms, account, contact)
+	portal, isNew, err := s.portals.startDirect(ctx, op.userID, account, contact)
 	if err != nil {
 		return reply{}, err
 	}
-	body := startedBody{
-		RoomID: portal.RoomID, JustCreated: created, ID: contact.ID,
-		ContactInfo: p.contactBody(ctx, c, contact),
+	body := newStartedBody(ctx, s, op, portal, contact)
+	if body.JustCreated = isNew; isNew {
+		return created(body), nil
 	}
-	if created {
-		return reply{http.StatusCreated, body}, nil
-	}
-	return reply{http.StatusOK, body}, nil
+	return ok(body), nil
 }
 
-// resolveIdentifier is startDM without the start.
-func (p *Provisioner) resolveIdentifier(ctx context.Context, c *call) (reply, error) {
-	account, contact, err := p.resolve(ctx, c)
+// resolveIdentifier is resolve_identifier: start_dm without the start.
+func resolveIdentifier(ctx context.Context, s *services, op *operation) (reply, error) {
+	account, contact, err := resolve(ctx, s, op)
 	if err != nil {
 		return reply{}, err
 	}
-	portal, err := p.portals.PortalByChat(ctx, UserChatID(contact.ID), account.ID)
+	portal, err := s.portals.byChat(ctx, UserChatID(contact.ID), account.ID)
 	if err != nil && !errors.Is(err, ErrPortalNotFound) {
-		return reply{}, fmt.Errorf("look up the portal: %w", err)
+		return reply{}, err
 	}
-	return reply{http.StatusOK, startedBody{
-		RoomID: portal.RoomID, ID: contact.ID, ContactInfo: p.contactBody(ctx, c, contact),
-	}}, nil
+	return ok(newStartedBody(ctx, s, op, portal, contact)), nil
+}
+
+func newStartedBody(ctx context.Context, s *services, op *operation, portal Portal, contact Contact) startedBody {
+	avatars := s.avatars.of(ctx, &op.person, []Contact{contact})
+	return startedBody{RoomID: portal.RoomID, ID: contact.ID, ContactInfo: newContactBody(contact, avatars[contact.ID])}
 }
 
 // resolve finds whom the identifier in the path names, and the account that knows
 // them.
-func (p *Provisioner) resolve(ctx context.Context, c *call) (Account, Contact, error) {
-	resolver, ok := c.client.(UserResolver)
-	if !ok {
+func resolve(ctx context.Context, s *services, op *operation) (Account, Contact, error) {
+	resolver, can := op.client.(UserResolver)
+	if !can {
 		return Account{}, Contact{}, ErrNotImplemented
 	}
-	account, err := p.account(ctx, c)
+	account, err := s.accounts.loggedIn(ctx, &op.person)
 	if err != nil {
 		return Account{}, Contact{}, err
 	}
-	identifier, err := parseIdentifier(c.vars.get("identifier"))
+	identifier, err := parseIdentifier(op.identifier)
 	if err != nil {
 		return Account{}, Contact{}, err
 	}
@@ -126,69 +124,4 @@ func (p *Provisioner) resolve(ctx context.Context, c *call) (Account, Contact, e
 		return Account{}, Contact{}, fmt.Errorf("find somebody on Telegram: %w", err)
 	}
 	return account, contact, nil
-}
-
-// directChat is the chat of an account with somebody.
-type directChat struct{ accountID, contactID TelegramID }
-
-// directPortal returns the portal of the account's chat with somebody, and whether
-// it was made for that.
-func (p *Provisioner) directPortal(ctx context.Context, c *call, rooms DirectRooms, account Account, contact Contact) (Portal, bool, error) {
-	unlock, err := p.starting.Lock(ctx, directChat{account.ID, contact.ID})
-	if err != nil {
-		return Portal{}, false, err
-	}
-	defer unlock()
-	portal, err := p.portals.PortalByChat(ctx, UserChatID(contact.ID), account.ID)
-	switch {
-	case err == nil:
-		return portal, false, p.reinvite(ctx, c, rooms, portal, contact)
-	case !errors.Is(err, ErrPortalNotFound):
-		return Portal{}, false, fmt.Errorf("look up the portal: %w", err)
-	}
-	roomID, err := rooms.CreateDirect(ctx, c.userID, contact)
-	if err != nil {
-		return Portal{}, false, fmt.Errorf("create a direct room: %w", err)
-	}
-	return p.connectDirect(ctx, c, rooms, account, contact, roomID)
-}
-
-// connectDirect records the portal of a room that was made for it.
-func (p *Provisioner) connectDirect(ctx context.Context, c *call, rooms DirectRooms, account Account, contact Contact, roomID id.RoomID) (Portal, bool, error) {
-	portal := Portal{
-		RoomID: roomID, ChatID: UserChatID(contact.ID), Receiver: account.ID,
-		Title: contact.Name, Username: contact.Username,
-	}
-	record, cancel := recording(ctx)
-	defer cancel()
-	setUp := held(newTask(taskSetUp, setUpData{Portal: portal, UserID: c.userID, Contact: &contact}))
-	event := p.eventTask(Event{Type: EventPortalCreated, UserID: c.userID, TelegramID: account.ID, Portal: portal})
-	err := p.portals.Connect(record, NewPortal{Portal: portal, Accounts: []TelegramID{account.ID}, Tasks: append(event, setUp)})
-	if err != nil {
-		// Nobody but the bridge's own users is in the room.
-		if cleanErr := p.rooms.CleanUp(record, portal, true); cleanErr != nil {
-			zerolog.Ctx(ctx).Warn().Err(cleanErr).Stringer("room_id", roomID).Msg("A room that became no portal could not be left")
-		}
-		if errors.Is(err, ErrChatBridged) { // another process was faster
-			if first, err := p.portals.PortalByChat(ctx, portal.ChatID, portal.Receiver); err == nil {
-				return first, false, p.reinvite(ctx, c, rooms, first, contact)
-			}
-		}
-		return Portal{}, false, fmt.Errorf("record the portal: %w", err)
-	}
-	p.tasks.notify()
-	// The user is invited by the time of the answer, where that can be; else later.
-	select {
-	case <-p.tasks.start(setUp):
-	case <-ctx.Done():
-	}
-	return portal, true, nil
-}
-
-// reinvite invites a user who has left their direct room.
-func (p *Provisioner) reinvite(ctx context.Context, c *call, rooms DirectRooms, portal Portal, contact Contact) error {
-	if err := rooms.InviteToDirect(ctx, portal.RoomID, c.userID, contact.ID); err != nil {
-		return fmt.Errorf("invite the user to a direct chat: %w", err)
-	}
-	return nil
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"strings"
 	"time"
 )
@@ -45,100 +44,88 @@ func codeOf(sent SentCode) *codeBody {
 
 // codeSent is the answer after a code was sent.
 func codeSent(sent SentCode) reply {
-	return reply{http.StatusOK, loginBody{
+	return ok(loginBody{
 		State: stateCode, Message: deliveryMessage(sent.Delivery), CodeLength: sent.Length, Code: codeOf(sent),
-	}}
+	})
 }
 
-func (p *Provisioner) postBotToken(ctx context.Context, c *call) (reply, error) {
-	body, err := readObject(c.w, c.r)
-	if err != nil {
-		return reply{}, err
-	}
-	token, err := body.text("token")
+// postBotToken is post_bot_token.
+func postBotToken(ctx context.Context, s *services, op *operation) (reply, error) {
+	token, err := op.body.text("token")
 	if err != nil {
 		return reply{}, err
 	}
 	if token = strings.TrimSpace(token); token == "" {
 		return reply{}, errValueMissing
 	}
-	login, err := loginOf[BotLogin](ctx, p, c)
+	login, err := loginClient[BotLogin](ctx, s, op)
 	if err != nil {
 		return reply{}, err
 	}
 	account, err := login.LoginBot(ctx, token)
-	return p.loggedIn(ctx, c, account, err)
+	return loggedIn(ctx, s, op, account, err)
 }
 
-func (p *Provisioner) postLoginPhone(ctx context.Context, c *call) (reply, error) {
-	body, err := readObject(c.w, c.r)
-	if err != nil {
-		return reply{}, err
-	}
-	phone, err := body.text("phone")
+// postLoginPhone is post_login_phone.
+func postLoginPhone(ctx context.Context, s *services, op *operation) (reply, error) {
+	phone, err := op.body.text("phone")
 	if err != nil || strings.TrimSpace(phone) == "" {
 		return reply{}, ErrPhoneNumberInvalid
 	}
-	login, err := loginOf[PhoneLogin](ctx, p, c)
+	login, err := loginClient[PhoneLogin](ctx, s, op)
 	if err != nil {
 		return reply{}, err
 	}
 	sent, err := login.RequestCode(ctx, phone)
 	if err != nil {
-		return reply{}, p.loginFault(ctx, c, fmt.Errorf("request a code: %w", err))
+		return reply{}, loginFault(ctx, s, op, fmt.Errorf("request a code: %w", err))
 	}
 	return codeSent(sent), nil
 }
 
-func (p *Provisioner) postLoginCode(ctx context.Context, c *call) (reply, error) {
-	body, err := readObject(c.w, c.r)
+// postLoginCode is post_login_code.
+func postLoginCode(ctx context.Context, s *services, op *operation) (reply, error) {
+	code, err := op.body.loginCode("code")
 	if err != nil {
 		return reply{}, err
 	}
-	code, err := body.loginCode("code")
-	if err != nil {
-		return reply{}, err
-	}
-	login, err := loginOf[PhoneLogin](ctx, p, c)
+	login, err := loginClient[PhoneLogin](ctx, s, op)
 	if err != nil {
 		return reply{}, err
 	}
 	account, err := login.SubmitCode(ctx, code)
 	if errors.Is(err, ErrPasswordNeeded) {
-		progress, err := progressOf(ctx, c)
+		progress, err := progressOf(ctx, op)
 		if err != nil {
 			return reply{}, err
 		}
-		return reply{http.StatusAccepted, loginBody{State: statePassword, Message: passwordMessage, PasswordHint: &progress.PasswordHint}}, nil
+		return accepted(loginBody{State: statePassword, Message: passwordMessage, PasswordHint: &progress.PasswordHint}), nil
 	}
-	return p.loggedIn(ctx, c, account, err)
+	return loggedIn(ctx, s, op, account, err)
 }
 
-func (p *Provisioner) postLoginPassword(ctx context.Context, c *call) (reply, error) {
-	body, err := readObject(c.w, c.r)
-	if err != nil {
-		return reply{}, err
-	}
-	password, err := body.text("password")
+// postLoginPassword is post_login_password.
+func postLoginPassword(ctx context.Context, s *services, op *operation) (reply, error) {
+	password, err := op.body.text("password")
 	if errors.Is(err, errValueMissing) || (err == nil && password == "") {
 		return reply{}, errPasswordEmpty
 	}
 	if err != nil {
 		return reply{}, err
 	}
-	login, err := loginOf[PhoneLogin](ctx, p, c)
+	login, err := loginClient[PhoneLogin](ctx, s, op)
 	if err != nil {
 		return reply{}, err
 	}
 	account, err := login.SubmitPassword(ctx, password)
-	return p.loggedIn(ctx, c, account, err)
+	return loggedIn(ctx, s, op, account, err)
 }
 
 // progressOf returns how far the login of the call's user has come, as far as the
 // client tells.
-func progressOf(ctx context.Context, c *call) (LoginProgress, error) {
-	control, ok := c.client.(LoginControl)
-	if !ok {
+func progressOf(ctx context.Context, op *operation) (LoginProgress, error) {
+	control, can := op.client.(LoginControl)
+	if !can {
 		return LoginProgress{}, nil
 	}
 	progress, err := control.LoginProgress(ctx)
@@ -159,18 +146,19 @@ type loginStatus struct {
 	PasswordHint string     `json:"password_hint"`
 }
 
-func (p *Provisioner) getLogin(ctx context.Context, c *call) (reply, error) {
-	if _, ok := c.client.(LoginControl); !ok {
+// getLogin is get_login.
+func getLogin(ctx context.Context, s *services, op *operation) (reply, error) {
+	if _, can := op.client.(LoginControl); !can {
 		return reply{}, ErrNotImplemented
 	}
-	account, err := p.account(ctx, c)
+	account, err := s.accounts.loggedIn(ctx, &op.person)
 	if err == nil {
-		return reply{http.StatusOK, loginStatus{State: stateLoggedIn, Username: account.Username, Phone: account.Phone}}, nil
+		return ok(loginStatus{State: stateLoggedIn, Username: account.Username, Phone: account.Phone}), nil
 	}
 	if !errors.Is(err, ErrNotLoggedIn) {
 		return reply{}, err
 	}
-	progress, err := progressOf(ctx, c)
+	progress, err := progressOf(ctx, op)
 	if err != nil {
 		return reply{}, err
 	}
@@ -186,106 +174,73 @@ func (p *Provisioner) getLogin(ctx context.Context, c *call) (reply, error) {
 	case LoginPasswordNeeded:
 		status.State, status.Message, status.PasswordHint = statePassword, passwordMessage, progress.PasswordHint
 	}
-	return reply{http.StatusOK, status}, nil
+	return ok(status), nil
 }
 
-func (p *Provisioner) resendLoginCode(ctx context.Context, c *call) (reply, error) {
-	control, err := loginOf[LoginControl](ctx, p, c)
+// resendLoginCode is resend_login_code.
+func resendLoginCode(ctx context.Context, s *services, op *operation) (reply, error) {
+	control, err := loginClient[LoginControl](ctx, s, op)
 	if err != nil {
 		return reply{}, err
 	}
 	sent, err := control.ResendCode(ctx)
 	if err != nil {
-		return reply{}, p.loginFault(ctx, c, fmt.Errorf("send a code again: %w", err))
+		return reply{}, loginFault(ctx, s, op, fmt.Errorf("send a code again: %w", err))
 	}
 	return codeSent(sent), nil
 }
 
-func (p *Provisioner) cancelLogin(ctx context.Context, c *call) (reply, error) {
-	control, err := loginOf[LoginControl](ctx, p, c)
+// cancelLogin is cancel_login.
+func cancelLogin(ctx context.Context, s *services, op *operation) (reply, error) {
+	control, err := loginClient[LoginControl](ctx, s, op)
 	if err != nil {
 		return reply{}, err
 	}
 	if err := control.CancelLogin(ctx); err != nil {
-		return reply{}, p.loginFault(ctx, c, fmt.Errorf("cancel a login: %w", err))
+		return reply{}, loginFault(ctx, s, op, fmt.Errorf("cancel a login: %w", err))
 	}
-	return reply{http.StatusOK, struct{}{}}, nil
+	return ok(struct{}{}), nil
 }
 
-func (p *Provisioner) logout(ctx context.Context, c *call) (reply, error) {
-	if c.user.Displaced {
-		if err := p.endDisplaced(ctx, c.userID, c.user.TelegramID); err != nil {
-			return reply{}, err
-		}
-		return reply{}, ErrNotLoggedIn
-	}
-	err := c.client.Logout(ctx)
-	if err != nil && !errors.Is(err, ErrNotLoggedIn) {
-		return reply{}, fmt.Errorf("log out: %w", err)
-	}
-	if unlinkErr := p.unlink(ctx, c); unlinkErr != nil {
-		return reply{}, unlinkErr
-	}
-	if err != nil {
+// logout is logout.
+func logout(ctx context.Context, s *services, op *operation) (reply, error) {
+	if err := s.accounts.logOut(ctx, &op.person); err != nil {
 		return reply{}, err
 	}
-	return reply{http.StatusOK, struct{}{}}, nil
+	return ok(struct{}{}), nil
 }
 
-// loginOf returns the client as what a login step needs of it, for a user who is
+// loginClient returns the client as what a login step needs of it, for a user who is
 // logged out. Errors: an alreadyLoggedInError, ErrNotImplemented.
-func loginOf[T any](ctx context.Context, p *Provisioner, c *call) (login T, err error) {
-	login, ok := c.client.(T)
-	if !ok {
-		return login, ErrNotImplemented
+func loginClient[T any](ctx context.Context, s *services, op *operation) (T, error) {
+	client, can := op.client.(T)
+	if !can {
+		return client, ErrNotImplemented
 	}
-	err = p.settle(ctx, c)
-	if errors.Is(err, errUnrecorded) {
-		// The user begins a new login in place of whatever that session was.
-		if err = c.client.Logout(ctx); err != nil {
-			err = fmt.Errorf("end an unrecorded session: %w", err)
-		}
-	}
-	if errors.Is(err, ErrNotLoggedIn) {
-		return login, nil
-	}
-	return login, err
-}
-
-// settle returns an alreadyLoggedInError for a user who is logged in, and
-// ErrNotLoggedIn for one who is not; for a step that begins a login it may be
-// errUnrecorded. To a step that goes on with a login, an unrecorded session is the
-// login that it asks for: Telegram has accepted it, and it is recorded now.
-func (p *Provisioner) settle(ctx context.Context, c *call) error {
-	account, err := p.account(ctx, c)
-	begins := c.rt.state == stateRequest || c.rt.state == stateToken
-	if errors.Is(err, errUnrecorded) && !begins {
-		err = p.link(ctx, c, account)
-	}
-	if err != nil {
-		return err
-	}
-	return &alreadyLoggedInError{account}
+	return client, s.accounts.checkLoggedOut(ctx, &op.person, op.rt.beginsLogin())
 }
 
 // loggedIn ends a login step that gave an account or an error.
-func (p *Provisioner) loggedIn(ctx context.Context, c *call, account Account, err error) (reply, error) {
+func loggedIn(ctx context.Context, s *services, op *operation, account Account, err error) (reply, error) {
 	if err != nil {
-		return reply{}, p.loginFault(ctx, c, fmt.Errorf("log in: %w", err))
+		return reply{}, loginFault(ctx, s, op, fmt.Errorf("log in: %w", err))
 	}
-	if err := p.link(ctx, c, account); err != nil {
+	if err := s.accounts.link(ctx, &op.person, account); err != nil {
 		return reply{}, err
 	}
-	return reply{http.StatusOK, loginBody{State: stateLoggedIn, Username: account.Username, Phone: account.Phone}}, nil
+	return ok(loginBody{State: stateLoggedIn, Username: account.Username, Phone: account.Phone}), nil
 }
 
 // loginFault names the account in the error of a step that came after another
 // request had finished the login.
-func (p *Provisioner) loginFault(ctx context.Context, c *call, err error) error {
+func loginFault(ctx context.Context, s *services, op *operation, err error) error {
 	if !errors.Is(err, ErrAlreadyLoggedIn) {
 		return err
 	}
-	return p.settle(ctx, c)
+	if named := s.accounts.checkLoggedOut(ctx, &op.person, op.rt.beginsLogin()); named != nil {
+		return named
+	}
+	return err // which was true a moment ago
 }
 
 // passwordMessage tells the end user what is missing.

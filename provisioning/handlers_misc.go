@@ -2,22 +2,21 @@ package provisioning
 
 import (
 	"context"
-	"fmt"
-	"net/http"
+	"errors"
 )
 
 type bridgeBody struct {
 	RelaybotUsername *string `json:"relaybot_username"`
 }
 
-func (p *Provisioner) getBridge(ctx context.Context, _ *call) (reply, error) {
-	// No relay bot is null; one that can't be asked is an error, not null.
-	if p.relayBot == nil {
-		return reply{http.StatusOK, bridgeBody{}}, nil
+// getBridge is get_bridge. No relay bot is null; one that can't be asked is an error.
+func getBridge(ctx context.Context, s *services, _ *operation) (reply, error) {
+	bot, err := s.accounts.relay(ctx)
+	switch {
+	case errors.Is(err, ErrNotLoggedIn):
+		return ok(bridgeBody{}), nil
+	case err != nil:
+		return reply{}, err
 	}
-	bot, err := p.relayBot.Account(ctx)
-	if err != nil {
-		return reply{}, fmt.Errorf("%w: %w", errRelayBot, err)
-	}
-	return reply{http.StatusOK, bridgeBody{RelaybotUsername: &bot.Username}}, nil
+	return ok(bridgeBody{RelaybotUsername: &bot.Username}), nil
 }

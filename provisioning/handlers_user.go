@@ -4,9 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
+	"strconv"
 
-	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
 )
 
@@ -25,9 +24,10 @@ type accountBody struct {
 	IsBot     bool       `json:"is_bot"`
 }
 
-func (p *Provisioner) getMe(ctx context.Context, c *call) (reply, error) {
-	body := userBody{MXID: c.userID, Permissions: c.user.Permission.String()}
-	account, err := p.account(ctx, c)
+// getMe is get_me.
+func getMe(ctx context.Context, s *services, op *operation) (reply, error) {
+	body := userBody{MXID: op.userID, Permissions: op.user.Permission.String()}
+	account, err := s.accounts.loggedIn(ctx, &op.person)
 	switch {
 	case err == nil:
 		body.Telegram = &accountBody{
@@ -37,43 +37,48 @@ func (p *Provisioner) getMe(ctx context.Context, c *call) (reply, error) {
 	case !errors.Is(err, ErrNotLoggedIn):
 		return reply{}, err
 	}
-	return reply{http.StatusOK, body}, nil
+	return ok(body), nil
 }
 
-func (p *Provisioner) getChats(ctx context.Context, c *call) (reply, error) {
-	account, err := p.account(ctx, c)
+type chatBody struct {
+	ID    ChatID `json:"id"`
+	Title string `json:"title"`
+}
+
+// getChats is get_chats. The chats of a bot are its portals.
+func getChats(ctx context.Context, s *services, op *operation) (reply, error) {
+	account, err := s.accounts.loggedIn(ctx, &op.person)
 	if err != nil {
 		return reply{}, err
 	}
-	chats, err := p.chatsOf(ctx, c, account)
-	if err != nil {
-		return reply{}, err
-	}
-	return reply{http.StatusOK, p.encoded.encode(listKey{c.rt.op, c.userID}, encodedList{chats: chats}, func(b []byte) []byte {
-		return appendChats(b, chats)
-	})}, nil
-}
-
-// chatsOf returns the chats of an account; those of a bot are its portals.
-func (p *Provisioner) chatsOf(ctx context.Context, c *call, account Account) (chats []Chat, err error) {
 	if account.IsBot {
-		portals, err := p.portals.AccountPortals(ctx, account.ID)
-		if err != nil {
-			return nil, fmt.Errorf("list the bot's portals: %w", err)
-		}
-		for _, portal := range portals {
-			chats = append(chats, Chat{portal.ChatID, portal.Title})
-		}
-		return chats, nil
+		return botChats(ctx, s, account)
 	}
-	lister, ok := c.client.(ChatLister)
-	if !ok {
-		return nil, ErrNotImplemented
+	lister, can := op.client.(ChatLister)
+	if !can {
+		return reply{}, ErrNotImplemented
 	}
-	if chats, err = lister.Chats(ctx, ChatQuery{}); err != nil {
-		return nil, fmt.Errorf("list chats: %w", err)
+	chats, err := lister.Chats(ctx, ChatQuery{})
+	if err != nil {
+		return reply{}, fmt.Errorf("list chats: %w", err)
 	}
-	return chats, nil
+	body := make([]chatBody, len(chats))
+	for i, chat := range chats {
+		body[i] = chatBody(chat)
+	}
+	return ok(body), nil
+}
+
+func botChats(ctx context.Context, s *services, bot Account) (reply, error) {
+	portals, err := s.portals.store.AccountPortals(ctx, bot.ID)
+	if err != nil {
+		return reply{}, fmt.Errorf("list the bot's portals: %w", err)
+	}
+	body := make([]chatBody, len(portals))
+	for i, portal := range portals {
+		body[i] = chatBody{portal.ChatID, portal.Title}
+	}
+	return ok(body), nil
 }
 
 type contactBody struct {
@@ -85,76 +90,57 @@ type contactBody struct {
 	AvatarURL id.ContentURIString `json:"avatar_url"`
 }
 
-func (p *Provisioner) getContacts(ctx context.Context, c *call) (reply, error) {
-	account, err := p.account(ctx, c)
+func newContactBody(contact Contact, avatar id.ContentURIString) contactBody {
+	body := contactBody{
+		ID: contact.ID, Name: contact.Name, Username: contact.Username, IsBot: contact.IsBot, AvatarURL: avatar,
+	}
+	if contact.Phone != "" {
+		body.Phone = "+" + contact.Phone
+	}
+	return body
+}
+
+// getContacts is get_contacts.
+func getContacts(ctx context.Context, s *services, op *operation) (reply, error) {
+	account, err := s.accounts.loggedIn(ctx, &op.person)
 	if err != nil {
 		return reply{}, err
 	}
 	if account.IsBot {
-		return reply{http.StatusOK, map[string]contactBody{}}, nil
+		return ok(map[string]contactBody{}), nil
 	}
-	lister, ok := c.client.(ContactLister)
-	if !ok {
+	lister, can := op.client.(ContactLister)
+	if !can {
 		return reply{}, ErrNotImplemented
 	}
 	contacts, err := lister.Contacts(ctx, ContactQuery{})
 	if err != nil {
 		return reply{}, fmt.Errorf("list contacts: %w", err)
 	}
-	avatars := p.avatarsOf(ctx, c, contacts)
-	return reply{http.StatusOK, p.encoded.encode(listKey{c.rt.op, c.userID}, encodedList{contacts: contacts, avatars: avatars}, func(b []byte) []byte {
-		return appendContacts(b, contacts, avatars)
-	})}, nil
+	avatars := s.avatars.of(ctx, &op.person, contacts)
+	body := make(map[string]contactBody, len(contacts))
+	for _, contact := range contacts {
+		body[strconv.FormatInt(int64(contact.ID), 10)] = newContactBody(contact, avatars[contact.ID])
+	}
+	return ok(body), nil
 }
 
-func (p *Provisioner) getStickersets(ctx context.Context, c *call) (reply, error) {
-	account, err := p.account(ctx, c)
+// getStickersets is get_stickersets.
+func getStickersets(ctx context.Context, s *services, op *operation) (reply, error) {
+	account, err := s.accounts.loggedIn(ctx, &op.person)
 	if err != nil {
 		return reply{}, err
 	}
 	if account.IsBot {
-		return reply{http.StatusOK, []string{}}, nil
+		return ok([]string{}), nil
 	}
-	lister, ok := c.client.(StickerSetLister)
-	if !ok {
+	lister, can := op.client.(StickerSetLister)
+	if !can {
 		return reply{}, ErrNotImplemented
 	}
 	sets, err := lister.StickerSets(ctx)
 	if err != nil {
 		return reply{}, fmt.Errorf("list sticker sets: %w", err)
 	}
-	return reply{http.StatusOK, append([]string{}, sets...)}, nil
-}
-
-// avatarsOf returns the avatars of some contacts of the call's user that were fetched
-// before, by ID, and has the others fetched.
-func (p *Provisioner) avatarsOf(ctx context.Context, c *call, contacts []Contact) map[TelegramID]id.ContentURIString {
-	ghosts, ok := p.rooms.(GhostAvatars)
-	if !ok {
-		return nil
-	}
-	avatars, outdated, err := ghosts.Avatars(ctx, contacts)
-	if err != nil {
-		zerolog.Ctx(ctx).Warn().Err(err).Msg("Contacts are listed without avatars")
-	}
-	if photos, ok := c.client.(PhotoGetter); ok {
-		p.avatars.fetch(c.userID, ghosts, photos, outdated)
-	}
-	return avatars
-}
-
-// contactBody returns what the API says of a contact of the call's user.
-func (p *Provisioner) contactBody(ctx context.Context, c *call, contact Contact) contactBody {
-	return contactBodyOf(contact, p.avatarsOf(ctx, c, []Contact{contact}))
-}
-
-func contactBodyOf(contact Contact, avatars map[TelegramID]id.ContentURIString) contactBody {
-	body := contactBody{
-		ID: contact.ID, Name: contact.Name, Username: contact.Username, IsBot: contact.IsBot,
-		AvatarURL: avatars[contact.ID],
-	}
-	if contact.Phone != "" {
-		body.Phone = "+" + contact.Phone
-	}
-	return body
+	return ok(append([]string{}, sets...)), nil
 }

@@ -12,17 +12,13 @@ import (
 
 // What bounds the requests where a [Config] says nothing.
 const (
-	// DefaultMaxRequests is how many requests may be under way where
-	// [Config.MaxRequests] is zero.
-	DefaultMaxRequests = 1000
-	// DefaultMaxRequestsPerUser is how many of one Matrix user may be where
-	// [Config.MaxRequestsPerUser] is zero.
-	DefaultMaxRequestsPerUser = 64
+	defaultMaxRequests        = 1000
+	defaultMaxRequestsPerUser = 64
 )
 
-// OverloadRetryAfter is the pause that an answer past one of these bounds asks for, and
+// overloadRetryAfter is the pause that an answer past one of these bounds asks for, and
 // after an [ErrOverloaded] of the host's.
-const OverloadRetryAfter = 5 * time.Second
+const overloadRetryAfter = 5 * time.Second
 
 // Which bound was reached, for the log.
 var (
@@ -39,10 +35,10 @@ func maxSockets(maxRequests int) int { return max(1, maxRequests/4) }
 func maxRequestsOf(cfg Config) (requests, perUser int) {
 	requests, perUser = cfg.MaxRequests, cfg.MaxRequestsPerUser
 	if requests == 0 {
-		requests = DefaultMaxRequests
+		requests = defaultMaxRequests
 	}
 	if perUser == 0 {
-		perUser = min(DefaultMaxRequestsPerUser, max(1, requests/2))
+		perUser = min(defaultMaxRequestsPerUser, max(1, requests/2))
 	}
 	return requests, perUser
 }
@@ -134,15 +130,39 @@ func (g *requestGroup) close(ctx context.Context) error {
 	}
 }
 
-// countFor counts a call as a user's, unless it is somebody's already: that of a Matrix
-// caller is the caller's, whomever they name. Errors: errUserBusy.
-func (p *Provisioner) countFor(c *call, userID id.UserID) error {
-	if c.countedFor != "" || userID == "" {
+// admission is a request's place among those that are under way. The zero value is none.
+type admission struct {
+	group  *requestGroup
+	userID id.UserID // of whose requests it is one, "" where it is nobody's
+}
+
+// admit lets an authorised request in, as one of the caller's where that is a Matrix user.
+// Errors: errRequestsFull, errUserBusy, errClosed.
+func (g *gate) admit(who caller) (admission, error) {
+	if err := g.requests.enter(); err != nil {
+		return admission{}, err
+	}
+	a := admission{group: &g.requests}
+	err := a.countFor(who.userID)
+	return a, err
+}
+
+// countFor counts the request as a user's, unless it is somebody's already: that of a
+// Matrix caller is the caller's, whomever they name. Errors: errUserBusy.
+func (a *admission) countFor(userID id.UserID) error {
+	if a.userID != "" || userID == "" {
 		return nil
 	}
-	if err := p.requests.enterUser(userID); err != nil {
+	if err := a.group.enterUser(userID); err != nil {
 		return err
 	}
-	c.countedFor = userID
+	a.userID = userID
 	return nil
+}
+
+// end gives the place back.
+func (a *admission) end() {
+	if a.group != nil {
+		a.group.leave(a.userID)
+	}
 }

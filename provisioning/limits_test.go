@@ -107,6 +107,9 @@ func limitCases(op operation) []wireCase {
 	cases := []wireCase{{
 		name: "overloaded", change: maxRequests(1, 1), prepare: occupied(bob), body: body,
 		status: 503, errcode: "overloaded", state: state, fields: retry,
+	}, {
+		name: "not started", change: unstarted, body: body,
+		status: 503, errcode: "not_ready", state: state, fields: retry,
 	}}
 	if path, names := op.naming(alice); names {
 		cases = append(cases, wireCase{

@@ -310,6 +310,33 @@ func TestNewerQRLoginCounts(t *testing.T) {
 	})
 }
 
+// Of two WebSockets the one counts whose request came last, though the other one has been
+// held up and is ready later.
+func TestNewerQRLoginCountsWhenItOvertakes(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		s := newWireServer(t, nil)
+		heldUp, goOn := make(chan struct{}), make(chan struct{})
+		hold := sync.OnceFunc(func() {
+			close(heldUp)
+			<-goOn
+		})
+		s.telegram.On("Account", func(context.Context) error {
+			hold()
+			return nil
+		})
+		opened := make(chan *scanner)
+		go func() { opened <- s.openQR(t, alice) }()
+		<-heldUp
+		s.telegram.On("Account", nil)
+		newer := s.openQR(t, alice)
+		code := newer.code()
+		close(goOn)
+		(<-opened).ends(`{"success":false,"error":"replaced"}`)
+		s.scanQR(t, code, aliceAccount.ID)
+		newer.ends(`{"success":true}`)
+	})
+}
+
 // A login that was scanned is not ended by a newer one.
 func TestScannedQRLoginIsNotReplaced(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

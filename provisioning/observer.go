@@ -2,11 +2,13 @@ package provisioning
 
 import (
 	"time"
+
+	"github.com/rs/zerolog"
 )
 
 // Observer is told what a [Provisioner] does, for metrics. Each function may be nil.
 // They are called by many goroutines at once, in the middle of the work: they have to
-// return at once and must not panic.
+// return at once. A panic is recovered and logged.
 //
 // All names that they are told come from fixed lists, whatever clients send: they
 // can be labels of metrics. None is, or has in it, a user ID, a room ID or a phone
@@ -18,8 +20,8 @@ type Observer struct {
 	// failed. A step after which another one has to follow is neither.
 	Login func(ObservedLogin)
 	// Task is told of every try at background work: setting up rooms, cleaning them
-	// up, inviting people, telling of events. Config.TaskFailed has the details of
-	// those that failed.
+	// up, inviting people, telling of events. The log has the details of those that
+	// failed, and [Provisioner.Tasks] those that are to be done.
 	Task func(ObservedTask)
 }
 
@@ -56,12 +58,13 @@ type ObservedLogin struct {
 
 // ObservedTask is one try at background work.
 type ObservedTask struct {
-	// Kind is one of those of [TaskKinds], or "other" for work that a newer version
-	// has recorded in the same database.
+	// Kind is one of those of [TaskKinds].
 	Kind string
-	// Failed says that the work will be tried again; otherwise it is done. Work that
-	// Close has interrupted is not told of.
-	Failed bool
+	// Failed says that the work is not done. It will be tried again, unless GivenUp says
+	// that it has failed for [Config.TaskLifetime]. Work that Close has interrupted is not
+	// told of.
+	Failed  bool
+	GivenUp bool
 	// Duration is how long this try took.
 	Duration time.Duration
 }
@@ -80,51 +83,58 @@ var loginMethods = map[string]LoginMethod{
 // have them: the operationIds of the OpenAPI document, and "unauthorized", "preflight"
 // (CORS), "unknown_route" and "wrong_verb" for requests that are for none of them.
 func Operations() []string {
-	names := []string{unauthorized.op, preflight.op, unknownRoute.op, wrongVerb.op}
+	names := []string{unauthorized.operation, preflight.operation, unknownRoute.operation, wrongVerb.operation}
 	for _, rt := range routes {
-		names = append(names, rt.op)
+		names = append(names, rt.operation)
 	}
 	return names
 }
 
-// TaskKinds returns the kinds of background work, as [ObservedTask] and the log have
-// them.
-func TaskKinds() []string { return []string{taskSetUp, taskCleanUp, taskInvite, taskEvent} }
+// observers calls the functions of an Observer. One that panics ends nothing but itself.
+type observers struct {
+	Observer
+	log zerolog.Logger
+}
 
-// request tells of a request and, where it was one, of a step of a login.
-func (o *Observer) request(c *call, rep reply, errcode string, took time.Duration) {
+// call calls a function of the host's.
+func (o *observers) call(f func()) {
+	err := recovering(func() error {
+		f()
+		return nil
+	})
+	if err != nil {
+		o.log.Error().Err(err).Msg("A function of the Observer panicked")
+	}
+}
+
+// request tells of a request.
+func (o *observers) request(request ObservedRequest) {
 	if o.Request != nil {
-		o.Request(ObservedRequest{Operation: c.rt.op, Status: rep.status, Errcode: errcode, Duration: took})
-	}
-	method, isLogin := loginMethods[c.rt.op]
-	if !isLogin {
-		return
-	}
-	body, _ := rep.body.(loginBody)
-	switch {
-	case errcode == qrPasswordNeeded: // a step after which another one has to follow
-	case errcode != "", c.upgraded, body.State == stateLoggedIn:
-		o.login(method, errcode)
+		o.call(func() { o.Request(request) })
 	}
 }
 
 // login tells of a login that has ended, in an errcode unless it is "".
-func (o *Observer) login(method LoginMethod, errcode string) {
+func (o *observers) login(method LoginMethod, errcode string) {
 	if o.Login != nil {
-		o.Login(ObservedLogin{Method: method, Errcode: errcode})
+		o.call(func() { o.Login(ObservedLogin{Method: method, Errcode: errcode}) })
 	}
 }
 
+// taskResult is what came of a try at a task.
+type taskResult int
+
+const (
+	taskDone taskResult = iota
+	taskFailed
+	taskGivenUp
+)
+
 // task tells of a try at a task.
-func (o *Observer) task(t Task, failed bool, took time.Duration) {
-	if o.Task == nil {
-		return
+func (o *observers) task(kind string, result taskResult, took time.Duration) {
+	if o.Task != nil {
+		o.call(func() {
+			o.Task(ObservedTask{Kind: kind, Failed: result != taskDone, GivenUp: result == taskGivenUp, Duration: took})
+		})
 	}
-	kind := t.Kind
-	switch kind {
-	case taskSetUp, taskCleanUp, taskInvite, taskEvent:
-	default:
-		kind = "other"
-	}
-	o.Task(ObservedTask{Kind: kind, Failed: failed, Duration: took})
 }

@@ -12,160 +12,231 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
-	"maunium.net/go/mautrix/id"
 )
+
+// pipeline is what every request below the mount goes through: recover, request ID, access
+// line, CORS, authorise, find the route, decode, check, handle, encode.
+type pipeline struct {
+	services      services
+	routes        routeTable
+	prefix        func(encodedPath string) (rest string, ok bool) // cuts off what stands before the routes
+	cors          *corsPolicy                                     // nil where no web page may call
+	timeout       time.Duration
+	clientAddress func(*http.Request) string // nil is by RemoteAddr
+	ready         func() error
+	observer      *observers
+	log           zerolog.Logger
+}
 
 // call is one request on its way through the pipeline.
 type call struct {
 	w     http.ResponseWriter
 	r     *http.Request
 	reqID string
-	log   *zerolog.Logger // the host's: lines of the request take the one of its context
-	rt    *route
+	log   zerolog.Logger // the host's, with the request's ID
 	vars  variables
-	allow string // the verbs of the path, for a wrong verb
+	op    operation
 
-	caller   caller
 	upgraded bool // to a WebSocket, on which everything was said
-
-	// Filled in for operations about a user, and by those that somebody asks for.
-	userID id.UserID
-	user   User
-	client TelegramClient
-
-	// counted says that the call is one of those under way, and countedFor is the user of
-	// whose requests it is one, "" where it is nobody's.
-	counted    bool
-	countedFor id.UserID
+	// admission is the call's place among the requests that are under way.
+	admission admission
 }
 
-// pipeline is what every request below the mount goes through: recover, request
-// ID, access line, CORS, authenticate, find the route, decode the user, check the
-// level, handle, encode.
-func (p *Provisioner) pipeline(find func(*http.Request, *call)) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		start := time.Now()
-		c := &call{w: w, r: r, reqID: requestID(r), log: p.logger(r), rt: unauthorized}
-		w.Header()["X-Request-Id"] = []string{c.reqID}
+// ServeHTTP implements http.Handler.
+func (p *pipeline) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	start := time.Now()
+	c := &call{w: w, r: r, reqID: requestID(r)}
+	c.log = p.logger(r).Hook(requestIDHook(c.reqID))
+	c.op.rt = unauthorized
+	w.Header()["X-Request-Id"] = []string{c.reqID}
+	// It is under way until its answer was taken, which may be a long one.
+	defer func() { c.admission.end() }()
 
-		// It is under way until its answer was taken, which may be a long one.
-		defer func() {
-			if c.counted {
-				p.requests.leave(c.countedFor)
-			}
-		}()
-
-		limitBody(w, r, p.timeout)
-		if p.cors.answer(w.Header(), r) {
-			w.WriteHeader(http.StatusNoContent)
-			took := time.Since(start)
-			c.rt = preflight
-			rep := reply{status: http.StatusNoContent}
-			c.accessLine(rep.status, outcome{}, nil, took)
-			p.observer.request(c, rep, "", took)
-			return
-		}
-		rep, err := p.answer(c, start, find)
-		var o outcome
-		switch {
-		case c.upgraded:
-			rep.status, o = http.StatusSwitchingProtocols, qrOutcome(err, c.rt)
-		case err != nil:
-			rep, o = errorReply(err, c.rt, w.Header())
-		}
-		if !c.upgraded && errors.Is(writeReply(w, r, rep, p.timeout), os.ErrDeadlineExceeded) {
-			c.log.Warn().Str("request_id", c.reqID).Str("op", c.rt.op).Msg("An API client was hung up on: it did not take its answer")
-		}
-		took := time.Since(start)
-		c.accessLine(rep.status, o, err, took)
-		p.observer.request(c, rep, o.errcode, took)
-	})
+	limitBody(w, r, p.timeout)
+	if p.cors.answer(w.Header(), r) {
+		w.WriteHeader(http.StatusNoContent)
+		c.op.rt = preflight
+		p.report(c, reply{status: http.StatusNoContent}, outcome{}, nil, time.Since(start))
+		return
+	}
+	rep, err := p.answer(c, start)
+	var o outcome
+	switch {
+	case c.upgraded:
+		rep.status, o = http.StatusSwitchingProtocols, qrOutcome(err, c.op.rt.operation)
+	case err != nil:
+		rep, o = errorReply(err, c.op.rt, w.Header())
+	}
+	if !c.upgraded && errors.Is(writeReply(w, r, rep, p.timeout), os.ErrDeadlineExceeded) {
+		c.log.Warn().Str("op", c.op.rt.operation).Msg("An API client was hung up on: it did not take its answer")
+	}
+	p.report(c, rep, o, err, time.Since(start))
 }
 
 // answer runs everything that can fail or panic. It fills in the call as far as it is
 // known, also before an error.
-func (p *Provisioner) answer(c *call, start time.Time, find func(*http.Request, *call)) (rep reply, err error) {
+func (p *pipeline) answer(c *call, start time.Time) (rep reply, err error) {
 	defer func() {
 		if v := recover(); v != nil {
 			err = panicked(v)
 		}
 	}()
-	// What changes something has to see what has just been changed.
-	limited := newTimeout(c.r.Context(), start.Add(p.timeout), c.r.Method == http.MethodGet)
-	limited.log, limited.reqID = c.log, c.reqID
-	defer limited.end()
-	var ctx context.Context = limited
-	if c.caller, err = p.authorise(ctx, c.r); err != nil {
+	ctx, cancel := context.WithDeadline(c.r.Context(), start.Add(p.timeout))
+	defer cancel()
+	from := addressOf(c.r, p.clientAddress)
+	if c.op.caller, err = p.services.gate.authorise(ctx, credential(c.r.Header), from); err != nil {
 		return reply{}, err
 	}
-	find(c.r, c)
-	if err := p.requests.enter(); err != nil {
+	if path, ok := p.prefix(encodedPath(c.r.URL)); ok {
+		c.op.rt, c.vars, c.op.allow = p.routes.find(c.r.Method, path)
+	} else {
+		c.op.rt = unknownRoute
+	}
+	if err := p.ready(); err != nil {
 		return reply{}, err
 	}
-	c.counted = true
-	if c.rt.detached {
-		deadline, _ := ctx.Deadline()
-		var cancel context.CancelFunc
+	if c.admission, err = p.services.gate.admit(c.op.caller); err != nil {
+		return reply{}, err
+	}
+	ctx, cancel = p.operationContext(ctx, c)
+	defer cancel()
+	if err := p.prepare(ctx, c); err != nil {
+		return reply{}, err
+	}
+	return c.op.rt.handle(ctx, &p.services, &c.op)
+}
+
+// operationContext returns the context of an operation: with the request's logger, and
+// with what the route says.
+func (p *pipeline) operationContext(ctx context.Context, c *call) (context.Context, context.CancelFunc) {
+	deadline, _ := ctx.Deadline()
+	cancel := func() {}
+	if c.op.rt.detached {
 		ctx, cancel = context.WithDeadline(context.WithoutCancel(ctx), deadline)
-		defer cancel()
 	}
-	if err := p.identify(ctx, c); err != nil {
-		return reply{}, err
+	if c.r.Method == http.MethodGet {
+		// What changes something has to see what has just been changed.
+		ctx = WithCachedReads(ctx, true)
 	}
-	return c.rt.handle(p, ctx, c)
+	return c.log.WithContext(ctx), cancel
+}
+
+// prepare decodes a request and checks what the route says, in one order for all
+// operations.
+func (p *pipeline) prepare(ctx context.Context, c *call) (err error) {
+	op, rt := &c.op, c.op.rt
+	if err = p.services.gate.checkCaller(ctx, op.caller, rt.callerNeed); err != nil {
+		return err
+	}
+	if rt.needsRooms && p.services.gate.rooms == nil {
+		return ErrNotImplemented
+	}
+	if err = decodePath(op, &c.vars); err != nil {
+		return err
+	}
+	if segment, about := c.vars.lookup("user_id"); about {
+		if err = p.prepareUser(ctx, c, segment); err != nil {
+			return err
+		}
+	}
+	if rt.query != nil {
+		if err = rt.query(op, query(c.r.URL.RawQuery)); err != nil {
+			return err
+		}
+	}
+	if rt.hasBody {
+		if op.body, err = readObject(c.w, c.r); err != nil {
+			return err
+		}
+	}
+	op.connected = c.r.Context()
+	op.upgrade = upgrader{c.w, c.r, &c.upgraded}
+	if rt.asker == askerIgnored {
+		return nil
+	}
+	return p.prepareAsker(ctx, c)
+}
+
+// prepareUser decodes and checks the user in the path.
+func (p *pipeline) prepareUser(ctx context.Context, c *call, segment string) (err error) {
+	if c.op.userID, err = parseUserID(segment); err != nil {
+		return err
+	}
+	if err = p.checkNamed(ctx, c); err != nil {
+		return err
+	}
+	if err = p.services.gate.checkUser(ctx, &c.op); err != nil {
+		return err
+	}
+	c.op.client, err = p.services.accounts.client(ctx, c.op.userID)
+	return err
+}
+
+// prepareAsker decodes and checks the user in the query. Where none is named, that is a
+// Matrix caller, or nobody for a trusted one.
+func (p *pipeline) prepareAsker(ctx context.Context, c *call) (err error) {
+	given, err := query(c.r.URL.RawQuery).value("user_id")
+	if err != nil {
+		return errUserIDInvalid
+	}
+	if c.op.userID = c.op.caller.userID; given != "" {
+		if c.op.userID, err = checkUserID(given); err != nil {
+			return err
+		}
+		if err = p.checkNamed(ctx, c); err != nil {
+			return err
+		}
+	}
+	if c.op.userID == "" && c.op.rt.asker == askerRequired {
+		return errUserIDEmpty
+	}
+	return p.services.gate.checkAsker(ctx, &c.op)
+}
+
+// checkNamed counts the request as the named user's, and checks that the caller may name
+// them.
+func (p *pipeline) checkNamed(ctx context.Context, c *call) error {
+	if err := c.admission.countFor(c.op.userID); err != nil {
+		return err
+	}
+	return p.services.gate.checkNamed(ctx, c.op.caller, c.op.userID)
+}
+
+// logger returns the host's logger of a request, or that of the Config.
+func (p *pipeline) logger(r *http.Request) *zerolog.Logger {
+	if log := zerolog.Ctx(r.Context()); log.GetLevel() != zerolog.Disabled {
+		return log
+	}
+	return &p.log
 }
 
 // panicked is the error for a recovered panic.
 func panicked(v any) error { return fmt.Errorf("%w: %v\n%s", errPanic, v, debug.Stack()) }
 
-// identify fills in the user that the call is about, and checks the user's level, and
-// whether the caller may call for them.
-func (p *Provisioner) identify(ctx context.Context, c *call) (err error) {
-	if err = p.countFor(c, c.caller.userID); err != nil {
-		return err
-	}
-	if err = p.checkCaller(ctx, c); err != nil {
-		return err
-	}
-	segment, about := c.vars.lookup("user_id")
-	if !about {
-		return nil
-	}
-	if c.userID, err = parseUserID(segment); err != nil {
-		return err
-	}
-	if err = p.countFor(c, c.userID); err != nil {
-		return err
-	}
-	if err = p.mayActFor(ctx, c, c.userID); err != nil {
-		return err
-	}
-	if c.user, err = p.users.User(ctx, c.userID); err != nil {
-		return fmt.Errorf("look up the user: %w", err)
-	}
-	if c.user.Permission < c.rt.need {
-		return errNotWhitelisted
-	}
-	return p.getClient(ctx, c)
+// recovering makes an error of a panic.
+func recovering(run func() error) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = panicked(v)
+		}
+	}()
+	return run()
 }
 
-// getClient fills in the Telegram client of the call's user.
-func (p *Provisioner) getClient(ctx context.Context, c *call) (err error) {
-	if c.client, err = p.telegram.Client(ctx, c.userID); err != nil {
-		return fmt.Errorf("get the user's Telegram client: %w", err)
+// report writes the access line and tells the observer.
+func (p *pipeline) report(c *call, rep reply, o outcome, err error, took time.Duration) {
+	c.accessLine(rep.status, o, err, took)
+	p.observer.request(ObservedRequest{Operation: c.op.rt.operation, Status: rep.status, Errcode: o.errcode, Duration: took})
+	method, isLogin := loginMethods[c.op.rt.operation]
+	if !isLogin {
+		return
 	}
-	if missing(c.client) {
-		return errNoClient
+	body, _ := rep.body.(loginBody)
+	switch {
+	case o.errcode == qrPasswordNeeded: // a step after which another one has to follow
+	case o.errcode != "", c.upgraded, body.State == stateLoggedIn:
+		p.observer.login(method, o.errcode)
 	}
-	return nil
-}
-
-// logger returns the host's logger of a request, or that of the Config.
-func (p *Provisioner) logger(r *http.Request) *zerolog.Logger {
-	if log := zerolog.Ctx(r.Context()); log.GetLevel() != zerolog.Disabled {
-		return log
-	}
-	return &p.log
 }
 
 // accessLine writes one line a request. It has no path and no query, which may
@@ -178,20 +249,29 @@ func (c *call) accessLine(status int, o outcome, err error, took time.Duration) 
 	case worst >= http.StatusInternalServerError && !errors.Is(err, context.Canceled):
 		level = zerolog.ErrorLevel
 	}
-	line := c.log.WithLevel(level).Str("request_id", c.reqID).Str("op", c.rt.op).Int("status", status).Dur("duration", took)
-	if c.caller.kind != "" {
-		line = line.Str("caller", string(c.caller.kind))
+	line := c.log.WithLevel(level).Str("op", c.op.rt.operation).Int("status", status).Dur("duration", took)
+	if c.op.caller.kind != "" {
+		line = line.Str("caller", string(c.op.caller.kind))
 	}
-	if c.caller.userID != "" {
-		line = line.Stringer("caller_id", c.caller.userID)
+	if c.op.caller.userID != "" {
+		line = line.Stringer("caller_id", c.op.caller.userID)
 	}
-	if c.userID != "" {
-		line = line.Stringer("user_id", c.userID)
+	if c.op.userID != "" {
+		line = line.Stringer("user_id", c.op.userID)
 	}
 	if err != nil {
 		line = line.Str("errcode", o.errcode).Err(err)
 	}
 	line.Msg("Provisioning request")
+}
+
+// requestIDHook adds the request's ID to each line. A logger with it takes less than one
+// with the ID in its context.
+type requestIDHook string
+
+// Run implements zerolog.Hook.
+func (h requestIDHook) Run(e *zerolog.Event, _ zerolog.Level, _ string) {
+	e.Str("request_id", string(h))
 }
 
 var validRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)

@@ -5,22 +5,22 @@ import "maunium.net/go/mautrix/id"
 // Portal is a Matrix room that is bridged to a Telegram chat.
 type Portal struct {
 	// RoomID is the Matrix room.
-	RoomID id.RoomID `json:"room_id"`
+	RoomID id.RoomID
 	// ChatID is the Telegram chat.
-	ChatID ChatID `json:"chat_id"`
+	ChatID ChatID
 	// Receiver is, for a direct chat, the Telegram user ID of the account whose
 	// chat it is, since two accounts may talk to the same person. It is 0 for
 	// groups and channels, which are the same chat for everybody.
-	Receiver TelegramID `json:"receiver,omitempty"`
+	Receiver TelegramID
 	// Title is the chat's name on Telegram.
-	Title string `json:"title"`
+	Title string
 	// About is the chat's description, often empty.
-	About string `json:"about,omitempty"`
+	About string
 	// Username is the public name of the chat without the @, empty where it has
 	// none.
-	Username string `json:"username,omitempty"`
+	Username string
 	// Megagroup says that the chat is a supergroup.
-	Megagroup bool `json:"megagroup,omitempty"`
+	Megagroup bool
 }
 
 // NewPortal is what [PortalStore.Connect] records.

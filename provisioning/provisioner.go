@@ -2,91 +2,77 @@ package provisioning
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"net/http"
-	"time"
+	"regexp"
+	"strings"
+	"sync"
 
 	"github.com/gorilla/mux"
-	"github.com/rs/zerolog"
-	"maunium.net/go/mautrix/id"
-
-	"github.com/tgprovision/tgprovision/internal/keyed"
 )
 
 // Provisioner serves the provisioning API. It is made by [New] and safe for
 // concurrent use.
 type Provisioner struct {
-	secret   [sha256.Size]byte
-	tokens   TokenChecker // nil where only the secret authorises
-	failures *failures    // nil where wrong secrets are not limited
-	cors     *corsPolicy  // nil where no web page may call
-	users    UserReader
-	links    UserStore // users, nil where it is no UserStore
-	telegram TelegramClientFactory
-	portals  PortalStore
-	relayBot TelegramClient
-	rooms    Rooms
-	events   func(context.Context, Event) error
-	timeout  time.Duration
-	docs     func(*mux.Router)
-	log      zerolog.Logger
-	observer Observer
+	cfg      Config
+	services services
+	outbox   *outbox
+	observer *observers
 
-	requests requestGroup // authorised ones
-	checking requestGroup // those whose tokens are being checked
-	sockets  requestGroup
-	closing  context.Context // ends when Close begins
-	close    context.CancelFunc
-	scanning qrLogins
-	creating keyed.Mutex[id.RoomID]
-	starting keyed.Mutex[directChat]
-	changing keyed.Mutex[id.RoomID] // by background work
-	tasks    *taskRunner            // nil where nothing needs one
-	avatars  avatarFetcher
-	encoded  encodedLists
+	closing context.Context // ends when Close begins
+	close   context.CancelFunc
+
+	mu      sync.Mutex
+	started bool
 }
 
 // New returns a Provisioner, or an error that names every fault of the
-// configuration. With Rooms or Events configured it begins at once to finish what
-// an earlier process left undone, and goes on until Close.
+// configuration. It starts nothing: until [Provisioner.Start], requests are answered
+// with 503 not_ready.
 func New(cfg Config) (*Provisioner, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
-	timeout := cfg.Timeout
-	if timeout == 0 {
-		timeout = DefaultTimeout
-	}
-	maxRequests, perUser := maxRequestsOf(cfg)
-	p := &Provisioner{
-		secret:   sha256.Sum256([]byte(cfg.Secret)),
-		tokens:   cfg.Tokens,
-		failures: newFailures(cfg.FailureLimit, cfg.ClientAddress),
-		cors:     newCORSPolicy(cfg.CORS),
-		users:    cfg.Users,
-		links:    linksOf(cfg.Users),
-		telegram: cfg.Telegram,
-		portals:  cfg.Portals,
-		relayBot: cfg.RelayBot,
-		rooms:    cfg.Rooms,
-		events:   cfg.Events,
-		timeout:  timeout,
-		docs:     cfg.Docs,
-		log:      cfg.Log,
-		observer: cfg.Observer,
-
-		requests: requestGroup{most: maxRequests, perUser: perUser, full: errRequestsFull},
-		checking: requestGroup{most: maxRequests, full: errChecksFull},
-		sockets:  requestGroup{most: maxSockets(maxRequests), full: errSocketsFull},
-	}
+	p := &Provisioner{cfg: cfg, observer: &observers{cfg.Observer, cfg.Log}}
 	p.closing, p.close = context.WithCancel(context.Background())
-	p.avatars.init(p.log)
-	if cfg.Rooms != nil || cfg.Events != nil {
-		p.tasks = newTaskRunner(cfg.Tasks, p.runTask, cfg.TaskFailed, &p.observer, cfg.Log)
+	p.outbox = newOutbox(cfg, p.observer)
+	events := newEvents(cfg, p.outbox)
+	accounts := newAccounts(cfg, events)
+	p.services = services{
+		gate: newGate(cfg), accounts: accounts, portals: newPortals(cfg, accounts, events, p.outbox),
+		avatars: newAvatarFetcher(cfg), qr: newQRLogins(cfg, p.closing),
 	}
 	return p, nil
+}
+
+// Start has requests be answered, and the background work be done that earlier processes
+// have left and that requests promise. The background work runs with the values of ctx,
+// and stops when ctx ends or at [Provisioner.Close]: ctx is that of the process, and none
+// with a deadline. Errors: it was started before, or is closed.
+func (p *Provisioner) Start(ctx context.Context) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.closing.Err() != nil:
+		return errClosed
+	case p.started:
+		return errors.New("the Provisioner is started already")
+	}
+	ctx = p.cfg.Log.WithContext(ctx)
+	p.services.avatars.start(ctx)
+	p.outbox.start(ctx)
+	p.started = true
+	return nil
+}
+
+// ready returns nil after Start. Errors: errNotReady.
+func (p *Provisioner) ready() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.started {
+		return errNotReady
+	}
+	return nil
 }
 
 // Mount adds the API to a router, below the router's own path: everything under
@@ -98,19 +84,54 @@ func New(cfg Config) (*Provisioner, error) {
 // exception: a router (or an http.ServeMux) that cleans paths redirects a
 // request whose decoded path holds "//", "/./" or "/../" before the API sees it.
 func (p *Provisioner) Mount(r *mux.Router) {
-	if p.docs != nil {
-		p.docs(r.PathPrefix("/v1").Subrouter())
-	}
 	api := r.PathPrefix("/v1/")
 	// The template is what the caller's router has matched already: its own path,
 	// with its own variables, and /v1/. A route made by PathPrefix has one.
-	prefix, err := api.GetPathTemplate()
+	template, err := api.GetPathTemplate()
 	if err != nil {
 		panic("provisioning: the router has no path: " + err.Error())
 	}
-	handler := p.pipeline(p.routeTable(prefix))
+	handler := p.handler(prefixCutter(template))
 	api.Handler(handler)
 	r.Path("/v1").Handler(handler)
+}
+
+// Handler returns the API as a handler of requests whose path begins with the prefix and
+// /v1/, for a server without a gorilla/mux router. For example,
+// Handler("/_matrix/provision") belongs at the pattern "/_matrix/provision/v1/" of an
+// http.ServeMux. What Mount says of paths holds here as well. Requests with another path
+// are unknown routes.
+func (p *Provisioner) Handler(prefix string) http.Handler {
+	prefix = strings.TrimSuffix(prefix, "/") + "/v1/"
+	return p.handler(func(path string) (string, bool) { return strings.CutPrefix(path, prefix) })
+}
+
+func (p *Provisioner) handler(prefix func(path string) (rest string, ok bool)) http.Handler {
+	return &pipeline{
+		services: p.services, routes: newRouteTable(), prefix: prefix, cors: newCORSPolicy(p.cfg.CORS),
+		timeout: p.cfg.timeout(), clientAddress: p.cfg.ClientAddress, ready: p.ready,
+		observer: p.observer, log: p.cfg.Log,
+	}
+}
+
+// prefixCutter returns what cuts a prefix, which is a gorilla/mux template, off an encoded
+// path.
+func prefixCutter(template string) func(path string) (rest string, ok bool) {
+	if !strings.Contains(template, "{") {
+		return func(path string) (string, bool) { return strings.CutPrefix(path, template) }
+	}
+	expression, err := mux.NewRouter().UseEncodedPath().PathPrefix(template).GetPathRegexp()
+	if err != nil {
+		panic("provisioning: the router's path has no expression: " + err.Error())
+	}
+	prefix := regexp.MustCompile(expression)
+	return func(path string) (string, bool) {
+		place := prefix.FindStringIndex(path)
+		if place == nil {
+			return "", false
+		}
+		return path[place[1]:], true
+	}
 }
 
 // Close waits until every request that is being answered has been, work that
@@ -122,54 +143,11 @@ func (p *Provisioner) Mount(r *mux.Router) {
 // the next process. The host closes its own parts (stores, Telegram clients)
 // afterwards.
 func (p *Provisioner) Close(ctx context.Context) error {
+	p.mu.Lock()
 	p.close()
-	p.requests.stop()
-	err := p.checking.close(ctx)
-	err = errors.Join(err, p.requests.close(ctx))
-	p.avatars.close()
-	if p.tasks != nil {
-		err = errors.Join(err, p.tasks.close(ctx))
-	}
-	return errors.Join(err, p.avatars.wait(ctx))
-}
-
-// authorise returns who sends a request: somebody with the shared secret, which nobody
-// else is asked about, or the user of a Matrix token. Errors: errUnauthorized,
-// errTooManyGuesses, and those of a token that can't be checked.
-func (p *Provisioner) authorise(ctx context.Context, r *http.Request) (who caller, err error) {
-	given := credential(r.Header)
-	if given == "" {
-		return caller{}, errUnauthorized
-	}
-	sum := sha256.Sum256([]byte(given))
-	if p.failures == nil {
-		switch {
-		case p.validSecret(sum):
-			return caller{kind: bySecret}, nil
-		case p.tokens == nil:
-			return caller{}, errUnauthorized
-		}
-		return p.callerOf(ctx, given)
-	}
-	from := p.failures.addressOf(r)
-	err = p.failures.check(from, sum, func() bool { return p.validSecret(sum) }, p.tokens != nil)
-	switch {
-	case err == nil:
-		return caller{kind: bySecret}, nil
-	case p.tokens == nil || !errors.Is(err, errUnauthorized):
-		return caller{}, err
-	}
-	defer func() { p.failures.settle(from, sum, errors.Is(err, errTokenRefused)) }()
-	return p.callerOf(ctx, given)
-}
-
-// validSecret compares hashes, in time that depends on neither secret.
-func (p *Provisioner) validSecret(given [sha256.Size]byte) bool {
-	return subtle.ConstantTimeCompare(given[:], p.secret[:]) == 1
-}
-
-// linksOf returns the user store that links can be recorded in, nil for a reader.
-func linksOf(users UserReader) UserStore {
-	store, _ := users.(UserStore)
-	return store
+	p.mu.Unlock()
+	err := p.services.gate.close(ctx)
+	p.services.avatars.close()
+	err = errors.Join(err, p.outbox.close(ctx))
+	return errors.Join(err, p.services.avatars.wait(ctx))
 }

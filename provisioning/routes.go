@@ -2,83 +2,110 @@ package provisioning
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"slices"
 	"strings"
-
-	"github.com/gorilla/mux"
 )
 
-// route is one operation of the API.
+// route is one operation of the API: its address, and everything that the pipeline does
+// before the handler runs.
 type route struct {
-	// op is the operationId of the OpenAPI document, and so the name of the
-	// operation in log lines. The method that handles post_login_code is
+	// operation is the operationId of the OpenAPI document, and so the name of the
+	// operation in log lines and metrics. The function that handles post_login_code is
 	// postLoginCode.
-	op     string
-	method string
+	operation string
+	method    string
 	// path is below /v1. Its variables take one segment, also an empty one, to be told
 	// so; {group_id}, which is a chat_id, takes none that can't be one. {user_id} is the
-	// user that the operation is about: the pipeline then fills in the call's user and
-	// client.
+	// user that the operation is about.
 	path string
-	// need is the level which the user in the path must have.
+	// need is the level that the user in the path must have.
 	need Permission
-	// callerNeed is the level which a Matrix caller must have, whomever the operation is
+	// callerNeed is the level that a Matrix caller must have, whomever the operation is
 	// about. The shared secret needs none.
 	callerNeed Permission
+	// asker says what user_id in the query is for.
+	asker askerUse
+	// askerNeed is the level that the user in user_id must have.
+	askerNeed Permission
+	// needsRooms: the operation is 501 on a bridge without Rooms.
+	needsRooms bool
+	// hasBody: the request has a body, which is a JSON object.
+	hasBody bool
+	// query decodes the parameters besides user_id, nil where there are none.
+	query func(*operation, query) error
 	// state is the login step to go on from after an error, "" outside login.
 	state loginState
 	// detached operations run on to their deadline when the API client hangs up,
 	// so that what Telegram has accepted is recorded.
 	detached bool
-	handle   func(*Provisioner, context.Context, *call) (reply, error)
+	handle   func(context.Context, *services, *operation) (reply, error)
 }
+
+// beginsLogin says whether the operation begins a login, or ends one that is half done.
+func (r *route) beginsLogin() bool { return r.state == stateRequest || r.state == stateToken }
+
+// askerUse says what user_id in the query is for.
+type askerUse int
+
+const (
+	askerIgnored  askerUse = iota
+	askerOptional          // who asks; nobody is named where it is left out
+	askerRequired          // who asks
+)
 
 // routes lists the operations, by the tags of the OpenAPI document. Of two paths
 // that match a request, the first one counts.
 var routes = []route{
 	// Misc
-	{op: "get_bridge", method: http.MethodGet, path: "/bridge", callerNeed: PermissionRelaybot, handle: (*Provisioner).getBridge},
+	{operation: "get_bridge", method: http.MethodGet, path: "/bridge", callerNeed: PermissionRelaybot, handle: getBridge},
 
 	// User info
-	{op: "get_me", method: http.MethodGet, path: "/user/{user_id}", handle: (*Provisioner).getMe},
-	{op: "get_chats", method: http.MethodGet, path: "/user/{user_id}/chats", need: PermissionFull, handle: (*Provisioner).getChats},
-	{op: "get_contacts", method: http.MethodGet, path: "/user/{user_id}/contacts", need: PermissionFull, handle: (*Provisioner).getContacts},
-	{op: "get_stickersets", method: http.MethodGet, path: "/user/{user_id}/stickersets", need: PermissionFull, handle: (*Provisioner).getStickersets},
+	{operation: "get_me", method: http.MethodGet, path: "/user/{user_id}", handle: getMe},
+	{operation: "get_chats", method: http.MethodGet, path: "/user/{user_id}/chats", need: PermissionFull, handle: getChats},
+	{operation: "get_contacts", method: http.MethodGet, path: "/user/{user_id}/contacts", need: PermissionFull, handle: getContacts},
+	{operation: "get_stickersets", method: http.MethodGet, path: "/user/{user_id}/stickersets", need: PermissionFull, handle: getStickersets},
 
 	// Bridging
-	{op: "get_portal_by_tgid", method: http.MethodGet, path: "/portal/{group_id}", callerNeed: PermissionUser, handle: (*Provisioner).getPortalByTgid},
-	{op: "get_portal", method: http.MethodGet, path: "/portal/{room_id}", callerNeed: PermissionUser, handle: (*Provisioner).getPortal},
-	{op: "connect_portal", method: http.MethodPost, path: "/portal/{room_id}/connect/{chat_id}", detached: true, handle: (*Provisioner).connectPortal},
-	{op: "create_portal", method: http.MethodPost, path: "/portal/{room_id}/create", detached: true, handle: (*Provisioner).createPortal},
-	{op: "disconnect_portal", method: http.MethodPost, path: "/portal/{room_id}/disconnect", detached: true, handle: (*Provisioner).disconnectPortal},
-	{op: "start_dm", method: http.MethodPost, path: "/user/{user_id}/pm/{identifier}", need: PermissionFull, detached: true, handle: (*Provisioner).startDM},
-	{op: "resolve_identifier", method: http.MethodGet, path: "/user/{user_id}/resolve_identifier/{identifier}", need: PermissionFull, handle: (*Provisioner).resolveIdentifier},
+	{operation: "get_portal_by_tgid", method: http.MethodGet, path: "/portal/{group_id}", callerNeed: PermissionUser, asker: askerOptional, handle: getPortalByTgid},
+	{operation: "get_portal", method: http.MethodGet, path: "/portal/{room_id}", callerNeed: PermissionUser, asker: askerOptional, handle: getPortal},
+	{
+		operation: "connect_portal", method: http.MethodPost, path: "/portal/{room_id}/connect/{chat_id}",
+		asker: askerOptional, askerNeed: PermissionUser, needsRooms: true, query: decodeForce, detached: true, handle: connectPortal,
+	},
+	{
+		operation: "create_portal", method: http.MethodPost, path: "/portal/{room_id}/create",
+		asker: askerRequired, askerNeed: PermissionUser, needsRooms: true, hasBody: true, detached: true, handle: createPortal,
+	},
+	{
+		operation: "disconnect_portal", method: http.MethodPost, path: "/portal/{room_id}/disconnect",
+		asker: askerOptional, askerNeed: PermissionUser, needsRooms: true, query: decodeDelete, detached: true, handle: disconnectPortal,
+	},
+	{operation: "start_dm", method: http.MethodPost, path: "/user/{user_id}/pm/{identifier}", need: PermissionFull, detached: true, handle: startDM},
+	{operation: "resolve_identifier", method: http.MethodGet, path: "/user/{user_id}/resolve_identifier/{identifier}", need: PermissionFull, handle: resolveIdentifier},
 
 	// Authentication
-	{op: "post_bot_token", method: http.MethodPost, path: "/user/{user_id}/login/bot_token", need: PermissionFull, state: stateToken, detached: true, handle: (*Provisioner).postBotToken},
-	{op: "post_login_phone", method: http.MethodPost, path: "/user/{user_id}/login/request_code", need: PermissionFull, state: stateRequest, detached: true, handle: (*Provisioner).postLoginPhone},
-	{op: "post_login_code", method: http.MethodPost, path: "/user/{user_id}/login/send_code", need: PermissionFull, state: stateCode, detached: true, handle: (*Provisioner).postLoginCode},
-	{op: "post_login_password", method: http.MethodPost, path: "/user/{user_id}/login/send_password", need: PermissionFull, state: statePassword, detached: true, handle: (*Provisioner).postLoginPassword},
-	{op: "login_qr", method: http.MethodGet, path: "/user/{user_id}/login/qr", need: PermissionFull, state: stateRequest, handle: (*Provisioner).loginQR},
-	{op: "get_login", method: http.MethodGet, path: "/user/{user_id}/login", need: PermissionFull, handle: (*Provisioner).getLogin},
-	{op: "cancel_login", method: http.MethodDelete, path: "/user/{user_id}/login", need: PermissionFull, state: stateRequest, detached: true, handle: (*Provisioner).cancelLogin},
-	{op: "resend_login_code", method: http.MethodPost, path: "/user/{user_id}/login/resend_code", need: PermissionFull, state: stateCode, detached: true, handle: (*Provisioner).resendLoginCode},
-	{op: "logout", method: http.MethodPost, path: "/user/{user_id}/logout", detached: true, handle: (*Provisioner).logout},
+	{operation: "post_bot_token", method: http.MethodPost, path: "/user/{user_id}/login/bot_token", need: PermissionFull, hasBody: true, state: stateToken, detached: true, handle: postBotToken},
+	{operation: "post_login_phone", method: http.MethodPost, path: "/user/{user_id}/login/request_code", need: PermissionFull, hasBody: true, state: stateRequest, detached: true, handle: postLoginPhone},
+	{operation: "post_login_code", method: http.MethodPost, path: "/user/{user_id}/login/send_code", need: PermissionFull, hasBody: true, state: stateCode, detached: true, handle: postLoginCode},
+	{operation: "post_login_password", method: http.MethodPost, path: "/user/{user_id}/login/send_password", need: PermissionFull, hasBody: true, state: statePassword, detached: true, handle: postLoginPassword},
+	{operation: "login_qr", method: http.MethodGet, path: "/user/{user_id}/login/qr", need: PermissionFull, state: stateRequest, handle: loginQR},
+	{operation: "get_login", method: http.MethodGet, path: "/user/{user_id}/login", need: PermissionFull, handle: getLogin},
+	{operation: "cancel_login", method: http.MethodDelete, path: "/user/{user_id}/login", need: PermissionFull, state: stateRequest, detached: true, handle: cancelLogin},
+	{operation: "resend_login_code", method: http.MethodPost, path: "/user/{user_id}/login/resend_code", need: PermissionFull, state: stateCode, detached: true, handle: resendLoginCode},
+	{operation: "logout", method: http.MethodPost, path: "/user/{user_id}/logout", detached: true, handle: logout},
 }
 
 // The operations of requests that match no route, in log lines.
 var (
-	unauthorized = &route{op: "unauthorized"}
-	preflight    = &route{op: "preflight"}
-	unknownRoute = &route{op: "unknown_route", handle: func(*Provisioner, context.Context, *call) (reply, error) {
+	unauthorized = &route{operation: "unauthorized"}
+	preflight    = &route{operation: "preflight"}
+	unknownRoute = &route{operation: "unknown_route", handle: func(context.Context, *services, *operation) (reply, error) {
 		return reply{}, errUnknownRoute
 	}}
-	wrongVerb = &route{op: "wrong_verb", handle: func(_ *Provisioner, _ context.Context, c *call) (reply, error) {
-		return reply{}, &wrongVerbError{allow: c.allow}
+	wrongVerb = &route{operation: "wrong_verb", handle: func(_ context.Context, _ *services, op *operation) (reply, error) {
+		return reply{}, &wrongVerbError{allow: op.allow}
 	}}
 )
 
@@ -101,67 +128,41 @@ func (v *variables) lookup(name string) (value string, ok bool) {
 	return "", false
 }
 
-// get returns a variable of the path.
-func (v *variables) get(name string) string {
-	value, _ := v.lookup(name)
-	return value
-}
+// routeTable finds the route of a request. It is no mux.Router, neither the caller's, which
+// may be set up to decode or clean paths and so would lose a slash in a user ID, nor one of
+// our own, which took a quarter of a request's time here and answers some wrong verbs with
+// 404.
+type routeTable []pathRoutes
 
-// routeTable returns what finds the route of a request below a prefix, which is a
-// gorilla/mux template. It is no mux.Router, neither the caller's, which may be set up to
-// decode or clean paths and so would lose a slash in a user ID, nor one of our own, which
-// took a quarter of a request's time here and answers some wrong verbs with 404.
-func (p *Provisioner) routeTable(prefix string) func(*http.Request, *call) {
-	var paths []pathRoutes
+func newRouteTable() routeTable {
+	var table routeTable
 	for n := range routes {
 		rt := &routes[n]
 		segments := strings.Split(rt.path, "/")[1:]
-		i := slices.IndexFunc(paths, func(known pathRoutes) bool { return slices.Equal(known.segments, segments) })
+		i := slices.IndexFunc(table, func(known pathRoutes) bool { return slices.Equal(known.segments, segments) })
 		if i < 0 {
-			i = len(paths)
-			paths = append(paths, pathRoutes{segments, map[string]*route{}})
+			i = len(table)
+			table = append(table, pathRoutes{segments, map[string]*route{}})
 		}
-		paths[i].verbs[rt.method] = rt
+		table[i].verbs[rt.method] = rt
 	}
-	cut := prefixCutter(prefix)
-	return func(r *http.Request, c *call) {
-		c.rt = unknownRoute
-		rest, ok := cut(withValidPath(r).URL.EscapedPath())
-		if !ok {
-			return
-		}
-		for _, path := range paths {
-			vars, ok := path.match(rest)
-			if !ok {
-				continue
-			}
-			if rt, ok := path.verbs[r.Method]; ok {
-				c.rt, c.vars = rt, vars
-			} else {
-				c.rt, c.allow = wrongVerb, allowed(path.verbs)
-			}
-			return
-		}
-	}
+	return table
 }
 
-// prefixCutter returns what cuts the prefix off an encoded path.
-func prefixCutter(template string) func(path string) (rest string, ok bool) {
-	if !strings.Contains(template, "{") {
-		return func(path string) (string, bool) { return strings.CutPrefix(path, template) }
-	}
-	expression, err := mux.NewRouter().UseEncodedPath().PathPrefix(template).GetPathRegexp()
-	if err != nil {
-		panic("provisioning: the router's path has no expression: " + err.Error())
-	}
-	prefix := regexp.MustCompile(expression)
-	return func(path string) (string, bool) {
-		place := prefix.FindStringIndex(path)
-		if place == nil {
-			return "", false
+// find returns the route of a method and an encoded path below /v1/, with the variables of
+// the path. For a path of other verbs that is wrongVerb, with those in allow.
+func (t routeTable) find(method, path string) (rt *route, vars variables, allow string) {
+	for _, known := range t {
+		vars, ok := known.match(path)
+		if !ok {
+			continue
 		}
-		return path[place[1]:], true
+		if rt, ok := known.verbs[method]; ok {
+			return rt, vars, ""
+		}
+		return wrongVerb, variables{}, allowed(known.verbs)
 	}
+	return unknownRoute, variables{}, ""
 }
 
 // match returns the variables of an encoded path, and whether it is this one. One trailing
@@ -194,32 +195,6 @@ func chatIDSegment(segment string) bool {
 		first = segment
 	}
 	return first != "" && (first[0] == '-' || '0' <= first[0] && first[0] <= '9')
-}
-
-// withValidPath returns the request with all of its path encoded that has to be.
-// Where a client left a single such character raw, url.URL.EscapedPath takes the
-// decoded path instead of the one that was sent, and a %2F becomes a slash.
-func withValidPath(r *http.Request) *http.Request {
-	invalid := func(c byte) bool {
-		return ('a' > c || c > 'z') && ('A' > c || c > 'Z') && ('0' > c || c > '9') &&
-			strings.IndexByte("-._~!$&'()*+,;=:@[]/%", c) < 0
-	}
-	if !slices.ContainsFunc([]byte(r.URL.RawPath), invalid) {
-		return r
-	}
-	var valid strings.Builder
-	for _, c := range []byte(r.URL.RawPath) {
-		if invalid(c) {
-			fmt.Fprintf(&valid, "%%%02X", c)
-		} else {
-			valid.WriteByte(c)
-		}
-	}
-	u := *r.URL
-	u.RawPath = valid.String()
-	r = r.WithContext(r.Context())
-	r.URL = &u
-	return r
 }
 
 // allowed lists the verbs of a path for an Allow header, in a fixed order.

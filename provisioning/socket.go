@@ -26,11 +26,19 @@ const (
 	socketPongTimeout  = 10 * time.Second
 )
 
-// checkUpgrade returns errNoWebSocket for a request that websocket.Accept would answer
+// upgrader makes a WebSocket of a request.
+type upgrader struct {
+	w    http.ResponseWriter
+	r    *http.Request
+	done *bool // set when everything else is said on the WebSocket
+}
+
+// check returns errNoWebSocket for a request that websocket.Accept would answer
 // with an error of its own, which is no JSON.
 //
 // https://www.rfc-editor.org/rfc/rfc6455#section-4.2.1
-func checkUpgrade(w http.ResponseWriter, r *http.Request) error {
+func (u upgrader) check() error {
+	w, r := u.w, u.r
 	has := func(header, token string) bool {
 		return slices.ContainsFunc(headerTokens(r.Header, header), func(t string) bool { return strings.EqualFold(t, token) })
 	}
@@ -63,10 +71,10 @@ type socket struct {
 	work   sync.WaitGroup
 }
 
-// openSocket upgrades a request that checkUpgrade let through. finish must follow.
-func openSocket(c *call, hungUp context.CancelCauseFunc) (*socket, error) {
-	c.upgraded = true
-	conn, err := websocket.Accept(c.w, c.r, &websocket.AcceptOptions{
+// open upgrades a request that check let through. finish must follow.
+func (u upgrader) open(hungUp context.CancelCauseFunc) (*socket, error) {
+	*u.done = true
+	conn, err := websocket.Accept(u.w, u.r, &websocket.AcceptOptions{
 		Subprotocols: []string{qrProtocol},
 		// An origin is checked to protect those who are authorised by a cookie, which a
 		// browser sends for any page. Here a page has to know the secret, and the one that

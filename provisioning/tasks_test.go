@@ -196,15 +196,7 @@ func TestSyncClientHangsUp(t *testing.T) {
 
 func TestFailingWorkIsTriedAgain(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		var mu sync.Mutex
-		var failures []provisioning.TaskFailure
-		b := newBridge(t, withRelay, func(_ *bridge, cfg *provisioning.Config) {
-			cfg.TaskFailed = func(f provisioning.TaskFailure) {
-				mu.Lock()
-				defer mu.Unlock()
-				failures = append(failures, f)
-			}
-		})
+		b := newBridge(t, withRelay)
 		start := time.Now()
 		var at []time.Duration
 		b.rooms.On("SetUpPortal", func(context.Context) error {
@@ -225,19 +217,25 @@ func TestFailingWorkIsTriedAgain(t *testing.T) {
 		if b.room(room).Portal.ChatID != news.ID {
 			t.Error("the room was never set up")
 		}
-		mu.Lock()
-		defer mu.Unlock()
+		failures := b.failures(t)
 		if len(failures) != 4 {
-			t.Fatalf("%d failures were reported, want 4", len(failures))
+			t.Fatalf("%d failures are in the log, want 4:\n%s", len(failures), b.log)
 		}
-		for i, f := range failures {
-			if f.Task.Attempts != i+1 || f.Err == nil || f.Next.Sub(start) != at[i+1] || (i != 1) != errors.Is(f.Err, provisioning.ErrHomeserver) {
-				t.Errorf("failure %d is %+v", i, f)
+		for i, line := range failures {
+			pause := at[i+1] - at[i]
+			homeserver := strings.Contains(fmt.Sprint(line["error"]), provisioning.ErrHomeserver.Error())
+			if line["attempts"] != float64(i+1) || line["next_in"] != float64(pause.Milliseconds()) || homeserver != (i != 1) {
+				t.Errorf("failure %d is %v", i, line)
 			}
 		}
-		if got := strings.Count(b.log.String(), "Background work failed"); got != 4 {
-			t.Errorf("%d lines in the log, want 4:\n%s", got, b.log)
-		}
+	})
+}
+
+// failures returns the lines of the log about work that will be tried again.
+func (b *bridge) failures(t *testing.T) []map[string]any {
+	t.Helper()
+	return slices.DeleteFunc(b.log.lines(t), func(line map[string]any) bool {
+		return line["message"] != "Background work failed, and will be tried again"
 	})
 }
 
@@ -532,10 +530,12 @@ func TestBridgedWhileBeingEmptied(t *testing.T) {
 			b.wantNoTasks(t)
 			mu.Lock()
 			defer mu.Unlock()
-			for _, e := range []string{"portal_connected", "portal_disconnected"} {
-				if n := events[fmt.Sprint(e, news.ID)]; n != 1 {
-					t.Errorf("%s: %d events %s", held, n, e)
-				}
+			// The host may hear of the connection, which is undone at once.
+			if n := events[fmt.Sprint("portal_connected", news.ID)]; n > 1 {
+				t.Errorf("%s: %d events portal_connected", held, n)
+			}
+			if n := events[fmt.Sprint("portal_disconnected", news.ID)]; n != 1 {
+				t.Errorf("%s: %d events portal_disconnected", held, n)
 			}
 		})
 	}
@@ -545,25 +545,19 @@ func TestBridgedWhileBeingEmptied(t *testing.T) {
 // nobody can read, which is reported.
 func TestUnknownWork(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		var mu sync.Mutex
-		var failed []string
-		b := newBridge(t, inRooms, func(_ *bridge, cfg *provisioning.Config) {
-			cfg.TaskFailed = func(f provisioning.TaskFailure) {
-				mu.Lock()
-				defer mu.Unlock()
-				failed = append(failed, f.Task.ID)
-			}
-		})
+		b := newBridge(t, inRooms)
 		for _, task := range []provisioning.NewTask{{ID: "a", Kind: "from the future", Data: "{}"}, {ID: "b", Kind: "set_up", Data: "{"}} {
 			if err := b.portals.AddTasks(t.Context(), task); err != nil {
 				t.Fatal(err)
 			}
 			advance(6 * time.Second)
 		}
-		mu.Lock()
-		defer mu.Unlock()
-		if slices.Contains(failed, "a") || !slices.Contains(failed, "b") || len(b.portals.Tasks()) != 2 {
-			t.Errorf("the failures are %q, the tasks %v", failed, b.portals.Tasks())
+		failed := map[any]bool{}
+		for _, line := range b.failures(t) {
+			failed[line["task_id"]] = true
+		}
+		if failed["a"] || !failed["b"] || len(b.portals.Tasks()) != 2 {
+			t.Errorf("the failures are %v, the tasks %v", failed, b.portals.Tasks())
 		}
 	})
 }

@@ -2,9 +2,6 @@ package provisioning
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"strings"
 
 	"maunium.net/go/mautrix/id"
 )
@@ -27,86 +24,4 @@ type TokenChecker interface {
 	//
 	// It honours the context, which ends with the request's deadline.
 	CheckToken(ctx context.Context, token string) (id.UserID, error)
-}
-
-// callerKind is how a caller has proven who they are, as access lines name it.
-type callerKind string
-
-const (
-	bySecret callerKind = "secret"
-	byMatrix callerKind = "matrix" // access token
-	byOpenID callerKind = "openid"
-)
-
-// caller is who has sent a request. The zero value may nothing.
-type caller struct {
-	kind callerKind
-	// userID is the Matrix user, "" for the shared secret.
-	userID id.UserID
-}
-
-// trusted callers act for everybody.
-func (c caller) trusted() bool { return c.kind == bySecret }
-
-var errBadChecker = errors.New("the TokenChecker returned neither a Matrix user ID nor an error")
-
-// callerOf returns whose token it is. Errors: errTokenRefused, errClosed, ErrOverloaded,
-// and others that say nothing of the token.
-func (p *Provisioner) callerOf(ctx context.Context, token string) (caller, error) {
-	if err := p.checking.enter(); err != nil {
-		return caller{}, err
-	}
-	defer p.checking.leave("")
-	userID, err := p.tokens.CheckToken(ctx, token)
-	if errors.Is(err, ErrMatrixTokenInvalid) {
-		return caller{}, fmt.Errorf("%w: %w", errTokenRefused, err)
-	}
-	if err != nil {
-		return caller{}, fmt.Errorf("check a Matrix token: %w", err)
-	}
-	if _, err := checkUserID(string(userID)); err != nil {
-		return caller{}, errBadChecker
-	}
-	if strings.HasPrefix(token, "openid:") {
-		return caller{byOpenID, userID}, nil
-	}
-	return caller{byMatrix, userID}, nil
-}
-
-// callerLevel looks the level of a Matrix caller up.
-func (p *Provisioner) callerLevel(ctx context.Context, c *call) (Permission, error) {
-	user, err := p.users.User(ctx, c.caller.userID)
-	switch {
-	case errors.Is(err, ErrMatrixUserRefused):
-		return PermissionNone, nil
-	case err != nil:
-		return PermissionNone, fmt.Errorf("look up the caller: %w", err)
-	}
-	return user.Permission, nil
-}
-
-// checkCaller checks that a Matrix caller has the level that the route asks of them.
-// Errors: errCallerLevel.
-func (p *Provisioner) checkCaller(ctx context.Context, c *call) error {
-	if c.caller.trusted() || c.rt.callerNeed == PermissionNone {
-		return nil
-	}
-	level, err := p.callerLevel(ctx, c)
-	if err == nil && level < c.rt.callerNeed {
-		return errCallerLevel
-	}
-	return err
-}
-
-// mayActFor returns nil when the caller may name a user: trusted callers and admins any,
-// others themselves. Errors: errNotYourself.
-func (p *Provisioner) mayActFor(ctx context.Context, c *call, userID id.UserID) error {
-	if c.caller.trusted() || userID == c.caller.userID {
-		return nil
-	}
-	level, err := p.callerLevel(ctx, c)
-	if err == nil && level < PermissionAdmin {
-		return errNotYourself
-	}
-	return err
 }

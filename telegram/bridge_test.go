@@ -134,6 +134,7 @@ func (b *bridge) start() {
 		Secret: secret, Users: b.users, Portals: b.portals, Tasks: b.portals, Telegram: b.factory, Timeout: b.timeout, Log: log,
 	})
 	require.NoError(b.t, err)
+	require.NoError(b.t, b.core.Start(context.WithoutCancel(b.t.Context())))
 	r := mux.NewRouter().SkipClean(true).UseEncodedPath()
 	b.core.Mount(r)
 	b.server = httptest.NewServer(r)

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/gorilla/mux"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.mau.fi/util/dbutil"
@@ -44,9 +43,10 @@ func embed(ctx context.Context, db *dbutil.Database, as *appservice.AppService, 
 	if err != nil {
 		return nil, err
 	}
-	router := mux.NewRouter().SkipClean(true).UseEncodedPath()
-	p.Mount(router.PathPrefix("/_matrix/provision").Subrouter())
-	as.Router.Handle("/_matrix/provision/v1/", router) // an http.ServeMux
+	as.Router.Handle("/_matrix/provision/v1/", p.Handler("/_matrix/provision"))
+	if err := p.Start(ctx); err != nil { // ctx lives as long as the bridge
+		return nil, err
+	}
 	return func(ctx context.Context) error { return errors.Join(p.Close(ctx), clients.Close(ctx)) }, nil
 }
 

@@ -87,7 +87,7 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, 
 	}
 	settings := provisioning.Config{
 		Secret: cfg.secret, Users: users, Portals: h.portals, Tasks: h.portals, Telegram: h.clients, Rooms: rooms, Log: log,
-		Docs: apidocs.Mount, Observer: counted.Observer(), CORS: cfg.cors,
+		Observer: counted.Observer(), CORS: cfg.cors,
 		// A bridge starts and stops to sync accounts and portals here.
 		Events: func(_ context.Context, e provisioning.Event) error {
 			log.Info().Str("event", string(e.Type)).Stringer("user_id", e.UserID).Stringer("room_id", e.Portal.RoomID).
@@ -113,13 +113,16 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, 
 	}
 	// SkipClean and UseEncodedPath let user IDs with slashes through.
 	h.router = mux.NewRouter().SkipClean(true).UseEncodedPath()
-	h.provisioner.Mount(h.router.PathPrefix("/_matrix/provision").Subrouter())
+	place := h.router.PathPrefix("/_matrix/provision").Subrouter()
+	apidocs.Mount(place) // the documents, for whoever asks
+	h.provisioner.Mount(place)
 	if cfg.metrics {
 		h.router.Handle("/metrics", h.metricsPage(counted)) // to whoever asks: the API's secret does not protect it
 	}
 	h.router.PathPrefix("/").Handler(as.Router) // what the homeserver calls
 	h.stopEvents = acceptInvitations(as, log)
-	return h, nil
+	// Start has requests be answered, and goes on with what an earlier process has left.
+	return h, h.provisioner.Start(context.WithoutCancel(ctx))
 }
 
 // close stops everything, in the reverse order. The HTTP server that serves the

@@ -1,8 +1,6 @@
 // Package apidocs serves the OpenAPI document of the provisioning API, with a page that
 // shows it and calls the API from the browser. It is apart from package provisioning,
-// since the page takes some 600 KB:
-//
-//	provisioning.Config{Docs: apidocs.Mount, …}
+// since the page takes some 600 KB.
 package apidocs
 
 import (
@@ -26,11 +24,13 @@ import (
 // out of the frames of others.
 const policy = "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 
-// Mount adds openapi.yaml, openapi.json and the page docs/ to the router of the API's
-// /v1, for [provisioning.Config.Docs]. They are public: they say nothing that the
-// source code of this library does not say, and a browser can't send a secret for a
+// Mount adds /v1/openapi.yaml, /v1/openapi.json and the page /v1/docs/ to a router, below
+// the router's own path: to the one that [provisioning.Provisioner.Mount] is then called
+// with, since of two routes the first one counts. They are public: they say nothing that
+// the source code of this library does not say, and a browser can't send a secret for a
 // page. The page asks for the secret, to call operations with it, and does not keep it.
-func Mount(v1 *mux.Router) {
+func Mount(r *mux.Router) {
+	v1 := r.PathPrefix("/v1").Subrouter()
 	document, err := asJSON(provisioning.OpenAPI())
 	if err != nil {
 		panic("apidocs: " + err.Error()) // an embedded file, which the tests read
@@ -51,6 +51,16 @@ func Mount(v1 *mux.Router) {
 	for _, name := range assets() {
 		get("/docs/"+name, asset(page, name))
 	}
+}
+
+// Handler returns what Mount adds, as a handler of requests whose path begins with the
+// prefix and /v1/, for a server without a gorilla/mux router. With an http.ServeMux and the
+// prefix "/_matrix/provision" it belongs at the patterns "/_matrix/provision/v1/docs/",
+// "/_matrix/provision/v1/openapi.json" and "/_matrix/provision/v1/openapi.yaml".
+func Handler(prefix string) http.Handler {
+	r := mux.NewRouter()
+	Mount(r.PathPrefix(strings.TrimSuffix(prefix, "/") + "/").Subrouter())
+	return r
 }
 
 // asJSON makes JSON of YAML.

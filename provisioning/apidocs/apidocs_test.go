@@ -24,14 +24,21 @@ const secret = "correct-horse-battery-staple"
 func newAPI(t *testing.T, docs func(*mux.Router)) http.Handler {
 	t.Helper()
 	p, err := provisioning.New(provisioning.Config{
-		Secret: secret, Docs: docs, Portals: provisioningtest.NewMemPortalStore(), Telegram: provisioningtest.NewTelegram(),
+		Secret: secret, Portals: provisioningtest.NewMemPortalStore(), Telegram: provisioningtest.NewTelegram(),
 		Users: provisioningtest.NewMemUserStore(func(id.UserID) provisioning.Permission { return provisioning.PermissionFull }),
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := p.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
 	router := mux.NewRouter()
-	p.Mount(router.PathPrefix("/_matrix/provision").Subrouter())
+	place := router.PathPrefix("/_matrix/provision").Subrouter()
+	if docs != nil {
+		docs(place)
+	}
+	p.Mount(place)
 	return router
 }
 
@@ -72,6 +79,22 @@ func throughJSON(t *testing.T, value any) (result any) {
 		t.Fatal(err)
 	}
 	return result
+}
+
+// A server without a gorilla/mux router serves the same.
+func TestHandler(t *testing.T) {
+	server := http.NewServeMux()
+	docs := apidocs.Handler("/_matrix/provision")
+	for _, pattern := range []string{"docs/", "openapi.json", "openapi.yaml"} {
+		server.Handle("/_matrix/provision/v1/"+pattern, docs)
+	}
+	withMux := newAPI(t, apidocs.Mount)
+	for _, path := range []string{"openapi.yaml", "openapi.json", "docs/", "docs/swagger-ui.css"} {
+		got, want := call(t, server, "GET", path, ""), call(t, withMux, "GET", path, "")
+		if got.Code != 200 || got.Body.String() != want.Body.String() {
+			t.Errorf("%s: %d, %d bytes, want %d", path, got.Code, got.Body.Len(), want.Body.Len())
+		}
+	}
 }
 
 // The page and all that it loads are there, and nothing else is loaded.

@@ -35,6 +35,9 @@ func serve(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if err := p.Start(context.Background()); err != nil {
+		t.Fatal(err)
+	}
 	router := mux.NewRouter().SkipClean(true).UseEncodedPath()
 	p.Mount(router.PathPrefix("/_matrix/provision").Subrouter())
 	server := httptest.NewServer(router)

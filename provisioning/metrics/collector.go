@@ -65,7 +65,7 @@ func New(cfg Config) *Collector {
 		logins: m.counters("logins_total",
 			"Logins that succeeded, and login steps that failed with an errcode, by method.", "method", "outcome"),
 		tasks: m.counters("tasks_total",
-			"Tries at background work, by kind: done, or failed and to be tried again.", "kind", "outcome"),
+			"Tries at background work, by kind: done, failed and to be tried again, or given up.", "kind", "outcome"),
 		pending: m.desc("tasks_pending", "Background work that is recorded and not done yet, in all processes on the database."),
 
 		calls: m.counters("telegram_calls_total", "Calls to Telegram that have ended, by method and outcome.", "method", "outcome"),
@@ -141,6 +141,9 @@ func (c *Collector) task(t provisioning.ObservedTask) {
 	if t.Failed {
 		outcome = "failed"
 	}
+	if t.GivenUp {
+		outcome = "given_up"
+	}
 	c.tasks.WithLabelValues(t.Kind, outcome).Inc()
 }
 
@@ -171,7 +174,7 @@ func (c *Collector) CountTelegramClients(count func() (connected, connecting int
 }
 
 // CountPendingTasks has every scrape call count, which asks the store how much
-// background work is recorded: CountTasks of a portal.Store does. The context ends
+// background work is recorded: PendingTasks of a portal.Store does. The context ends
 // after five seconds. Without it, and in scrapes in which it returns an error, there
 // is no tgprovision_tasks_pending.
 func (c *Collector) CountPendingTasks(count func(context.Context) (int, error)) {

@@ -50,6 +50,7 @@ func newAPI(tb testing.TB, observer provisioning.Observer) (http.Handler, func()
 		Events: func(context.Context, provisioning.Event) error { return nil },
 	})
 	require.NoError(tb, err)
+	require.NoError(tb, p.Start(context.WithoutCancel(tb.Context())))
 	stop := sync.OnceFunc(func() { assert.NoError(tb, p.Close(context.WithoutCancel(tb.Context()))) })
 	tb.Cleanup(stop)
 	r := mux.NewRouter().SkipClean(true).UseEncodedPath()

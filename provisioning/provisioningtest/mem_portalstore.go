@@ -53,20 +53,25 @@ func (s *MemPortalStore) PortalByRoom(ctx context.Context, roomID id.RoomID) (pr
 }
 
 // PortalByChat implements provisioning.PortalStore.
-func (s *MemPortalStore) PortalByChat(ctx context.Context, chatID provisioning.ChatID, receiver provisioning.TelegramID) (provisioning.Portal, error) {
+func (s *MemPortalStore) PortalByChat(ctx context.Context, chatID provisioning.ChatID, account provisioning.TelegramID) (provisioning.Portal, error) {
 	if err := s.enter(ctx, "PortalByChat"); err != nil {
 		return provisioning.Portal{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p, ok := s.byChat(chatID, receiver)
+	p, ok := s.byChat(chatID, account)
 	if !ok {
 		return provisioning.Portal{}, provisioning.ErrPortalNotFound
 	}
 	return p, nil
 }
 
-func (s *MemPortalStore) byChat(chatID provisioning.ChatID, receiver provisioning.TelegramID) (provisioning.Portal, bool) {
+// byChat returns the portal of a chat, for an account where the chat is a direct one.
+func (s *MemPortalStore) byChat(chatID provisioning.ChatID, account provisioning.TelegramID) (provisioning.Portal, bool) {
+	var receiver provisioning.TelegramID
+	if kind, _, _ := chatID.Split(); kind == provisioning.PeerUser {
+		receiver = account
+	}
 	for _, p := range s.portals {
 		if p.ChatID == chatID && p.Receiver == receiver {
 			return p, true

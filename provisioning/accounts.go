@@ -1,0 +1,318 @@
+package provisioning
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix/id"
+)
+
+// accounts says who is logged in, and who acts on Telegram.
+//
+// It keeps two records in step: the client's session, which says whether a user is logged
+// in, and the user store's link, which says whose an account is. A crash may come between
+// them; every request about a user mends what it finds. A bridge whose Users is only a
+// UserReader has one record, and nothing to mend.
+type accounts struct {
+	users    UserReader
+	links    UserStore // nil where Users is only a UserReader
+	telegram TelegramClientFactory
+	relayBot TelegramClient // nil where there is none
+	events   *events
+}
+
+func newAccounts(cfg Config, events *events) *accounts {
+	links, _ := cfg.Users.(UserStore)
+	return &accounts{users: cfg.Users, links: links, telegram: cfg.Telegram, relayBot: cfg.RelayBot, events: events}
+}
+
+// client returns the Telegram client of a user.
+func (a *accounts) client(ctx context.Context, userID id.UserID) (TelegramClient, error) {
+	client, err := a.telegram.Client(ctx, userID)
+	if err != nil {
+		return nil, fmt.Errorf("get the user's Telegram client: %w", err)
+	}
+	if missing(client) {
+		return nil, errNoClient
+	}
+	return client, nil
+}
+
+// loggedIn returns the account that a user is logged in with. Errors: ErrNotLoggedIn, and
+// errUnrecorded with the account.
+func (a *accounts) loggedIn(ctx context.Context, p *person) (Account, error) {
+	if a.links == nil {
+		account, err := p.client.Account(ctx)
+		if err != nil {
+			return Account{}, fmt.Errorf("get the account: %w", err)
+		}
+		return account, nil
+	}
+	if p.user.Displaced {
+		if err := a.endDisplaced(ctx, p.userID, p.user.TelegramID); err != nil {
+			return Account{}, err
+		}
+		p.user.TelegramID, p.user.Displaced = 0, false
+	}
+	account, err := p.client.Account(ctx)
+	if differs := account.ID != p.user.TelegramID; differs && (err == nil || errors.Is(err, ErrNotLoggedIn)) && CachedReads(ctx) {
+		// Either may be what was remembered from before the other changed.
+		ctx = WithCachedReads(ctx, false)
+		if p.user, err = a.users.User(ctx, p.userID); err != nil {
+			return Account{}, fmt.Errorf("look up the user again: %w", err)
+		}
+		return a.loggedIn(ctx, p)
+	}
+	switch {
+	case errors.Is(err, ErrNotLoggedIn):
+		if unlinkErr := a.unlink(ctx, p); unlinkErr != nil {
+			return Account{}, unlinkErr
+		}
+		return Account{}, err
+	case err != nil:
+		return Account{}, fmt.Errorf("get the account: %w", err)
+	case account.ID != p.user.TelegramID:
+		// The process died after Telegram accepted a login and before it was linked.
+		return account, a.claim(ctx, p, account)
+	}
+	return account, nil
+}
+
+// errUnrecorded: the user has a session of an account that is linked to another
+// user. It is either a login that another request is just about to link, or one
+// that was never linked because the process died, and whose account somebody else
+// has logged in with since. As long as nobody tells which, it counts as logged out.
+var errUnrecorded = fmt.Errorf("%w: there is a session, of an account that is linked to another user", ErrNotLoggedIn)
+
+// checkLoggedOut returns nil for a user who is logged out, and an alreadyLoggedInError for
+// one who is logged in. An unrecorded session is ended where a new login begins. To a step
+// that goes on with a login it is the login that the step asks for: Telegram has accepted
+// it, and it is linked now.
+func (a *accounts) checkLoggedOut(ctx context.Context, p *person, begins bool) error {
+	account, err := a.loggedIn(ctx, p)
+	switch unrecorded := errors.Is(err, errUnrecorded); {
+	case unrecorded && begins:
+		if err := p.client.Logout(ctx); err != nil && !errors.Is(err, ErrNotLoggedIn) {
+			return fmt.Errorf("end an unrecorded session: %w", err)
+		}
+		return nil
+	case unrecorded:
+		err = a.link(ctx, p, account)
+	case errors.Is(err, ErrNotLoggedIn):
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return &alreadyLoggedInError{account}
+}
+
+// logOut ends a user's session. Errors: ErrNotLoggedIn.
+func (a *accounts) logOut(ctx context.Context, p *person) error {
+	if p.user.Displaced && a.links != nil {
+		if err := a.endDisplaced(ctx, p.userID, p.user.TelegramID); err != nil {
+			return err
+		}
+		return ErrNotLoggedIn
+	}
+	err := p.client.Logout(ctx)
+	if err != nil && !errors.Is(err, ErrNotLoggedIn) {
+		return fmt.Errorf("log out: %w", err)
+	}
+	if unlinkErr := a.unlink(ctx, p); unlinkErr != nil {
+		return unlinkErr
+	}
+	return err
+}
+
+// claim links an account that the user turns out to be logged in with, unless another user
+// is linked to it: it takes no account from anybody, and ends no session. Errors:
+// errUnrecorded.
+func (a *accounts) claim(ctx context.Context, p *person, account Account) error {
+	ctx, cancel := detachedFor(ctx, recordTimeout)
+	defer cancel()
+	recorded, err := a.events.announce(ctx, EventLogin, p.userID, account.ID)
+	if err != nil {
+		return err
+	}
+	defer recorded()
+	err = a.links.ClaimAccount(ctx, p.userID, account.ID)
+	switch {
+	case err == nil:
+		p.user.TelegramID = account.ID
+		return nil
+	case !errors.Is(err, ErrAccountLinked):
+		return fmt.Errorf("claim the account: %w", err)
+	}
+	zerolog.Ctx(ctx).Info().Msg("A session was never linked, and its account is another user's now")
+	if err := a.unlink(ctx, p); err != nil {
+		return err
+	}
+	return errUnrecorded
+}
+
+// link records that a user is logged in with an account, and logs out whoever was logged
+// in with it before.
+func (a *accounts) link(ctx context.Context, p *person, account Account) error {
+	ctx, cancel := detachedFor(ctx, recordTimeout)
+	defer cancel()
+	recorded, err := a.events.announce(ctx, EventLogin, p.userID, account.ID)
+	if err != nil {
+		return err
+	}
+	defer recorded()
+	p.user.TelegramID = account.ID
+	if a.links == nil {
+		return nil
+	}
+	displaced, err := a.links.LinkAccount(ctx, p.userID, account.ID)
+	if err != nil {
+		return fmt.Errorf("link the account: %w", err)
+	}
+	for _, userID := range displaced {
+		// The login itself has succeeded. A session that can't be ended now is
+		// ended at its user's next request.
+		if err := a.endDisplaced(ctx, userID, account.ID); err != nil {
+			zerolog.Ctx(ctx).Warn().Err(err).Stringer("displaced_user_id", userID).
+				Msg("Could not end the session of a user whose account has moved")
+		}
+	}
+	return nil
+}
+
+// endDisplaced logs a displaced user out and removes the link.
+func (a *accounts) endDisplaced(ctx context.Context, userID id.UserID, telegramID TelegramID) error {
+	client, err := a.client(ctx, userID)
+	if err != nil {
+		return fmt.Errorf("end the session of a displaced user: %w", err)
+	}
+	if err := client.Logout(ctx); err != nil && !errors.Is(err, ErrNotLoggedIn) {
+		return fmt.Errorf("log a displaced user out: %w", err)
+	}
+	return a.removeLink(ctx, userID, telegramID)
+}
+
+// unlink removes the link of a user who is not logged in, if there is one.
+func (a *accounts) unlink(ctx context.Context, p *person) error {
+	if p.user.TelegramID == 0 {
+		return nil
+	}
+	if err := a.removeLink(ctx, p.userID, p.user.TelegramID); err != nil {
+		return err
+	}
+	p.user.TelegramID = 0
+	return nil
+}
+
+// removeLink unlinks a user and tells the host of the logout.
+func (a *accounts) removeLink(ctx context.Context, userID id.UserID, telegramID TelegramID) error {
+	ctx, cancel := detachedFor(ctx, recordTimeout)
+	defer cancel()
+	recorded, err := a.events.announce(ctx, EventLogout, userID, telegramID)
+	if err != nil {
+		return err
+	}
+	defer recorded()
+	if a.links == nil {
+		return nil
+	}
+	if err := a.links.UnlinkAccount(ctx, userID, telegramID); err != nil {
+		return fmt.Errorf("unlink the account: %w", err)
+	}
+	return nil
+}
+
+// relay returns the account of the relay bot. Errors: ErrNotLoggedIn where there is no
+// relay bot, or it is not logged in; any other error wraps errRelayBot.
+func (a *accounts) relay(ctx context.Context) (Account, error) {
+	if a.relayBot == nil {
+		return Account{}, ErrNotLoggedIn
+	}
+	account, err := a.relayBot.Account(ctx)
+	switch {
+	case errors.Is(err, ErrNotLoggedIn):
+		return Account{}, err
+	case err != nil:
+		return Account{}, fmt.Errorf("%w: %w", errRelayBot, err)
+	}
+	return account, nil
+}
+
+// actor is the account that acts on Telegram for an operation.
+type actor struct {
+	client  TelegramClient
+	account Account
+	relay   bool
+}
+
+// actor returns the account of a user, if there is a user and they are logged in, else the
+// relay bot. Errors: ErrNotLoggedIn where there is neither.
+func (a *accounts) actor(ctx context.Context, p *person) (actor, error) {
+	if p.userID != "" {
+		act, err := a.own(ctx, p)
+		if err == nil || !errors.Is(err, ErrNotLoggedIn) {
+			return act, err
+		}
+	}
+	account, err := a.relay(ctx)
+	if err != nil {
+		return actor{}, err
+	}
+	return actor{client: a.relayBot, account: account, relay: true}, nil
+}
+
+// own returns a user's own account. Errors: ErrNotLoggedIn.
+func (a *accounts) own(ctx context.Context, p *person) (act actor, err error) {
+	if p.client, err = a.client(ctx, p.userID); err != nil {
+		return actor{}, err
+	}
+	account, err := a.loggedIn(ctx, p)
+	if err != nil {
+		return actor{}, err
+	}
+	return actor{client: p.client, account: account}, nil
+}
+
+// creator returns a user's own account, which can create chats. Errors: errNoRealAccount.
+func (a *accounts) creator(ctx context.Context, p *person) (actor, error) {
+	act, err := a.own(ctx, p)
+	switch {
+	case errors.Is(err, ErrNotLoggedIn):
+		return actor{}, fmt.Errorf("%w: %w", errNoRealAccount, err)
+	case err != nil:
+		return actor{}, err
+	case act.account.IsBot:
+		return actor{}, errNoRealAccount
+	}
+	return act, nil
+}
+
+// chat returns what a group or channel says of itself. The relay bot's errors wrap
+// errRelayNotInChat or errRelayBot. Errors: ErrNotImplemented.
+func (a actor) chat(ctx context.Context, chatID ChatID) (ChatInfo, error) {
+	getter, can := a.client.(ChatGetter)
+	if !can {
+		return ChatInfo{}, ErrNotImplemented
+	}
+	info, err := getter.GetChat(ctx, chatID)
+	switch {
+	case err == nil:
+		return info, nil
+	case errors.Is(err, ErrNotInChat) && a.relay:
+		err = fmt.Errorf("%w: %w", errRelayNotInChat, err)
+	case a.relay:
+		err = fmt.Errorf("%w: %w", errRelayBot, err)
+	}
+	return ChatInfo{}, fmt.Errorf("get the chat: %w", err)
+}
+
+// recordTimeout is how long may be taken to record what has happened on Telegram already.
+const recordTimeout = 5 * time.Second
+
+// detachedFor returns a context that goes on when the other one has ended, for a time.
+func detachedFor(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), limit)
+}

@@ -1,0 +1,228 @@
+package provisioning
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"errors"
+	"fmt"
+	"strings"
+
+	"maunium.net/go/mautrix/id"
+)
+
+// gate says who calls, for whom they may call, what they may do, and how much at once.
+type gate struct {
+	secret   [sha256.Size]byte
+	tokens   TokenChecker // nil where only the secret authorises
+	failures *failures    // nil where wrong secrets are not limited
+	users    UserReader
+	rooms    Rooms
+
+	requests requestGroup // authorised ones
+	checking requestGroup // those whose tokens are being checked
+}
+
+func newGate(cfg Config) *gate {
+	maxRequests, perUser := maxRequestsOf(cfg)
+	return &gate{
+		secret:   sha256.Sum256([]byte(cfg.Secret)),
+		tokens:   cfg.Tokens,
+		failures: newFailures(cfg.FailureLimit),
+		users:    cfg.Users,
+		rooms:    cfg.Rooms,
+		requests: requestGroup{most: maxRequests, perUser: perUser, full: errRequestsFull},
+		checking: requestGroup{most: maxRequests, full: errChecksFull},
+	}
+}
+
+// callerKind is how a caller has proven who they are, as access lines name it.
+type callerKind string
+
+const (
+	bySecret callerKind = "secret"
+	byMatrix callerKind = "matrix" // access token
+	byOpenID callerKind = "openid"
+)
+
+// caller is who has sent a request. The zero value may nothing.
+type caller struct {
+	kind callerKind
+	// userID is the Matrix user, "" for the shared secret.
+	userID id.UserID
+}
+
+// trusted callers act for everybody.
+func (c caller) trusted() bool { return c.kind == bySecret }
+
+// authorise returns who sends a credential from an address: somebody with the shared
+// secret, which nobody else is asked about, or the user of a Matrix token. Errors:
+// errUnauthorized, errTooManyGuesses, and those of callerOf.
+func (g *gate) authorise(ctx context.Context, credential string, from address) (who caller, err error) {
+	if credential == "" {
+		return caller{}, errUnauthorized
+	}
+	sum := sha256.Sum256([]byte(credential))
+	if g.failures == nil {
+		switch {
+		case g.isSecret(sum):
+			return caller{kind: bySecret}, nil
+		case g.tokens == nil:
+			return caller{}, errUnauthorized
+		}
+		return g.callerOf(ctx, credential)
+	}
+	err = g.failures.check(from, sum, func() bool { return g.isSecret(sum) }, g.tokens != nil)
+	switch {
+	case err == nil:
+		return caller{kind: bySecret}, nil
+	case g.tokens == nil || !errors.Is(err, errUnauthorized):
+		return caller{}, err
+	}
+	defer func() { g.failures.release(from, sum, errors.Is(err, errTokenRefused)) }()
+	return g.callerOf(ctx, credential)
+}
+
+// isSecret compares hashes, in time that depends on neither secret.
+func (g *gate) isSecret(given [sha256.Size]byte) bool {
+	return subtle.ConstantTimeCompare(given[:], g.secret[:]) == 1
+}
+
+var errBadChecker = errors.New("the TokenChecker returned neither a Matrix user ID nor an error")
+
+// callerOf returns whose token it is. Errors: errTokenRefused, errClosed, ErrOverloaded,
+// and others that say nothing of the token.
+func (g *gate) callerOf(ctx context.Context, token string) (caller, error) {
+	if err := g.checking.enter(); err != nil {
+		return caller{}, err
+	}
+	defer g.checking.leave("")
+	userID, err := g.tokens.CheckToken(ctx, token)
+	if errors.Is(err, ErrMatrixTokenInvalid) {
+		return caller{}, fmt.Errorf("%w: %w", errTokenRefused, err)
+	}
+	if err != nil {
+		return caller{}, fmt.Errorf("check a Matrix token: %w", err)
+	}
+	if _, err := checkUserID(string(userID)); err != nil {
+		return caller{}, errBadChecker
+	}
+	if strings.HasPrefix(token, "openid:") {
+		return caller{byOpenID, userID}, nil
+	}
+	return caller{byMatrix, userID}, nil
+}
+
+// checkCaller checks that a Matrix caller has a level. Errors: errCallerLevel.
+func (g *gate) checkCaller(ctx context.Context, who caller, need Permission) error {
+	if who.trusted() || need == PermissionNone {
+		return nil
+	}
+	level, err := g.callerLevel(ctx, who)
+	if err == nil && level < need {
+		return errCallerLevel
+	}
+	return err
+}
+
+// checkNamed checks that a caller may name a user: trusted callers and admins any, others
+// themselves. Errors: errNotYourself.
+func (g *gate) checkNamed(ctx context.Context, who caller, userID id.UserID) error {
+	if who.trusted() || userID == who.userID {
+		return nil
+	}
+	level, err := g.callerLevel(ctx, who)
+	if err == nil && level < PermissionAdmin {
+		return errNotYourself
+	}
+	return err
+}
+
+// callerLevel looks the level of a Matrix caller up.
+func (g *gate) callerLevel(ctx context.Context, who caller) (Permission, error) {
+	user, err := g.users.User(ctx, who.userID)
+	switch {
+	case errors.Is(err, ErrMatrixUserRefused):
+		return PermissionNone, nil
+	case err != nil:
+		return PermissionNone, fmt.Errorf("look up the caller: %w", err)
+	}
+	return user.Permission, nil
+}
+
+// checkUser fills in the user that an operation is about, and checks their level. Errors:
+// errNotWhitelisted, ErrMatrixUserRefused.
+func (g *gate) checkUser(ctx context.Context, op *operation) (err error) {
+	if op.user, err = g.users.User(ctx, op.userID); err != nil {
+		return fmt.Errorf("look up the user: %w", err)
+	}
+	if op.user.Permission < op.rt.need {
+		return errNotWhitelisted
+	}
+	return nil
+}
+
+// checkAsker fills in the user who asks, and checks their level, if there is one. Errors:
+// errNoPower.
+func (g *gate) checkAsker(ctx context.Context, op *operation) (err error) {
+	if op.unnamed() {
+		return nil
+	}
+	op.user, err = g.users.User(ctx, op.userID)
+	if errors.Is(err, ErrMatrixUserRefused) {
+		op.user, err = User{}, nil
+	}
+	if err != nil {
+		return fmt.Errorf("look up the user: %w", err)
+	}
+	if op.user.Permission < op.rt.askerNeed {
+		return errNoPower
+	}
+	return nil
+}
+
+// mayBridge returns nil when the bridge bot is in the room and the user who asks, if there
+// is one, may bridge it. Errors: ErrBridgeBotNotInRoom, errNoPower.
+func (g *gate) mayBridge(ctx context.Context, op *operation) error {
+	if err := g.rooms.CheckBot(ctx, op.roomID); err != nil {
+		return fmt.Errorf("look for the bridge bot: %w", err)
+	}
+	return g.checkPower(ctx, op, op.roomID, bridgeEvent)
+}
+
+// mayUnbridge returns nil when the user who asks, if there is one, may end the portal of a
+// room. In one that the bridge bot is not in, no user can show any power. Errors:
+// errNoPower.
+func (g *gate) mayUnbridge(ctx context.Context, op *operation, roomID id.RoomID) error {
+	if !op.unnamed() && op.user.Permission < PermissionUser {
+		return errNoPower
+	}
+	err := g.checkPower(ctx, op, roomID, unbridgeEvent)
+	if errors.Is(err, ErrBridgeBotNotInRoom) {
+		return fmt.Errorf("%w: %w", errNoPower, err)
+	}
+	return err
+}
+
+// checkPower returns nil when the user who asks may send a state event of a type in a room,
+// has the level admin, or is not named. Errors: errNoPower, ErrBridgeBotNotInRoom.
+func (g *gate) checkPower(ctx context.Context, op *operation, roomID id.RoomID, eventType string) error {
+	if op.unnamed() || op.user.Permission >= PermissionAdmin {
+		return nil
+	}
+	has, err := g.rooms.HasPower(ctx, roomID, op.userID, eventType)
+	switch {
+	case err != nil:
+		return fmt.Errorf("ask for a user's power: %w", err)
+	case !has:
+		return errNoPower
+	}
+	return nil
+}
+
+// close lets nobody in any more, and waits until nothing is under way. Errors: the
+// context's.
+func (g *gate) close(ctx context.Context) error {
+	g.requests.stop()
+	return errors.Join(g.checking.close(ctx), g.requests.close(ctx))
+}

@@ -1,0 +1,175 @@
+package provisioning
+
+import (
+	"context"
+	"errors"
+	"strings"
+
+	"maunium.net/go/mautrix/id"
+)
+
+type portalBody struct {
+	MXID        id.RoomID `json:"mxid"`
+	ChatID      ChatID    `json:"chat_id"`
+	PeerType    PeerType  `json:"peer_type"`
+	Title       string    `json:"title"`
+	About       string    `json:"about"`
+	Username    string    `json:"username"`
+	Megagroup   bool      `json:"megagroup"`
+	CanUnbridge bool      `json:"can_unbridge"`
+}
+
+// getPortal is get_portal.
+func getPortal(ctx context.Context, s *services, op *operation) (reply, error) {
+	portal, err := s.portals.byRoom(ctx, op.roomID)
+	if err != nil {
+		return reply{}, err
+	}
+	return showPortal(ctx, s, op, portal)
+}
+
+// getPortalByTgid is get_portal_by_tgid.
+func getPortalByTgid(ctx context.Context, s *services, op *operation) (reply, error) {
+	portal, err := s.portals.byChat(ctx, op.chatID, op.user.TelegramID)
+	if err != nil {
+		return reply{}, err
+	}
+	return showPortal(ctx, s, op, portal)
+}
+
+func showPortal(ctx context.Context, s *services, op *operation, portal Portal) (reply, error) {
+	kind, _, _ := portal.ChatID.Split()
+	body := portalBody{
+		MXID: portal.RoomID, ChatID: portal.ChatID, PeerType: kind, Title: portal.Title,
+		About: portal.About, Username: portal.Username, Megagroup: portal.Megagroup,
+	}
+	if op.userID != "" && s.portals.rooms != nil {
+		err := s.gate.mayUnbridge(ctx, op, portal.RoomID)
+		if err != nil && !errors.Is(err, errNoPower) {
+			return reply{}, err
+		}
+		body.CanUnbridge = err == nil
+	}
+	return ok(body), nil
+}
+
+// The values of connect_portal's force.
+const (
+	forceUnbridge = "unbridge"
+	forceDelete   = "delete"
+)
+
+// connectPortal is connect_portal.
+func connectPortal(ctx context.Context, s *services, op *operation) (reply, error) {
+	if err := s.portals.checkFree(ctx, op.roomID, op.chatID); err != nil {
+		return reply{}, err
+	}
+	if err := s.gate.mayBridge(ctx, op); err != nil {
+		return reply{}, err
+	}
+	c := connection{
+		roomID: op.roomID, chatID: op.chatID, userID: op.userID, account: op.user.TelegramID, force: op.force,
+		mayEnd: func(ctx context.Context, old Portal) error { return s.gate.mayUnbridge(ctx, op, old.RoomID) },
+	}
+	if _, err := s.portals.replaced(ctx, c); err != nil {
+		return reply{}, err
+	}
+	act, err := s.accounts.actor(ctx, &op.person)
+	if err != nil {
+		return reply{}, err
+	}
+	info, err := act.chat(ctx, op.chatID)
+	if err != nil {
+		return reply{}, err
+	}
+	if err := s.portals.connect(ctx, c, info, act); err != nil {
+		return reply{}, err
+	}
+	return accepted(struct{}{}), nil
+}
+
+type createdBody struct {
+	ChatID ChatID `json:"chat_id"`
+}
+
+// chatTypes are the values of create_portal's type.
+var chatTypes = map[string]ChatType{
+	"chat": ChatTypeBasicGroup, "group": ChatTypeBasicGroup, "supergroup": ChatTypeSupergroup, "channel": ChatTypeChannel,
+}
+
+// readNewChat reads what chat to create. Its title is empty where none is given.
+func readNewChat(body object) (chat NewChat, err error) {
+	kind, err := body.text("type")
+	if err != nil {
+		return chat, err
+	}
+	if chat.Type = chatTypes[kind]; chat.Type == 0 {
+		return chat, errValueUnknown
+	}
+	if chat.Title, err = body.optionalText("title"); err != nil {
+		return chat, err
+	}
+	if chat.About, err = body.optionalText("about"); err != nil {
+		return chat, err
+	}
+	chat.Title, chat.About = strings.TrimSpace(chat.Title), strings.TrimSpace(chat.About)
+	return chat, nil
+}
+
+// createPortal is create_portal.
+func createPortal(ctx context.Context, s *services, op *operation) (reply, error) {
+	chat, err := readNewChat(op.body)
+	if err != nil {
+		return reply{}, err
+	}
+	// The database decides of two racing requests. That only one at a time gets as far
+	// in this process spares Telegram a chat that is deleted again.
+	unlock, err := s.portals.creating.Lock(ctx, op.roomID)
+	if err != nil {
+		return reply{}, err
+	}
+	defer unlock()
+	if err = s.portals.checkFree(ctx, op.roomID, 0); err != nil {
+		return reply{}, err
+	}
+	act, err := s.accounts.creator(ctx, &op.person)
+	if err != nil {
+		return reply{}, err
+	}
+	if err = s.gate.mayBridge(ctx, op); err != nil {
+		return reply{}, err
+	}
+	info, err := s.portals.create(ctx, op.userID, act, op.roomID, chat)
+	if err != nil {
+		return reply{}, err
+	}
+	return created(createdBody{info.ID}), nil
+}
+
+// disconnectPortal is disconnect_portal.
+func disconnectPortal(ctx context.Context, s *services, op *operation) (reply, error) {
+	portal, err := s.portals.byRoom(ctx, op.roomID)
+	if err != nil {
+		return reply{}, err
+	}
+	if err = s.gate.mayUnbridge(ctx, op, op.roomID); err != nil {
+		return reply{}, err
+	}
+	cleaned, err := s.portals.end(ctx, portal, op.userID, op.everybody, op.wait)
+	if err != nil {
+		return reply{}, err
+	}
+	if op.wait {
+		// Emptying a large room may take longer than a request has: here the client
+		// says for how long it waits. The work goes on without it.
+		select {
+		case err = <-cleaned:
+		case <-op.connected.Done():
+			err = op.connected.Err()
+		}
+	}
+	if err != nil {
+		return reply{}, err
+	}
+	return accepted(struct{}{}), nil
+}

@@ -1,0 +1,56 @@
+package provisioning
+
+import (
+	"context"
+
+	"maunium.net/go/mautrix/id"
+)
+
+// operation is a request as a handler gets it: authorised, decoded, and checked as the
+// route table says.
+type operation struct {
+	rt     *route
+	caller caller
+	allow  string // the verbs of the path, for a wrong verb
+
+	// Who the operation is about or, in operations about portals, who asks; the user ID is
+	// "" where nobody is named.
+	person
+
+	// Of the path.
+	roomID     id.RoomID
+	chatID     ChatID
+	identifier string // encoded
+
+	// Of the query.
+	force     string // one of the force constants, or ""
+	everybody bool   // delete
+	wait      bool   // sync
+
+	body object
+
+	// connected ends when the API client hangs up, and has no deadline.
+	connected context.Context
+	// upgrade makes a WebSocket of the request.
+	upgrade upgrader
+}
+
+// person is a Matrix user, with what the bridge has of them.
+type person struct {
+	userID id.UserID
+	user   User
+	client TelegramClient
+}
+
+// unnamed says whether a trusted caller has named no user: then nobody's rights are
+// checked.
+func (op *operation) unnamed() bool { return op.userID == "" && op.caller.trusted() }
+
+// services are what handlers work with.
+type services struct {
+	gate     *gate
+	accounts *accounts
+	portals  *portals
+	avatars  *avatarFetcher
+	qr       *qrLogins
+}

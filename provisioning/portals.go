@@ -1,0 +1,186 @@
+package provisioning
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"maunium.net/go/mautrix/id"
+
+	"github.com/tgprovision/tgprovision/internal/keyed"
+)
+
+// portals connects, creates and ends portals, and does what these have promised.
+type portals struct {
+	store    PortalStore
+	rooms    Rooms // nil where portals are only read
+	accounts *accounts
+	events   *events
+	outbox   *outbox
+
+	creating keyed.Mutex[id.RoomID]
+	starting keyed.Mutex[directChat]
+	changing keyed.Mutex[id.RoomID] // by tasks
+}
+
+// newPortals has the outbox do the work on portals.
+func newPortals(cfg Config, accounts *accounts, events *events, outbox *outbox) *portals {
+	p := &portals{store: cfg.Portals, rooms: cfg.Rooms, accounts: accounts, events: events, outbox: outbox}
+	p.handleTasks()
+	return p
+}
+
+// byRoom returns the portal of a room. Errors: ErrPortalNotFound.
+func (p *portals) byRoom(ctx context.Context, roomID id.RoomID) (Portal, error) {
+	portal, err := p.store.PortalByRoom(ctx, roomID)
+	if err != nil {
+		return Portal{}, fmt.Errorf("look up the room's portal: %w", err)
+	}
+	return portal, nil
+}
+
+// byChat returns the portal that a chat has for an account. Errors: ErrPortalNotFound.
+func (p *portals) byChat(ctx context.Context, chatID ChatID, account TelegramID) (Portal, error) {
+	portal, err := p.store.PortalByChat(ctx, chatID, account)
+	if err != nil {
+		return Portal{}, fmt.Errorf("look up the chat's portal: %w", err)
+	}
+	return portal, nil
+}
+
+// isPortal says whether the portal's room is bridged to its chat.
+func isPortal(ctx context.Context, store PortalStore, portal Portal) (bool, error) {
+	current, err := store.PortalByRoom(ctx, portal.RoomID)
+	switch {
+	case errors.Is(err, ErrPortalNotFound):
+		return false, nil
+	case err != nil:
+		return false, fmt.Errorf("look up the portal: %w", err)
+	}
+	return current.sameAs(portal), nil
+}
+
+// sameAs says whether two portals are of one room, chat and account.
+func (p Portal) sameAs(other Portal) bool {
+	return p.RoomID == other.RoomID && p.ChatID == other.ChatID && p.Receiver == other.Receiver
+}
+
+// checkFree returns nil when a room is not bridged, and errBridgeExists when it is
+// bridged to this chat. Errors: ErrRoomBridged.
+func (p *portals) checkFree(ctx context.Context, roomID id.RoomID, chatID ChatID) error {
+	portal, err := p.byRoom(ctx, roomID)
+	switch {
+	case errors.Is(err, ErrPortalNotFound):
+		return nil
+	case err != nil:
+		return err
+	case portal.ChatID == chatID:
+		return errBridgeExists
+	}
+	return ErrRoomBridged
+}
+
+// connection is a room that is to be connected to a chat.
+type connection struct {
+	roomID  id.RoomID
+	chatID  ChatID
+	userID  id.UserID  // who asks, "" for nobody in particular
+	account TelegramID // of whom
+	force   string
+	// mayEnd says whether the portal that the chat has in another room may be ended.
+	mayEnd func(context.Context, Portal) error
+}
+
+// replaced returns the portal that the chat has in another room, nil for none, if force
+// allows to end it and the one who asks may. Errors: errBridgeExists, ErrChatBridged, those
+// of mayEnd.
+func (p *portals) replaced(ctx context.Context, c connection) (*Portal, error) {
+	old, err := p.byChat(ctx, c.chatID, c.account)
+	switch {
+	case errors.Is(err, ErrPortalNotFound):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	case old.RoomID == c.roomID: // by a request that came first
+		return nil, errBridgeExists
+	case c.force == "":
+		return nil, ErrChatBridged
+	}
+	if err = c.mayEnd(ctx, old); err != nil {
+		return nil, err
+	}
+	return &old, nil
+}
+
+// connect records that a room is bridged to a chat.
+func (p *portals) connect(ctx context.Context, c connection, info ChatInfo, act actor) error {
+	// The chat's portal may change between being read and being replaced; somebody
+	// else has got ahead then, each time.
+	const tries = 5
+	for range tries {
+		old, err := p.replaced(ctx, c)
+		if err != nil {
+			return err
+		}
+		err = p.store.Connect(ctx, p.newConnection(c, info, act, old))
+		switch {
+		case err == nil:
+			p.outbox.notify()
+			return nil
+		case errors.Is(err, ErrRoomBridged):
+			// By a request that came first, possibly for the same chat.
+			if err := p.checkFree(ctx, c.roomID, c.chatID); err != nil {
+				return err
+			}
+		case c.force == "" || !errors.Is(err, ErrChatBridged) && !errors.Is(err, ErrPortalNotFound):
+			return fmt.Errorf("record the portal: %w", err)
+		}
+	}
+	return ErrChatBridged
+}
+
+// newConnection is what the store records of a connection, in place of an old portal
+// unless that is nil.
+func (p *portals) newConnection(c connection, info ChatInfo, act actor, old *Portal) NewPortal {
+	portal := portalOf(c.roomID, info)
+	n := NewPortal{Portal: portal, Accounts: []TelegramID{act.account.ID}, UserID: c.userID, Relay: act.relay}
+	n.Tasks = append(n.Tasks, newTask(taskSetUp, &setUpRecord{
+		Portal: portalRecord(portal), UserID: c.userID, Relay: act.relay, PhotoID: info.PhotoID,
+	}))
+	event := Event{Type: EventPortalConnected, UserID: c.userID, TelegramID: act.account.ID, Portal: portal}
+	n.Tasks = append(n.Tasks, p.events.task(event)...)
+	if old != nil {
+		n.Replaces = old.RoomID
+		n.Tasks = append(n.Tasks, newTask(taskCleanUp, &cleanUpRecord{Portal: portalRecord(*old), Everybody: c.force == forceDelete}))
+		event.Type, event.Portal = EventPortalDisconnected, *old
+		n.Tasks = append(n.Tasks, p.events.task(event)...)
+	}
+	return n
+}
+
+// portalOf is the portal of a room and a chat.
+func portalOf(roomID id.RoomID, info ChatInfo) Portal {
+	return Portal{
+		RoomID: roomID, ChatID: info.ID, Title: info.Title,
+		About: info.About, Username: info.Username, Megagroup: info.Megagroup,
+	}
+}
+
+// end removes a portal, for a user or, where that is "", for nobody in particular, and has
+// its room cleaned up. With wait it sends what came of the clean-up. Errors:
+// ErrPortalNotFound.
+func (p *portals) end(ctx context.Context, portal Portal, userID id.UserID, everybody, wait bool) (cleaned <-chan error, err error) {
+	cleanUp := newTask(taskCleanUp, &cleanUpRecord{Portal: portalRecord(portal), Everybody: everybody})
+	if wait {
+		cleanUp = held(cleanUp)
+	}
+	event := p.events.task(Event{Type: EventPortalDisconnected, UserID: userID, Portal: portal})
+	if err := p.store.Disconnect(ctx, portal, append(event, cleanUp)...); err != nil {
+		return nil, fmt.Errorf("remove the portal: %w", err)
+	}
+	p.outbox.notify()
+	if wait {
+		cleaned = p.outbox.doNow(cleanUp)
+	}
+	return cleaned, nil
+}
