@@ -1,0 +1,6 @@
+// Command tool can't be imported.
+package main
+
+func Exported() {}
+
+func main() {}
