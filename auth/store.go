@@ -34,12 +34,23 @@ type StoreConfig struct {
 // concurrent use by several goroutines; several stores, in one process or in
 // many, can share a database. There is nothing to close but the database.
 //
+// When the context of a call carries a transaction of the host's database (dbutil's
+// DoTxn), the call is part of that. From the first [Store.LinkAccount],
+// [Store.ClaimAccount] or [Store.UnlinkAccount] in it on, even one that changes nothing,
+// every other change of links, and of the portals of a portal.Store on the same database,
+// waits in all processes until the transaction ends. So two such transactions never wait
+// for each other, whatever they change in whichever order. Rows of its own that several
+// of them change, a host should change before these calls in all of them, or after them
+// in all. The errors that the interface names leave such a transaction as it was; after
+// any other error it has to be rolled back. On PostgreSQL it should be at the level read
+// committed, the default.
+//
 // For the API's GET operations, the store remembers up to 20,000 of the links that it has
 // read, and users that have none, until somebody changes one; every other read asks the
-// database. The methods that change links return when no store on the database, in
-// whichever process, goes on with what was before; that takes 20 ms. GET operations see a
-// change by a transaction of the host's, or by other means than a Store, 20 ms after its
-// commit at the latest.
+// database. A method that has changed a link returns when no store on the database, in
+// whichever process, goes on with what was before; that takes 20 ms. One that found
+// nothing to change returns at once. GET operations see a change by a transaction of the
+// host's, or by other means than a Store, 20 ms after its commit at the latest.
 type Store struct {
 	db          *dbutil.Database
 	permissions Permissions
@@ -112,97 +123,107 @@ func (s *Store) level(userID id.UserID) provisioning.Permission {
 // account leaves its other user, that it becomes this one's, and the answer, happen
 // together or not at all. Calls follow one another, in all processes; that an
 // account is linked to one user only is a constraint of the database besides.
-//
-// When the context carries a transaction of the host's database (dbutil's DoTxn),
-// the call is part of that.
 func (s *Store) LinkAccount(ctx context.Context, userID id.UserID, telegramID provisioning.TelegramID) ([]id.UserID, error) {
 	var displaced []id.UserID
-	err := s.write(ctx, telegramID, func(ctx context.Context) (err error) {
-		displaced, err = s.link(ctx, userID, telegramID)
-		return err
+	err := s.write(ctx, telegramID, func(ctx context.Context) (changed int64, err error) {
+		displaced, changed, err = s.link(ctx, userID, telegramID)
+		return changed, err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("link an account: %w", err)
 	}
-	s.links.Changed(ctx)
 	return displaced, nil
 }
 
-// link is LinkAccount inside its transaction.
-func (s *Store) link(ctx context.Context, userID id.UserID, telegramID provisioning.TelegramID) ([]id.UserID, error) {
+// link is LinkAccount inside its transaction. It also returns how many rows it changed.
+func (s *Store) link(ctx context.Context, userID id.UserID, telegramID provisioning.TelegramID) ([]id.UserID, int64, error) {
 	const (
 		displace = `UPDATE tgprovision_user SET displaced=true WHERE telegram_id=$1 AND user_id<>$2 AND NOT displaced`
 		list     = `SELECT user_id FROM tgprovision_user WHERE telegram_id=$1 AND displaced ORDER BY user_id`
 	)
-	if _, err := s.db.Exec(ctx, displace, telegramID, userID); err != nil {
-		return nil, err
+	left, err := s.exec(ctx, displace, telegramID, userID)
+	if err != nil {
+		return nil, 0, err
 	}
-	if _, err := s.db.Exec(ctx, linkQuery, userID, telegramID); err != nil {
-		return nil, err
+	linked, err := s.exec(ctx, linkQuery, userID, telegramID)
+	if err != nil {
+		return nil, 0, err
 	}
 	rows, err := s.db.Query(ctx, list, telegramID)
-	return dbutil.NewRowIterWithError(rows, dbutil.ScanSingleColumn[id.UserID], err).AsList()
+	displaced, err := dbutil.NewRowIterWithError(rows, dbutil.ScanSingleColumn[id.UserID], err).AsList()
+	return displaced, left + linked, err
 }
 
 // ClaimAccount implements [provisioning.UserStore]. It is one transaction, in turn
 // with those of LinkAccount.
 func (s *Store) ClaimAccount(ctx context.Context, userID id.UserID, telegramID provisioning.TelegramID) error {
-	err := s.write(ctx, telegramID, func(ctx context.Context) error {
-		// On SQLite, a write has to come first; see write.
-		const (
-			begin = `UPDATE tgprovision_user SET displaced=displaced WHERE user_id=$1`
-			taken = `SELECT EXISTS(SELECT 1 FROM tgprovision_user WHERE telegram_id=$1 AND user_id<>$2 AND NOT displaced)`
-		)
-		if _, err := s.db.Exec(ctx, begin, userID); err != nil {
-			return err
-		}
+	err := s.write(ctx, telegramID, func(ctx context.Context) (int64, error) {
+		const taken = `SELECT EXISTS(SELECT 1 FROM tgprovision_user WHERE telegram_id=$1 AND user_id<>$2 AND NOT displaced)`
 		var another bool
 		if err := s.db.QueryRow(ctx, taken, telegramID, userID).Scan(&another); err != nil {
-			return err
+			return 0, err
 		}
 		if another {
-			return provisioning.ErrAccountLinked
+			return 0, provisioning.ErrAccountLinked
 		}
-		_, err := s.db.Exec(ctx, linkQuery, userID, telegramID)
-		return err
+		return s.exec(ctx, linkQuery, userID, telegramID)
 	})
 	if err != nil {
 		return fmt.Errorf("claim an account: %w", err)
 	}
-	s.links.Changed(ctx)
 	return nil
 }
 
-// write runs a transaction that links an account: one at a time, with readers
-// beside it.
-func (s *Store) write(ctx context.Context, telegramID provisioning.TelegramID, fn func(context.Context) error) error {
+// write is inTurn for linking an account.
+func (s *Store) write(ctx context.Context, telegramID provisioning.TelegramID, fn func(context.Context) (int64, error)) error {
 	if telegramID <= 0 {
 		return fmt.Errorf("%d is not the ID of a Telegram user", telegramID)
 	}
-	return s.db.DoTxn(ctx, schema.ReadCommitted(s.db), func(ctx context.Context) error {
-		// SQLite has one writer at a time by itself, from the first statement on, which
-		// has to be a write: a transaction that starts by reading can't always go on to
-		// write.
-		if s.db.Dialect == dbutil.Postgres {
-			if _, err := s.db.Exec(ctx, `LOCK TABLE tgprovision_user IN SHARE ROW EXCLUSIVE MODE`); err != nil {
-				return err
-			}
-		}
-		return fn(ctx)
-	})
+	return s.inTurn(ctx, fn)
 }
 
-// linkQuery links a user to an account, in place of the one before.
-const linkQuery = `
-	INSERT INTO tgprovision_user (user_id, telegram_id, displaced) VALUES ($1, $2, false)
-	ON CONFLICT (user_id) DO UPDATE SET telegram_id=excluded.telegram_id, displaced=false`
+// inTurn runs a transaction that changes as many rows as fn returns: one at a time, in
+// all processes, with readers beside it.
+func (s *Store) inTurn(ctx context.Context, fn func(context.Context) (int64, error)) error {
+	// It changes nothing, but gets the turn: SQLite's one writer, or the lock of the
+	// trigger on PostgreSQL. What comes after it sees all that was committed before.
+	const turn = `UPDATE tgprovision_user SET displaced=displaced WHERE user_id=''`
+	var changed int64
+	err := s.db.DoTxn(ctx, schema.ReadCommitted(s.db), func(ctx context.Context) (err error) {
+		if _, err = s.db.Exec(ctx, turn); err == nil {
+			changed, err = fn(ctx)
+		}
+		return err
+	})
+	if err == nil && changed > 0 {
+		s.links.Changed(ctx)
+	}
+	return err
+}
 
-// UnlinkAccount implements [provisioning.UserStore]. It is one statement.
+// exec runs a statement and returns how many rows it changed.
+func (s *Store) exec(ctx context.Context, query string, args ...any) (int64, error) {
+	result, err := s.db.Exec(ctx, query, args...)
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// linkQuery links a user to an account, in place of the one before. It changes no row
+// where the user is linked to it already.
+const linkQuery = `
+	INSERT INTO tgprovision_user AS u (user_id, telegram_id, displaced) VALUES ($1, $2, false)
+	ON CONFLICT (user_id) DO UPDATE SET telegram_id=excluded.telegram_id, displaced=false
+	WHERE u.telegram_id<>excluded.telegram_id OR u.displaced`
+
+// UnlinkAccount implements [provisioning.UserStore]. It is one transaction, in turn with
+// those of LinkAccount.
 func (s *Store) UnlinkAccount(ctx context.Context, userID id.UserID, telegramID provisioning.TelegramID) error {
 	const query = `DELETE FROM tgprovision_user WHERE user_id=$1 AND telegram_id=$2`
-	if _, err := s.db.Exec(ctx, query, userID, telegramID); err != nil {
+	err := s.inTurn(ctx, func(ctx context.Context) (int64, error) { return s.exec(ctx, query, userID, telegramID) })
+	if err != nil {
 		return fmt.Errorf("unlink an account: %w", err)
 	}
-	s.links.Changed(ctx)
 	return nil
 }

@@ -21,18 +21,21 @@ import (
 // close but the database.
 //
 // When the context of a call carries a transaction of the host's database (dbutil's
-// DoTxn), the call is part of that. After [Store.Connect] and [Store.Disconnect],
-// other calls of them, in all processes, wait until it ends. Their errors that the
-// interface names leave such a transaction as it was; after any other error it has
-// to be rolled back. On PostgreSQL it should be at the level read committed, the
-// default.
+// DoTxn), the call is part of that. From the first [Store.Connect] or [Store.Disconnect]
+// in it on, a failed one too, every other change of portals, and of the links of an
+// auth.Store on the same database, waits in all processes until the transaction ends. So
+// two such transactions never wait for each other, whatever they change in whichever
+// order. Rows of its own, and tasks, that several of them change, a host should change
+// before these calls in all of them, or after them in all. The errors that the interface
+// names leave such a transaction as it was; after any other error it has to be rolled
+// back. On PostgreSQL it should be at the level read committed, the default.
 //
 // For the API's GET operations, the store remembers up to 20,000 of the portals that it
 // has read, and rooms and chats that have none, until somebody changes one; every other
-// read asks the database. Connect and Disconnect return when no store on the database, in
-// whichever process, goes on with what was before; that takes 20 ms. GET operations see
-// a change by a transaction of the host's, or by other means than a Store, 20 ms after
-// its commit at the latest.
+// read asks the database. Connect and Disconnect, when they succeed, return when no store
+// on the database, in whichever process, goes on with what was before; that takes 20 ms.
+// GET operations see a change by a transaction of the host's, or by other means than a
+// Store, 20 ms after its commit at the latest.
 type Store struct {
 	*TaskStore
 
@@ -274,15 +277,11 @@ func (s *Store) Disconnect(ctx context.Context, p provisioning.Portal, tasks ...
 }
 
 // inTurn runs a transaction that changes portals: one at a time, in all processes,
-// with readers beside it. None of two can wait for the other, therefore.
+// with readers beside it.
 func (s *Store) inTurn(ctx context.Context, fn func(context.Context) error) error {
-	// SQLite has one writer at a time by itself, from the first statement on, which
-	// has to be a write: a transaction that starts by reading can't always go on to
-	// write.
-	turn := `UPDATE tgprovision_portal SET title=title WHERE room_id=''`
-	if s.db.Dialect == dbutil.Postgres {
-		turn = `LOCK TABLE tgprovision_portal IN SHARE ROW EXCLUSIVE MODE`
-	}
+	// It changes nothing, but gets the turn: SQLite's one writer, or the lock of the
+	// trigger on PostgreSQL. What comes after it sees all that was committed before.
+	const turn = `UPDATE tgprovision_portal SET title=title WHERE room_id=''`
 	return s.db.DoTxn(ctx, schema.ReadCommitted(s.db), func(ctx context.Context) error {
 		if _, err := s.db.Exec(ctx, turn); err != nil {
 			return err

@@ -4,9 +4,11 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"net/url"
 	"path/filepath"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -85,23 +87,12 @@ func TestRowsAreReadOnce(t *testing.T) {
 	assert.Equal(t, 2, a.loads)
 }
 
-func TestOwnChangeIsSeenAtOnce(t *testing.T) {
-	a, _ := newPair(t)
-	assert.Equal(t, -1, a.lives(t, t.Context(), "tom"))
-	a.set(t, t.Context(), "tom", 9)
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel() // whose caller did not wait
-	a.Changed(ctx)
-	assert.Equal(t, 9, a.lives(t, t.Context(), "tom"))
-}
-
 func TestChangeOfAnotherProcessIsSeenWithinALease(t *testing.T) {
 	a, b := newPair(t)
 	a.set(t, t.Context(), "tom", 9)
 	assert.Equal(t, 9, a.lives(t, t.Context(), "tom"))
 	b.set(t, t.Context(), "tom", 8)
-	a.clock = a.clock.Add(Lease / 2)
-	a.clock = a.clock.Add(Lease / 2)
+	a.clock = a.clock.Add(Lease)
 	assert.Equal(t, 8, a.lives(t, t.Context(), "tom"))
 }
 
@@ -134,28 +125,38 @@ func TestNobodyReadsWhatWasBeforeAChange(t *testing.T) {
 // A row that was read before a change must not be remembered after it.
 func TestChangeDuringALoad(t *testing.T) {
 	a, b := newPair(t)
-	ended, cancel := context.WithCancel(t.Context())
-	cancel()
-	changes := map[string]func(){
-		"of this process": func() { a.set(t, t.Context(), "tom", 9); a.Changed(ended) },
-		"of another process": func() {
-			b.set(t, t.Context(), "tom", 8)
-			a.clock = a.clock.Add(Lease)
-			a.lives(t, t.Context(), "nobody")
-		},
-	}
-	for name, change := range changes {
+	for name, writer := range map[string]*process{"of this process": a, "of another process": b} {
 		a.set(t, t.Context(), "tom", 1)
-		a.Changed(ended)
+		a.clock = a.clock.Add(Lease)
 		lives, err := a.Get(provisioning.WithCachedReads(t.Context(), true), "tom", func(ctx context.Context) (int, error) {
 			lives, err := a.load(ctx, "tom")
-			change()
+			writer.set(t, t.Context(), "tom", 9)
+			a.clock = a.clock.Add(Lease)
+			a.lives(t, t.Context(), "nobody") // looks
 			return lives, err
 		})
 		require.NoError(t, err)
 		require.Equal(t, 1, lives)
-		assert.NotEqual(t, 1, a.lives(t, t.Context(), "tom"), "a change %s", name)
+		assert.Equal(t, 9, a.lives(t, t.Context(), "tom"), "a change %s", name)
 	}
+}
+
+// A change takes a lease, unless its caller has gone or has a transaction that goes on.
+func TestChangedWaitsForALease(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a, _ := newPair(t)
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		start := time.Now()
+		a.Changed(ended)
+		require.NoError(t, a.db.DoTxn(t.Context(), nil, func(ctx context.Context) error {
+			a.Changed(ctx)
+			return nil
+		}))
+		assert.Zero(t, time.Since(start))
+		a.Changed(t.Context())
+		assert.Equal(t, Lease, time.Since(start))
+	})
 }
 
 func TestTransactionsOfTheHostAreReadThrough(t *testing.T) {
@@ -189,52 +190,54 @@ func TestErrorsAreNotRemembered(t *testing.T) {
 func TestSizeIsBounded(t *testing.T) {
 	a, _ := newPair(t)
 	a.size = 10
-	names := "abcdefghijklmnopqrstuvwxyz"
-	for i := range 10 * len(names) {
-		a.lives(t, t.Context(), names[i%len(names):][:1])
-		a.lives(t, t.Context(), "used") // again and again
+	for i := range 100 {
+		name := fmt.Sprint(i)
+		assert.Equal(t, -1, a.lives(t, t.Context(), name))
+		require.LessOrEqual(t, len(a.rows), a.size)
+		assert.Contains(t, a.rows, name)
 	}
-	assert.LessOrEqual(t, len(a.fresh)+len(a.old), 20)
-	before := a.loads
-	a.lives(t, t.Context(), "used")
-	assert.Equal(t, before, a.loads)
 }
 
-// watched is a context that tells when somebody begins to wait for its end.
-type watched struct {
-	context.Context
-	waits chan struct{}
+// lookedAt returns a process whose lease has ended, while somebody looks for changes, and
+// what it answers after that.
+func lookedAt(t *testing.T) (p *process, answer <-chan int) {
+	t.Helper()
+	p, _ = newPair(t)
+	p.set(t, t.Context(), "tom", 9)
+	assert.Equal(t, 9, p.lives(t, t.Context(), "tom"))
+	p.clock = p.clock.Add(Lease)
+	p.looking <- struct{}{}
+	lives := make(chan int)
+	go func() { lives <- p.lives(t, t.Context(), "tom") }()
+	synctest.Wait()
+	return p, lives
 }
 
-func (w watched) Done() <-chan struct{} {
-	close(w.waits)
-	return w.Context.Done()
+// After a pause, one read looks for changes, and those that come meanwhile load nothing.
+func TestOthersWaitForWhoLooks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, answer := lookedAt(t)
+		p.until = p.clock.Add(Lease)
+		_, err := p.db.Exec(t.Context(), `DROP TABLE cats_change`) // nobody has to look again
+		require.NoError(t, err)
+		<-p.looking
+		assert.Equal(t, 9, <-answer)
+		assert.Equal(t, 1, p.loads)
+	})
 }
 
-// After a pause, one read asks for the number, and those that come meanwhile load nothing.
-func TestOthersWaitForWhoRenews(t *testing.T) {
-	a, _ := newPair(t)
-	a.set(t, t.Context(), "tom", 9)
-	assert.Equal(t, 9, a.lives(t, t.Context(), "tom"))
-	a.clock = a.clock.Add(Lease)
-	asking := make(chan struct{})
-	a.asking = asking // as if one was at it
-
-	waiting := watched{t.Context(), make(chan struct{})}
-	got := make(chan int)
-	go func() { got <- a.lives(t, waiting, "tom") }()
-	<-waiting.waits
-	a.mu.Lock()
-	a.until, a.asking = a.clock.Add(Lease), nil
-	close(asking)
-	a.mu.Unlock()
-	assert.Equal(t, 9, <-got)
-	assert.Equal(t, 1, a.loads)
+func TestOthersLookAfterAFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		p, answer := lookedAt(t)
+		p.set(t, t.Context(), "tom", 8)
+		<-p.looking
+		assert.Equal(t, 8, <-answer)
+	})
 }
 
 func TestWhoWaitsGivesUp(t *testing.T) {
 	a, _ := newPair(t)
-	a.asking = make(chan struct{})
+	a.looking <- struct{}{}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := a.Get(provisioning.WithCachedReads(ctx, true), "tom", func(context.Context) (int, error) { return 9, nil })
