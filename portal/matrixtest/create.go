@@ -49,7 +49,10 @@ func (s *Server) createRoom(c *call) (any, *fault) {
 	if body.RoomVersion != "12" {
 		roomID = id.RoomID("!" + newID() + ":" + s.cfg.ServerName)
 	}
-	r := &room{id: roomID, version: body.RoomVersion, creators: []id.UserID{c.userID}, state: map[stateKeyOf]*roomEvent{}}
+	r := &room{
+		id: roomID, version: body.RoomVersion, creators: []id.UserID{c.userID}, state: map[stateKeyOf]*roomEvent{},
+		members: map[id.UserID]event.Membership{}, joined: map[*service]int{},
+	}
 	s.rooms[roomID] = r
 	if f := s.fill(c, r, body, alias, id.EventID("$"+hash)); f != nil {
 		delete(s.rooms, roomID)

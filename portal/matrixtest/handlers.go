@@ -284,10 +284,10 @@ func (s *Server) joinedMembers(c *call) (any, *fault) {
 		Avatar id.ContentURIString `json:"avatar_url,omitempty"`
 	}
 	joined := map[string]member{}
-	for key := range r.state {
-		if userID := id.UserID(key.key); key.typ == memberType && r.membership(userID) == event.MembershipJoin {
+	for userID, membership := range r.members {
+		if membership == event.MembershipJoin {
 			u := s.users[userID]
-			joined[key.key] = member{u.name, u.avatar}
+			joined[string(userID)] = member{u.name, u.avatar}
 		}
 	}
 	return map[string]any{"joined": joined}, nil
@@ -310,12 +310,9 @@ func (s *Server) members(c *call) (any, *fault) {
 	}
 	want, without := c.URL.Query().Get("membership"), c.URL.Query().Get("not_membership")
 	chunk := []*roomEvent{}
-	for key, e := range r.state {
-		if key.typ != memberType {
-			continue
-		}
-		if m := string(r.membership(id.UserID(key.key))); (want == "" || m == want) && (without == "" || m != without) {
-			chunk = append(chunk, e)
+	for userID, membership := range r.members {
+		if m := string(membership); (want == "" || m == want) && (without == "" || m != without) {
+			chunk = append(chunk, r.state[stateKeyOf{memberType, string(userID)}])
 		}
 	}
 	return map[string]any{"chunk": chunk}, nil

@@ -41,6 +41,8 @@ type room struct {
 	creators []id.UserID // the sender of the create event first
 	state    map[stateKeyOf]*roomEvent
 	events   []*roomEvent
+	members  map[id.UserID]event.Membership // as the state says
+	joined   map[*service]int               // how many of an appservice's users have joined
 }
 
 // add appends an event to a room, and tells everybody. The caller holds the lock.
@@ -51,7 +53,7 @@ func (s *Server) add(r *room, sender id.UserID, eventType string, stateKey *stri
 		RoomID: r.id, Time: time.Now().UnixMilli(), position: s.position,
 	}
 	if stateKey != nil {
-		r.state[stateKeyOf{eventType, *stateKey}] = e
+		s.setState(r, stateKeyOf{eventType, *stateKey}, e)
 	}
 	r.events = append(r.events, e)
 	for _, sv := range s.services {
@@ -75,9 +77,39 @@ func (r *room) content(eventType, stateKey string) map[string]any {
 	return content
 }
 
-func (r *room) membership(userID id.UserID) event.Membership {
-	text, _ := r.content(memberType, string(userID))["membership"].(string)
-	return event.Membership(text)
+func (r *room) membership(userID id.UserID) event.Membership { return r.members[userID] }
+
+// setState makes an event the current one, or removes that where the event is nil.
+// Memberships are decoded once, here: rooms have thousands of members. The caller holds
+// the lock.
+func (s *Server) setState(r *room, key stateKeyOf, e *roomEvent) {
+	r.state[key] = e
+	if e == nil {
+		delete(r.state, key)
+	}
+	if key.typ != memberType {
+		return
+	}
+	userID := id.UserID(key.key)
+	before := r.members[userID]
+	text, _ := r.content(memberType, key.key)["membership"].(string)
+	now := event.Membership(text)
+	r.members[userID] = now
+	if e == nil {
+		delete(r.members, userID)
+	}
+	if (before == event.MembershipJoin) == (now == event.MembershipJoin) {
+		return
+	}
+	for _, sv := range s.services {
+		switch {
+		case !sv.owns(userID):
+		case now == event.MembershipJoin:
+			r.joined[sv]++
+		default:
+			r.joined[sv]--
+		}
+	}
 }
 
 // setMember changes somebody's membership, with further fields of the event. The

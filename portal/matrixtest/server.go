@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -166,11 +167,7 @@ func (s *Server) Members(roomID id.RoomID) map[id.UserID]event.Membership {
 	defer s.mu.Unlock()
 	members := map[id.UserID]event.Membership{}
 	if r := s.rooms[roomID]; r != nil {
-		for key := range r.state {
-			if key.typ == memberType {
-				members[id.UserID(key.key)] = r.membership(id.UserID(key.key))
-			}
-		}
+		maps.Copy(members, r.members)
 	}
 	return members
 }
@@ -197,7 +194,7 @@ func (s *Server) SetState(roomID id.RoomID, eventType, stateKey string, content 
 		return fmt.Errorf("there is no room %s", roomID)
 	}
 	if content == "" {
-		delete(r.state, stateKeyOf{eventType, stateKey})
+		s.setState(r, stateKeyOf{eventType, stateKey}, nil)
 		return nil
 	}
 	if !json.Valid([]byte(content)) {
