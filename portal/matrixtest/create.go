@@ -152,3 +152,13 @@ func (s *Server) fill(c *call, r *room, body creation, alias id.RoomAlias, first
 	}
 	return nil
 }
+
+func (s *Server) capabilities(*call) (any, *fault) {
+	available := map[string]string{}
+	for _, version := range roomVersions {
+		available[version] = "stable"
+	}
+	return map[string]any{"capabilities": map[string]any{
+		"m.room_versions": map[string]any{"default": s.cfg.RoomVersion, "available": available},
+	}}, nil
+}

@@ -63,12 +63,6 @@ type user struct {
 	avatar id.ContentURIString
 }
 
-// Media is a file that was uploaded.
-type Media struct {
-	Data []byte
-	Type string
-}
-
 // Start starts a server, which [Server.Close] ends.
 func Start(cfg Config) (*Server, error) {
 	if cfg.ServerName == "" {
@@ -230,19 +224,4 @@ func (s *Server) Profile(userID id.UserID) (name string, avatar id.ContentURIStr
 		return "", "", false
 	}
 	return u.name, u.avatar, true
-}
-
-// Media returns an uploaded file, and false for an unknown one.
-func (s *Server) Media(uri id.ContentURIString) (Media, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m, ok := s.media[uri.ParseOrIgnore().FileID]
-	return m, ok
-}
-
-// Uploads returns how many files there are.
-func (s *Server) Uploads() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.media)
 }
