@@ -61,6 +61,7 @@ func (w *world) checkFault(err error, name string) {
 
 // A homeserver that can't be reached, or has troubles, is not a room without the bot.
 func TestHomeserverAway(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	roomID := w.withBot(mautrix.ReqCreateRoom{Name: "Room"})
 	for name, call := range w.calls(roomID) {
@@ -112,6 +113,7 @@ func answering(t *testing.T, answer func(http.ResponseWriter)) (rooms *portal.Ro
 
 // What is not an answer of a homeserver's about the room says nothing of the room.
 func TestStrangeAnswers(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name, body string
 		status     int
@@ -154,6 +156,7 @@ func TestStrangeAnswers(t *testing.T) {
 
 // A cancelled context ends the wait for a rate limit.
 func TestRateLimitHonoursContext(t *testing.T) {
+	t.Parallel()
 	for name, limit := range map[string]func(http.ResponseWriter){
 		"header": func(rw http.ResponseWriter) {
 			rw.Header().Set("Retry-After", "3600")

@@ -35,6 +35,7 @@ func (w *world) avatars(contacts ...provisioning.Contact) (map[provisioning.Tele
 }
 
 func TestGhosts(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	ctx := t.Context()
 	var calls atomic.Int64
@@ -97,6 +98,7 @@ func TestGhosts(t *testing.T) {
 }
 
 func TestUpdateGhostFails(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	ctx := t.Context()
 	var calls atomic.Int64
@@ -134,6 +136,7 @@ func TestUpdateGhostFails(t *testing.T) {
 // Whoever waits for somebody else's upload stops waiting with their context, and the
 // next takes over from one that fails.
 func TestUpdateGhostsWaiting(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	c, other := provisioning.Contact{ID: 42, Name: "Zaphod", PhotoID: 7}, provisioning.Contact{ID: 43, Name: "Trillian", PhotoID: 7}
 	downloading, fail := make(chan struct{}), make(chan struct{})
@@ -166,6 +169,7 @@ func TestUpdateGhostsWaiting(t *testing.T) {
 }
 
 func TestDisplayNames(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	rooms, err := portal.NewRooms(t.Context(), portal.RoomsConfig{AppService: w.as, DB: w.db, DisplayName: "{name} (Telegram)"})
 	require.NoError(t, err)
@@ -178,6 +182,7 @@ func TestDisplayNames(t *testing.T) {
 
 // A list of contacts is of any length.
 func TestManyAvatars(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	var calls atomic.Int64
 	var many []provisioning.Contact
@@ -199,6 +204,7 @@ func TestManyAvatars(t *testing.T) {
 
 // A bridge can say itself which Matrix users are ghosts, those of channels among them.
 func TestGhostFunctions(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	ghostID := func(telegramID provisioning.TelegramID) id.UserID {
 		return id.UserID(fmt.Sprintf("@telegram_%d:example.com", telegramID))

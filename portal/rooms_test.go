@@ -17,6 +17,7 @@ import (
 )
 
 func TestNewRoomsErrors(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	with := func(change func(*appservice.Registration)) *appservice.AppService {
 		r := registration()
@@ -61,6 +62,7 @@ func TestNewRoomsErrors(t *testing.T) {
 }
 
 func TestGhostIDs(t *testing.T) {
+	t.Parallel()
 	rooms := newWorld(t, "").rooms
 	assert.Equal(t, ghostID, rooms.GhostID(42))
 	for userID, want := range map[id.UserID]provisioning.TelegramID{
@@ -107,6 +109,7 @@ func (w *world) badRooms() map[string]id.RoomID {
 }
 
 func TestBotNotInRoom(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	for name, roomID := range w.badRooms() {
 		require.ErrorIs(t, w.rooms.CheckBot(t.Context(), roomID), provisioning.ErrBridgeBotNotInRoom, name)
@@ -123,6 +126,7 @@ func TestBotNotInRoom(t *testing.T) {
 
 // A bot that has to go while a room is being read is not in it.
 func TestBotKickedInTheMiddle(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	roomID := w.withBot(mautrix.ReqCreateRoom{})
 	happened := w.once("GET", "joined_members", func() {
@@ -135,6 +139,7 @@ func TestBotKickedInTheMiddle(t *testing.T) {
 }
 
 func TestRoom(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	bare := w.withBot(mautrix.ReqCreateRoom{})
 	got, err := w.rooms.Room(t.Context(), bare)

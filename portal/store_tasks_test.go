@@ -12,6 +12,7 @@ import (
 )
 
 func TestPendingTasks(t *testing.T) {
+	t.Parallel()
 	s := newStore(t, newDatabase(t))
 	pending := func(want int) {
 		t.Helper()

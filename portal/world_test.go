@@ -2,9 +2,6 @@ package portal_test
 
 import (
 	"net/http"
-	"net/http/httptest"
-	"net/http/httputil"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -58,7 +55,8 @@ func newWorld(t *testing.T, version string) *world {
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, hs.Close()) })
 	w := &world{t: t, hs: hs, db: newDatabase(t)}
-	w.as = newAppService(t, r, w.proxy())
+	w.as = newAppService(t, r, hs.URL())
+	w.as.HTTPClient.Transport = interceptor{&http.Transport{MaxIdleConnsPerHost: 10}, w}
 	w.rooms, err = portal.NewRooms(t.Context(), portal.RoomsConfig{AppService: w.as, DB: w.db})
 	require.NoError(t, err)
 	w.alice, err = hs.AddUser("alice")
@@ -74,29 +72,23 @@ func newAppService(t *testing.T, r *appservice.Registration, address string) *ap
 	return as
 }
 
-// proxy stands between the bridge and the homeserver. It returns its address.
-func (w *world) proxy() string {
-	w.t.Helper()
-	to, err := url.Parse(w.hs.URL())
-	require.NoError(w.t, err)
-	forward := &httputil.ReverseProxy{
-		Rewrite:      func(r *httputil.ProxyRequest) { r.SetURL(to) },
-		ErrorHandler: func(rw http.ResponseWriter, _ *http.Request, _ error) { rw.WriteHeader(http.StatusBadGateway) },
-	}
-	server := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
-		w.mu.Lock()
-		if w.before != nil {
-			w.before(r)
-		}
-		w.mu.Unlock()
-		forward.ServeHTTP(rw, r)
-	}))
-	w.t.Cleanup(server.Close)
-	return server.URL
+// interceptor is the bridge's transport.
+type interceptor struct {
+	*http.Transport
+	w *world
 }
 
-// intercept has a function called with every request of the bridge's, before the
-// homeserver sees it.
+func (i interceptor) RoundTrip(r *http.Request) (*http.Response, error) {
+	i.w.mu.Lock()
+	if i.w.before != nil {
+		r = r.Clone(r.Context()) // since a transport may not change what it was given
+		i.w.before(r)
+	}
+	i.w.mu.Unlock()
+	return i.Transport.RoundTrip(r)
+}
+
+// intercept has a function called with every request of the bridge's, before it is sent.
 func (w *world) intercept(before func(*http.Request)) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
