@@ -10,6 +10,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.mau.fi/util/dbutil"
+	"go.uber.org/goleak"
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/appservice"
 	"maunium.net/go/mautrix/event"
@@ -19,6 +20,8 @@ import (
 	"github.com/tgprovision/tgprovision/portal/matrixtest"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 const (
 	botID   id.UserID = "@telegrambot:example.com"
