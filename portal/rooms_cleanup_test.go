@@ -136,7 +136,7 @@ func TestCleanUpWithoutPower(t *testing.T) {
 }
 
 // Ghosts that the homeserver refuses stop nothing; those invited go as well.
-func TestCleanUpOddGhosts(t *testing.T) {
+func TestCleanUpOfGhostsThatCannotLeave(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "")
 	roomID := w.withBot(mautrix.ReqCreateRoom{})
@@ -184,7 +184,7 @@ func TestCleanUpFails(t *testing.T) {
 }
 
 // Whatever call of the bridge's fails, repeating it until it succeeds empties the room.
-func TestCleanUpGoesOn(t *testing.T) {
+func TestCleanUpIsRepeatedUntilItSucceeds(t *testing.T) {
 	t.Parallel()
 	for _, everybody := range []bool{false, true} {
 		w := newWorld(t, "")
@@ -218,7 +218,7 @@ func TestCleanUpGoesOn(t *testing.T) {
 
 // A homeserver that fails for everybody is not asked 5,000 times, and a cancelled
 // context ends it at once.
-func TestCleanUpGivesUp(t *testing.T) {
+func TestCleanUpStopsWhereEverybodyFails(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "")
 	roomID := w.withBot(mautrix.ReqCreateRoom{})

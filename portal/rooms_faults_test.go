@@ -60,7 +60,7 @@ func (w *world) checkFault(err error, name string) {
 }
 
 // A homeserver that can't be reached, or has troubles, is not a room without the bot.
-func TestHomeserverAway(t *testing.T) {
+func TestHomeserverIsAway(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "")
 	roomID := w.withBot(mautrix.ReqCreateRoom{Name: "Room"})
@@ -112,7 +112,7 @@ func answering(t *testing.T, answer func(http.ResponseWriter)) (rooms *portal.Ro
 }
 
 // What is not an answer of a homeserver's about the room says nothing of the room.
-func TestStrangeAnswers(t *testing.T) {
+func TestAnswersThatSayNothingOfTheRoom(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name, body string

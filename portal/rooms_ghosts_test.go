@@ -34,7 +34,7 @@ func (w *world) avatars(contacts ...provisioning.Contact) (map[provisioning.Tele
 	return known, outdated
 }
 
-func TestGhosts(t *testing.T) {
+func TestGhostsAreSetUpOnce(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "")
 	ctx := t.Context()
@@ -145,7 +145,7 @@ func TestUpdateGhostFails(t *testing.T) {
 
 // Whoever waits for somebody else's upload stops waiting with their context, and the
 // next takes over from one that fails.
-func TestUpdateGhostsWaiting(t *testing.T) {
+func TestWaitingForTheUploadOfAnother(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "")
 	c, other := provisioning.Contact{ID: 42, Name: "Zaphod", PhotoID: 7}, provisioning.Contact{ID: 43, Name: "Trillian", PhotoID: 7}
@@ -191,7 +191,7 @@ func TestDisplayNames(t *testing.T) {
 }
 
 // A list of contacts is of any length.
-func TestManyAvatars(t *testing.T) {
+func TestAvatarsOfManyContacts(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "")
 	var calls atomic.Int64
@@ -213,7 +213,7 @@ func TestManyAvatars(t *testing.T) {
 }
 
 // A bridge can say itself which Matrix users are ghosts, those of channels among them.
-func TestGhostFunctions(t *testing.T) {
+func TestBridgeSaysWhoIsAGhost(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "")
 	ghostID := func(telegramID provisioning.TelegramID) id.UserID {

@@ -218,7 +218,7 @@ func TestSetUpPortalWithoutPhoto(t *testing.T) {
 }
 
 // Every step may fail: the next time does the rest.
-func TestSetUpPortalGoesOn(t *testing.T) {
+func TestSetUpPortalIsRepeatedUntilItSucceeds(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "")
 	roomID := w.mighty(mautrix.ReqCreateRoom{})

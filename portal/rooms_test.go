@@ -138,7 +138,7 @@ func TestBotKickedInTheMiddle(t *testing.T) {
 	assert.True(t, happened())
 }
 
-func TestRoom(t *testing.T) {
+func TestRoomIsRead(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "")
 	bare := w.withBot(mautrix.ReqCreateRoom{})

@@ -196,7 +196,7 @@ func TestChangesAreAtomic(t *testing.T) {
 }
 
 // Calls are part of a transaction of the host's, whether it ends well or not.
-func TestHostTransaction(t *testing.T) {
+func TestCallsInATransactionOfTheHost(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t)
 	s := newStore(t, db)
@@ -248,7 +248,7 @@ func TestHostTransaction(t *testing.T) {
 }
 
 // A portal that goes takes its accounts along.
-func TestCascade(t *testing.T) {
+func TestAccountsGoWithTheirPortal(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t)
 	connect(t, newStore(t, db), provisioning.Portal{RoomID: "!room", ChatID: -1}, 1, 2)
@@ -258,7 +258,7 @@ func TestCascade(t *testing.T) {
 }
 
 // The constraints hold whoever writes.
-func TestConstraints(t *testing.T) {
+func TestOnePortalByConstraint(t *testing.T) {
 	t.Parallel()
 	db := newDatabase(t)
 	connect(t, newStore(t, db), provisioning.Portal{RoomID: "!room", ChatID: -1})
@@ -270,7 +270,7 @@ func TestConstraints(t *testing.T) {
 	exec(t, db, insert, "!other", -1, 7)
 }
 
-func TestCancelledContext(t *testing.T) {
+func TestNewStoreHonoursContext(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
