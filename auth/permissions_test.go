@@ -15,7 +15,7 @@ import (
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
-func TestLevel(t *testing.T) {
+func TestLevelOfAUser(t *testing.T) {
 	p := auth.Permissions{
 		"*":                       provisioning.PermissionRelaybot,
 		"example.com":             provisioning.PermissionFull,
@@ -53,7 +53,7 @@ func TestLevel(t *testing.T) {
 	}
 }
 
-func TestValidate(t *testing.T) {
+func TestValidatePermissions(t *testing.T) {
 	for _, valid := range []auth.Permissions{nil, {}, {"*": provisioning.PermissionNone}, {"192.0.2.1:8448": provisioning.PermissionAdmin}} {
 		assert.NoError(t, valid.Validate())
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.mau.fi/util/dbutil"
+	"go.uber.org/goleak"
 	"maunium.net/go/mautrix/id"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
@@ -25,8 +26,16 @@ const (
 	bob   id.UserID = "@bob:example.com"
 )
 
-// options are what the comment of NewStore says.
-const options = "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_txlock=immediate"
+const (
+	// documented are the options that the comment of NewStore names.
+	documented = "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_txlock=immediate"
+	// unsynced is for files that need not outlive the machine. It changes what SQLite waits
+	// for at the end of a transaction, and no lock.
+	unsynced = "&_pragma=synchronous(OFF)"
+	options  = documented + unsynced
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // openDatabase opens a pool of its own on a SQLite file.
 func openDatabase(t *testing.T, path, options string) *dbutil.Database {
@@ -66,6 +75,7 @@ func exec(t *testing.T, db *dbutil.Database, query string, args ...any) {
 }
 
 func TestStoreConforms(t *testing.T) {
+	t.Parallel()
 	provisioningtest.TestUserStore(t, func(t *testing.T) func(*testing.T) provisioning.UserStore {
 		path := filepath.Join(t.TempDir(), "bridge.db")
 		return func(t *testing.T) provisioning.UserStore {
@@ -77,8 +87,9 @@ func TestStoreConforms(t *testing.T) {
 // Without _txlock, a transaction only fails under load when it reads before it
 // writes.
 func TestRaceOfDeferredTransactions(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "bridge.db")
-	const options = "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)"
+	const options = "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)" + unsynced
 	first := openDatabase(t, path, options)
 	stores := [2]*auth.Store{newStore(t, first, auth.StoreConfig{}), newStore(t, openDatabase(t, path, options), auth.StoreConfig{})}
 	errs := make([]error, 30)
@@ -101,8 +112,9 @@ func TestRaceOfDeferredTransactions(t *testing.T) {
 
 // The same for claims, which look before they link.
 func TestRaceOfDeferredClaims(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "bridge.db")
-	const options = "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)"
+	const options = "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)" + unsynced
 	first := openDatabase(t, path, options)
 	stores := [2]*auth.Store{newStore(t, first, auth.StoreConfig{}), newStore(t, openDatabase(t, path, options), auth.StoreConfig{})}
 	errs := make([]error, 30)
@@ -129,6 +141,7 @@ func TestRaceOfDeferredClaims(t *testing.T) {
 }
 
 func TestStorePermissions(t *testing.T) {
+	t.Parallel()
 	permissions := auth.Permissions{"*": provisioning.PermissionUser, "example.com": provisioning.PermissionFull}
 	s := newStore(t, newDatabase(t), auth.StoreConfig{
 		Permissions:  permissions,
@@ -153,6 +166,7 @@ func TestStorePermissions(t *testing.T) {
 }
 
 func TestReadingCreatesNoRow(t *testing.T) {
+	t.Parallel()
 	db := newDatabase(t)
 	s := newStore(t, db, auth.StoreConfig{Permissions: auth.Permissions{"*": provisioning.PermissionFull}})
 	for i := range 500 {
@@ -163,6 +177,7 @@ func TestReadingCreatesNoRow(t *testing.T) {
 }
 
 func TestUnlinkingLeavesNoRow(t *testing.T) {
+	t.Parallel()
 	db := newDatabase(t)
 	s := newStore(t, db, auth.StoreConfig{})
 	for _, userID := range []id.UserID{alice, bob} {
@@ -176,6 +191,7 @@ func TestUnlinkingLeavesNoRow(t *testing.T) {
 }
 
 func TestLinkAccountRefusesWhatIsNoUser(t *testing.T) {
+	t.Parallel()
 	db := newDatabase(t)
 	s := newStore(t, db, auth.StoreConfig{})
 	for _, telegramID := range []provisioning.TelegramID{0, -1} {
@@ -187,6 +203,7 @@ func TestLinkAccountRefusesWhatIsNoUser(t *testing.T) {
 
 // A link that fails half-way leaves the account where it was.
 func TestLinkAccountIsAtomic(t *testing.T) {
+	t.Parallel()
 	db := newDatabase(t)
 	s := newStore(t, db, auth.StoreConfig{})
 	_, err := s.LinkAccount(t.Context(), alice, 42)
@@ -202,6 +219,7 @@ func TestLinkAccountIsAtomic(t *testing.T) {
 
 // Inside a transaction of the host's, a link is undone with it.
 func TestLinkAccountInTransaction(t *testing.T) {
+	t.Parallel()
 	db := newDatabase(t)
 	s := newStore(t, db, auth.StoreConfig{})
 	err := db.DoTxn(t.Context(), nil, func(ctx context.Context) error {
@@ -216,6 +234,7 @@ func TestLinkAccountInTransaction(t *testing.T) {
 
 // The database itself lets an account be linked to one user only.
 func TestOneUserByConstraint(t *testing.T) {
+	t.Parallel()
 	db := newDatabase(t)
 	newStore(t, db, auth.StoreConfig{})
 	const insert = `INSERT INTO tgprovision_user (user_id, telegram_id, displaced) VALUES ($1, 42, $2)`
@@ -227,6 +246,7 @@ func TestOneUserByConstraint(t *testing.T) {
 }
 
 func TestNewStoreErrors(t *testing.T) {
+	t.Parallel()
 	_, err := auth.NewStore(t.Context(), auth.StoreConfig{})
 	assert.ErrorContains(t, err, "database")
 	_, err = auth.NewStore(t.Context(), auth.StoreConfig{DB: newDatabase(t), Permissions: auth.Permissions{"@admin": provisioning.PermissionAdmin}})
@@ -242,12 +262,13 @@ func TestNewStoreErrors(t *testing.T) {
 }
 
 func TestOpenTwice(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "bridge.db")
-	first := openDatabase(t, path, options)
+	first := openDatabase(t, path, documented)
 	_, err := newStore(t, first, auth.StoreConfig{}).LinkAccount(t.Context(), alice, 42)
 	require.NoError(t, err)
 	newStore(t, first, auth.StoreConfig{})
-	second := openDatabase(t, path, options)
+	second := openDatabase(t, path, documented)
 	user, err := newStore(t, second, auth.StoreConfig{}).User(t.Context(), alice)
 	require.NoError(t, err)
 	assert.EqualValues(t, 42, user.TelegramID)
@@ -256,11 +277,12 @@ func TestOpenTwice(t *testing.T) {
 
 // Processes that start together on an empty database all succeed.
 func TestOpenAtOnce(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "bridge.db")
 	errs := make([]error, 10)
 	var wg sync.WaitGroup
 	for i := range errs {
-		db := openDatabase(t, path, options)
+		db := openDatabase(t, path, documented)
 		wg.Go(func() { _, errs[i] = auth.NewStore(t.Context(), auth.StoreConfig{DB: db}) })
 	}
 	wg.Wait()
@@ -270,6 +292,7 @@ func TestOpenAtOnce(t *testing.T) {
 }
 
 func TestNewerSchemaIsRefused(t *testing.T) {
+	t.Parallel()
 	db := newDatabase(t)
 	newStore(t, db, auth.StoreConfig{})
 	exec(t, db, `UPDATE tgprovision_auth_version SET version=99, compat=99`)
@@ -285,6 +308,7 @@ func TestNewerSchemaIsRefused(t *testing.T) {
 
 // The host's own version table, and its dbutil handle, stay as they are.
 func TestSharedDatabase(t *testing.T) {
+	t.Parallel()
 	db := newDatabase(t)
 	exec(t, db, `CREATE TABLE version (version INTEGER, compat INTEGER)`)
 	exec(t, db, `INSERT INTO version VALUES (17, 16)`)

@@ -118,9 +118,39 @@ type tokenKind struct {
 // NewTokens returns Tokens, or an error that names every fault of the configuration. It
 // does not ask the homeserver anything yet.
 func NewTokens(cfg TokensConfig) (*Tokens, error) {
+	defaultTo(&cfg.Federation, cfg.Homeserver)
+	if err := cfg.check(); err != nil {
+		return nil, err
+	}
+	defaultTo(&cfg.Keep, defaultTokenKeep)
+	defaultTo(&cfg.KeepInvalid, defaultTokenKeepInvalid)
+	defaultTo(&cfg.Remember, defaultTokenRemember)
+	defaultTo(&cfg.Timeout, defaultTokenTimeout)
+	defaultTo(&cfg.Checks, defaultTokenChecks)
+	defaultTo(&cfg.Waiting, defaultTokenWaiting)
+	t := &Tokens{
+		kinds: map[string]*tokenKind{}, servers: slices.Clone(cfg.ServerNames), transport: cfg.Transport,
+		timeout: cfg.Timeout, checks: make(chan struct{}, cfg.Checks), waiting: cfg.Waiting, waiters: map[tokenKey]int{},
+		valid: newTokenCache(cfg.Keep, cfg.Remember), invalid: newTokenCache(cfg.KeepInvalid, cfg.Remember),
+	}
+	if t.transport == nil {
+		t.transport = http.DefaultTransport
+	}
+	if cfg.AccessTokens {
+		// https://spec.matrix.org/v1.16/client-server-api/#get_matrixclientv3accountwhoami
+		t.kinds[""] = &tokenKind{name: "access token", url: strings.TrimSuffix(cfg.Homeserver, "/") + "/_matrix/client/v3/account/whoami", field: "user_id"}
+	}
+	if cfg.OpenID {
+		// https://spec.matrix.org/v1.16/server-server-api/#get_matrixfederationv1openiduserinfo
+		t.kinds[openIDPrefix] = &tokenKind{name: "OpenID token", url: strings.TrimSuffix(cfg.Federation, "/") + "/_matrix/federation/v1/openid/userinfo", inQuery: true, field: "sub"}
+	}
+	return t, nil
+}
+
+// check says what is wrong with a configuration.
+func (cfg TokensConfig) check() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf("tokens: "+format, args...)) }
-	defaultTo(&cfg.Federation, cfg.Homeserver)
 	if !validBase(cfg.Homeserver) {
 		fault("Homeserver is not a base URL: use one such as http://127.0.0.1:8008")
 	}
@@ -154,32 +184,7 @@ func NewTokens(cfg TokensConfig) (*Tokens, error) {
 			fault("%s is %v: use a positive value, or zero for the default", limit.name, limit.given)
 		}
 	}
-	if len(faults) > 0 {
-		return nil, errors.Join(faults...)
-	}
-	defaultTo(&cfg.Keep, defaultTokenKeep)
-	defaultTo(&cfg.KeepInvalid, defaultTokenKeepInvalid)
-	defaultTo(&cfg.Remember, defaultTokenRemember)
-	defaultTo(&cfg.Timeout, defaultTokenTimeout)
-	defaultTo(&cfg.Checks, defaultTokenChecks)
-	defaultTo(&cfg.Waiting, defaultTokenWaiting)
-	t := &Tokens{
-		kinds: map[string]*tokenKind{}, servers: slices.Clone(cfg.ServerNames), transport: cfg.Transport,
-		timeout: cfg.Timeout, checks: make(chan struct{}, cfg.Checks), waiting: cfg.Waiting, waiters: map[tokenKey]int{},
-		valid: newTokenCache(cfg.Keep, cfg.Remember), invalid: newTokenCache(cfg.KeepInvalid, cfg.Remember),
-	}
-	if t.transport == nil {
-		t.transport = http.DefaultTransport
-	}
-	if cfg.AccessTokens {
-		// https://spec.matrix.org/v1.16/client-server-api/#get_matrixclientv3accountwhoami
-		t.kinds[""] = &tokenKind{name: "access token", url: strings.TrimSuffix(cfg.Homeserver, "/") + "/_matrix/client/v3/account/whoami", field: "user_id"}
-	}
-	if cfg.OpenID {
-		// https://spec.matrix.org/v1.16/server-server-api/#get_matrixfederationv1openiduserinfo
-		t.kinds[openIDPrefix] = &tokenKind{name: "OpenID token", url: strings.TrimSuffix(cfg.Federation, "/") + "/_matrix/federation/v1/openid/userinfo", inQuery: true, field: "sub"}
-	}
-	return t, nil
+	return errors.Join(faults...)
 }
 
 // defaultTo sets a value that is zero.

@@ -17,6 +17,7 @@ import (
 )
 
 func TestCleanUp(t *testing.T) {
+	t.Parallel()
 	for _, version := range []string{"10", "12"} {
 		for _, everybody := range []bool{false, true} {
 			t.Run(fmt.Sprintf("version %s, everybody %t", version, everybody), func(t *testing.T) {
@@ -55,6 +56,7 @@ func TestCleanUp(t *testing.T) {
 
 // The bot leaves a room before the clean-up of an earlier portal of it comes to its end.
 func TestCleanUpEarlierPortals(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	roomID := w.mighty(mautrix.ReqCreateRoom{})
 	earlier, latest := provisioning.Portal{RoomID: roomID, ChatID: -1, Title: "T"}, provisioning.Portal{RoomID: roomID, ChatID: -2, Title: "T"}
@@ -76,6 +78,7 @@ func TestCleanUpEarlierPortals(t *testing.T) {
 
 // What was recorded by SetUpPortal again after a clean-up is there again.
 func TestSetUpAfterCleanUp(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	roomID := w.mighty(mautrix.ReqCreateRoom{})
 	for range 2 {
@@ -87,6 +90,7 @@ func TestSetUpAfterCleanUp(t *testing.T) {
 }
 
 func TestCleanUpLargeRoom(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	roomID := w.withBot(mautrix.ReqCreateRoom{})
 	w.empower(roomID, botID, 100)
@@ -103,6 +107,7 @@ func TestCleanUpLargeRoom(t *testing.T) {
 
 // Ghosts by the thousand leave as well.
 func TestCleanUpManyGhosts(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	roomID := w.withBot(mautrix.ReqCreateRoom{})
 	w.addGhosts(roomID, 1000, 1000)
@@ -112,6 +117,7 @@ func TestCleanUpManyGhosts(t *testing.T) {
 
 // Without the power to kick, nobody is kicked and nothing is tried; the bridge leaves.
 func TestCleanUpWithoutPower(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	bob := w.newUser("bob")
 	roomID := w.withBot(mautrix.ReqCreateRoom{})
@@ -130,7 +136,8 @@ func TestCleanUpWithoutPower(t *testing.T) {
 }
 
 // Ghosts that the homeserver refuses stop nothing; those invited go as well.
-func TestCleanUpOddGhosts(t *testing.T) {
+func TestCleanUpOfGhostsThatCannotLeave(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	roomID := w.withBot(mautrix.ReqCreateRoom{})
 	w.empower(roomID, botID, 100)
@@ -155,6 +162,7 @@ func TestCleanUpOddGhosts(t *testing.T) {
 // A homeserver with troubles is an error. The others are kicked all the same, the bot
 // stays, and the next time does the rest.
 func TestCleanUpFails(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	roomID := w.withBot(mautrix.ReqCreateRoom{})
 	w.empower(roomID, botID, 100)
@@ -176,7 +184,8 @@ func TestCleanUpFails(t *testing.T) {
 }
 
 // Whatever call of the bridge's fails, repeating it until it succeeds empties the room.
-func TestCleanUpGoesOn(t *testing.T) {
+func TestCleanUpIsRepeatedUntilItSucceeds(t *testing.T) {
+	t.Parallel()
 	for _, everybody := range []bool{false, true} {
 		w := newWorld(t, "")
 		roomID := w.withBot(mautrix.ReqCreateRoom{Invite: []id.UserID{"@carol:example.com"}})
@@ -209,7 +218,8 @@ func TestCleanUpGoesOn(t *testing.T) {
 
 // A homeserver that fails for everybody is not asked 5,000 times, and a cancelled
 // context ends it at once.
-func TestCleanUpGivesUp(t *testing.T) {
+func TestCleanUpStopsWhereEverybodyFails(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	roomID := w.withBot(mautrix.ReqCreateRoom{})
 	w.empower(roomID, botID, 100)
@@ -235,6 +245,7 @@ func TestCleanUpGivesUp(t *testing.T) {
 // Where the bot is not in the room, the ghosts that the StateStore has seen there leave,
 // and with them all the others.
 func TestCleanUpWithoutBot(t *testing.T) {
+	t.Parallel()
 	for _, banned := range []bool{false, true} {
 		w := newWorld(t, "")
 		bob := w.newUser("bob")
@@ -267,6 +278,7 @@ func TestCleanUpWithoutBot(t *testing.T) {
 
 // A bot that was only invited refuses the invitation to a room that is deleted.
 func TestCleanUpInvitedBot(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	roomID := w.room(mautrix.ReqCreateRoom{Preset: "private_chat", Invite: []id.UserID{botID}})
 	p := provisioning.Portal{RoomID: roomID, ChatID: -1}
@@ -279,6 +291,7 @@ func TestCleanUpInvitedBot(t *testing.T) {
 // The ghost that has created a room can kick whoever the bot can't, and both when the
 // bot is gone.
 func TestCleanUpDirectRoom(t *testing.T) {
+	t.Parallel()
 	for _, version := range []string{"10", "12"} {
 		for _, bot := range []string{"mighty", "weak", "gone"} {
 			t.Run(version+" "+bot, func(t *testing.T) {

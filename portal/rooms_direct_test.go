@@ -17,6 +17,7 @@ import (
 )
 
 func TestDirectRoom(t *testing.T) {
+	t.Parallel()
 	for _, version := range []string{"10", "11", "12"} {
 		t.Run(version, func(t *testing.T) {
 			w := newWorld(t, version)
@@ -70,6 +71,7 @@ func TestDirectRoom(t *testing.T) {
 // The bot gets its power also from a homeserver that gives none to whom a trusted chat
 // is created with.
 func TestCreateDirectEmpowersBot(t *testing.T) {
+	t.Parallel()
 	for _, levels := range []string{
 		`{"users":{"@telegram_42:example.com":100},"kick":7,"notifications":{"room":33}}`,
 		`{"users_default":100}`, `{"users_default":100,"users":{"@telegrambot:example.com":0}}`,
@@ -110,6 +112,7 @@ func (w *world) inRooms() (users []id.UserID) {
 
 // A direct room that could not be finished is left again.
 func TestCreateDirectFails(t *testing.T) {
+	t.Parallel()
 	for step := 1; ; step++ {
 		w := newWorld(t, "")
 		n := 0

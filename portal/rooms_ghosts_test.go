@@ -34,7 +34,8 @@ func (w *world) avatars(contacts ...provisioning.Contact) (map[provisioning.Tele
 	return known, outdated
 }
 
-func TestGhosts(t *testing.T) {
+func TestGhostsAreSetUpOnce(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	ctx := t.Context()
 	var calls atomic.Int64
@@ -63,15 +64,25 @@ func TestGhosts(t *testing.T) {
 	assert.Equal(t, known[42], known[43])
 	w.shows(42, "Zaphod", known[42])
 	w.shows(44, "Arthur", "")
+}
 
-	// Set once, and when changed, by other processes too.
+// A ghost is changed when what it shows has changed, by other processes too.
+func TestGhostsAreUpdated(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "")
+	ctx := t.Context()
+	var calls atomic.Int64
+	zaphod := provisioning.Contact{ID: 42, Name: "Zaphod", PhotoID: 7}
+	require.NoError(t, w.rooms.UpdateGhost(ctx, zaphod, photoOf(7, &calls)))
+	known, _ := w.avatars(zaphod)
+	before := w.hs.Calls("PUT profile")
 	other, err := portal.NewRooms(ctx, portal.RoomsConfig{AppService: w.as, DB: w.db})
 	require.NoError(t, err)
 	for _, rooms := range []*portal.Rooms{w.rooms, other} {
 		require.NoError(t, rooms.UpdateGhost(ctx, zaphod, photoOf(7, &calls)))
 		require.NoError(t, rooms.UpdateGhost(ctx, zaphod, nil))
 	}
-	assert.Equal(t, 5, w.hs.Calls("PUT profile"))
+	assert.Equal(t, before, w.hs.Calls("PUT profile"))
 	zaphod.Name, zaphod.PhotoID = "President", 9
 	old, outdated := w.avatars(zaphod)
 	assert.Equal(t, known[42], old[42], "the old one, until the new one is there")
@@ -97,6 +108,7 @@ func TestGhosts(t *testing.T) {
 }
 
 func TestUpdateGhostFails(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	ctx := t.Context()
 	var calls atomic.Int64
@@ -133,7 +145,8 @@ func TestUpdateGhostFails(t *testing.T) {
 
 // Whoever waits for somebody else's upload stops waiting with their context, and the
 // next takes over from one that fails.
-func TestUpdateGhostsWaiting(t *testing.T) {
+func TestWaitingForTheUploadOfAnother(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	c, other := provisioning.Contact{ID: 42, Name: "Zaphod", PhotoID: 7}, provisioning.Contact{ID: 43, Name: "Trillian", PhotoID: 7}
 	downloading, fail := make(chan struct{}), make(chan struct{})
@@ -166,6 +179,7 @@ func TestUpdateGhostsWaiting(t *testing.T) {
 }
 
 func TestDisplayNames(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	rooms, err := portal.NewRooms(t.Context(), portal.RoomsConfig{AppService: w.as, DB: w.db, DisplayName: "{name} (Telegram)"})
 	require.NoError(t, err)
@@ -177,7 +191,8 @@ func TestDisplayNames(t *testing.T) {
 }
 
 // A list of contacts is of any length.
-func TestManyAvatars(t *testing.T) {
+func TestAvatarsOfManyContacts(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	var calls atomic.Int64
 	var many []provisioning.Contact
@@ -198,7 +213,8 @@ func TestManyAvatars(t *testing.T) {
 }
 
 // A bridge can say itself which Matrix users are ghosts, those of channels among them.
-func TestGhostFunctions(t *testing.T) {
+func TestBridgeSaysWhoIsAGhost(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	ghostID := func(telegramID provisioning.TelegramID) id.UserID {
 		return id.UserID(fmt.Sprintf("@telegram_%d:example.com", telegramID))

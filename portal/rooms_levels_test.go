@@ -9,7 +9,8 @@ import (
 )
 
 // Who has created a room, by what its first event says.
-func TestCreators(t *testing.T) {
+func TestCreatorsOfARoom(t *testing.T) {
+	t.Parallel()
 	const alice, bob, carol id.UserID = "@alice:example.com", "@bob:example.com", "@carol:example.com"
 	for content, want := range map[string]struct {
 		creators []id.UserID

@@ -11,8 +11,9 @@ import (
 )
 
 func TestHasPower(t *testing.T) {
+	t.Parallel()
 	const eventType = "fi.mau.telegram.bridge"
-	for _, c := range []struct {
+	cases := []struct {
 		name, levels string
 		alice, bob   bool // alice has created the room
 	}{
@@ -40,23 +41,22 @@ func TestHasPower(t *testing.T) {
 		{"a list", `[]`, false, false},
 		{"a word", `"all"`, false, false},
 		{"a number", `100`, false, false},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			for _, version := range []string{"10", "11", "12"} {
-				w := newWorld(t, version)
-				bob := w.newUser("bob")
+	}
+	for _, version := range []string{"10", "11", "12"} {
+		t.Run("version "+version, func(t *testing.T) {
+			w := newWorld(t, version)
+			bob, gone := w.newUser("bob"), w.newUser("gone")
+			for _, c := range cases {
 				roomID := w.withBot(mautrix.ReqCreateRoom{})
 				w.joinAs(roomID, bob)
 				require.NoError(t, w.hs.SetState(roomID, "m.room.power_levels", "", c.levels))
-				// Whoever is not in the room has no power there.
-				gone, err := w.hs.AddUser("gone")
-				require.NoError(t, err)
 				for userID, want := range map[id.UserID]bool{
-					w.alice.UserID: c.alice || version == "12", bob.UserID: c.bob, gone.UserID: false, "@nobody:example.com": false,
+					w.alice.UserID: c.alice || version == "12", bob.UserID: c.bob,
+					gone.UserID: false, "@nobody:example.com": false, // who are not in the room
 				} {
 					got, err := w.rooms.HasPower(t.Context(), roomID, userID, eventType)
-					require.NoError(t, err)
-					assert.Equal(t, want, got, "%s in version %s", userID, version)
+					require.NoError(t, err, c.name)
+					assert.Equal(t, want, got, "%s, of %s", c.name, userID)
 				}
 			}
 		})
@@ -65,6 +65,7 @@ func TestHasPower(t *testing.T) {
 
 // Whoever is not in the room any more, or not yet, has no power there, whatever they had.
 func TestHasPowerOnlyInTheRoom(t *testing.T) {
+	t.Parallel()
 	for _, version := range []string{"11", "12"} {
 		for name, leave := range map[string]func(w *world, roomID id.RoomID, bob *mautrix.Client) error{
 			"left": func(w *world, roomID id.RoomID, bob *mautrix.Client) error {
@@ -102,6 +103,7 @@ func TestHasPowerOnlyInTheRoom(t *testing.T) {
 
 // A creator besides the first one is one too, in version 12 alone.
 func TestAdditionalCreators(t *testing.T) {
+	t.Parallel()
 	for _, version := range []string{"11", "12"} {
 		w := newWorld(t, version)
 		bob := w.newUser("bob")
@@ -115,6 +117,7 @@ func TestAdditionalCreators(t *testing.T) {
 
 // A homeserver that does not tell who has sent an event is asked for all state.
 func TestCreatorWithoutSender(t *testing.T) {
+	t.Parallel()
 	for _, version := range []string{"11", "12"} {
 		w := newWorld(t, version)
 		roomID := w.withBot(mautrix.ReqCreateRoom{})

@@ -76,6 +76,7 @@ func (w *world) mighty(request mautrix.ReqCreateRoom) id.RoomID {
 }
 
 func TestSetUpPortal(t *testing.T) {
+	t.Parallel()
 	for _, version := range []string{"10", "12"} {
 		w := newWorld(t, version)
 		var calls atomic.Int64
@@ -108,6 +109,7 @@ func TestSetUpPortal(t *testing.T) {
 
 // What the room has stays.
 func TestSetUpPortalKeepsWhatIsThere(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	var calls atomic.Int64
 	roomID := w.mighty(mautrix.ReqCreateRoom{Name: "Mine", Topic: "Ours"})
@@ -132,6 +134,7 @@ func TestSetUpPortalKeepsWhatIsThere(t *testing.T) {
 // A bot without power sets nothing, and that is no error; one with some power sets what
 // it may.
 func TestSetUpPortalWithoutPower(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	var calls atomic.Int64
 	roomID := w.withBot(mautrix.ReqCreateRoom{})
@@ -157,6 +160,7 @@ func TestSetUpPortalWithoutPower(t *testing.T) {
 
 // A photo is uploaded once, whatever the number of rooms, also at once.
 func TestSetUpPortalsWithOnePhoto(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	var calls atomic.Int64
 	var rooms []id.RoomID
@@ -180,6 +184,7 @@ func TestSetUpPortalsWithOnePhoto(t *testing.T) {
 // A photo that can't be had is left out; a homeserver that can't take it now is an error,
 // and the next time sets what is missing.
 func TestSetUpPortalWithoutPhoto(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	var calls atomic.Int64
 	roomID := w.mighty(mautrix.ReqCreateRoom{})
@@ -213,7 +218,8 @@ func TestSetUpPortalWithoutPhoto(t *testing.T) {
 }
 
 // Every step may fail: the next time does the rest.
-func TestSetUpPortalGoesOn(t *testing.T) {
+func TestSetUpPortalIsRepeatedUntilItSucceeds(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	roomID := w.mighty(mautrix.ReqCreateRoom{})
 	var calls atomic.Int64
@@ -240,6 +246,7 @@ func TestSetUpPortalGoesOn(t *testing.T) {
 
 // A direct chat has no name of its own, and shows the person's avatar.
 func TestSetUpDirectPortal(t *testing.T) {
+	t.Parallel()
 	w := newWorld(t, "")
 	var calls atomic.Int64
 	roomID := w.mighty(mautrix.ReqCreateRoom{})

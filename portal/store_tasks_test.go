@@ -14,6 +14,7 @@ import (
 )
 
 func TestCountTasks(t *testing.T) {
+	t.Parallel()
 	s := newStore(t, newDatabase(t))
 	counted := func(want int) {
 		t.Helper()

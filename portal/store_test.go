@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -23,8 +24,14 @@ import (
 	"github.com/tgprovision/tgprovision/provisioning/provisioningtest"
 )
 
-// options are what the comment of NewStore says.
-const options = "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_txlock=immediate"
+const (
+	// documented are the options that the comment of NewStore names.
+	documented = "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_txlock=immediate"
+	// unsynced is for files that need not outlive the machine. It changes what SQLite waits
+	// for at the end of a transaction, and no lock.
+	unsynced = "&_pragma=synchronous(OFF)"
+	options  = documented + unsynced
+)
 
 // openDatabase opens a pool of its own on a SQLite file.
 func openDatabase(t *testing.T, path, options string) *dbutil.Database {
@@ -85,31 +92,41 @@ func sharedFile(options string) func(*testing.T) func(*testing.T) *portal.Store 
 	}
 }
 
+// The suites run all at once: a store waits after each change for what others remember.
 func TestSuites(t *testing.T) {
+	t.Parallel()
+	var wg sync.WaitGroup
 	for name, options := range map[string]string{
-		"as documented": options,
-		"deferred":      "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)",
+		"immediate": options,
+		"deferred":  strings.ReplaceAll(options, "&_txlock=immediate", ""),
 	} {
 		backend := sharedFile(options)
-		t.Run(name+"/portals", func(t *testing.T) {
-			provisioningtest.TestPortalStore(t, func(t *testing.T) func(*testing.T) provisioning.PortalStore {
-				open := backend(t)
-				return func(t *testing.T) provisioning.PortalStore { return open(t) }
+		wg.Go(func() {
+			t.Run(name+"/portals", func(t *testing.T) {
+				provisioningtest.TestPortalStore(t, func(t *testing.T) func(*testing.T) provisioning.PortalStore {
+					open := backend(t)
+					return func(t *testing.T) provisioning.PortalStore { return open(t) }
+				})
 			})
 		})
-		t.Run(name+"/portals with tasks", func(t *testing.T) {
-			provisioningtest.TestTaskPortalStore(t, func(t *testing.T) func(*testing.T) provisioningtest.TaskPortalStore {
-				open := backend(t)
-				return func(t *testing.T) provisioningtest.TaskPortalStore { return open(t) }
+		wg.Go(func() {
+			t.Run(name+"/portals with tasks", func(t *testing.T) {
+				provisioningtest.TestTaskPortalStore(t, func(t *testing.T) func(*testing.T) provisioningtest.TaskPortalStore {
+					open := backend(t)
+					return func(t *testing.T) provisioningtest.TaskPortalStore { return open(t) }
+				})
 			})
 		})
-		t.Run(name+"/tasks", func(t *testing.T) {
-			provisioningtest.TestTaskStore(t, func(t *testing.T) func(*testing.T) provisioning.TaskStore {
-				path := filepath.Join(t.TempDir(), "bridge.db")
-				return func(t *testing.T) provisioning.TaskStore { return newTaskStore(t, openDatabase(t, path, options)) }
+		wg.Go(func() {
+			t.Run(name+"/tasks", func(t *testing.T) {
+				provisioningtest.TestTaskStore(t, func(t *testing.T) func(*testing.T) provisioning.TaskStore {
+					path := filepath.Join(t.TempDir(), "bridge.db")
+					return func(t *testing.T) provisioning.TaskStore { return newTaskStore(t, openDatabase(t, path, options)) }
+				})
 			})
 		})
 	}
+	wg.Wait()
 }
 
 // connect connects a group to a room.
@@ -119,6 +136,7 @@ func connect(t *testing.T, s *portal.Store, p provisioning.Portal, accounts ...p
 }
 
 func TestAccountPortalsAreSorted(t *testing.T) {
+	t.Parallel()
 	s := newStore(t, newDatabase(t))
 	var want []provisioning.Portal
 	for i := range 9 {
@@ -131,6 +149,7 @@ func TestAccountPortalsAreSorted(t *testing.T) {
 }
 
 func TestConnectRefusesWhatIsNoPortal(t *testing.T) {
+	t.Parallel()
 	db := newDatabase(t)
 	s := newStore(t, db)
 	for _, p := range []provisioning.Portal{{}, {ChatID: -1}, {RoomID: "!room"}, {RoomID: "!room", ChatID: 7, Receiver: -1}} {
@@ -148,6 +167,7 @@ func TestConnectRefusesWhatIsNoPortal(t *testing.T) {
 
 // What no database can hold of a chat's name must not keep it from being bridged.
 func TestConnectTakesAnyText(t *testing.T) {
+	t.Parallel()
 	s := newStore(t, newDatabase(t))
 	p := provisioning.Portal{RoomID: "!room", ChatID: -1, Title: "a\x00b\xff\xfec", About: "\x00", Username: "\xc3"}
 	connect(t, s, p)
@@ -159,6 +179,7 @@ func TestConnectTakesAnyText(t *testing.T) {
 
 // A change that fails half-way changes nothing.
 func TestChangesAreAtomic(t *testing.T) {
+	t.Parallel()
 	task := provisioning.NewTask{ID: "task", Kind: "test"}
 	old := provisioning.Portal{RoomID: "!old", ChatID: -1}
 	move := func(t *testing.T, s *portal.Store) error {
@@ -190,7 +211,8 @@ func TestChangesAreAtomic(t *testing.T) {
 }
 
 // Calls are part of a transaction of the host's, whether it ends well or not.
-func TestHostTransaction(t *testing.T) {
+func TestCallsInATransactionOfTheHost(t *testing.T) {
+	t.Parallel()
 	db := newDatabase(t)
 	s := newStore(t, db)
 	old := provisioning.Portal{RoomID: "!old", ChatID: -1}
@@ -241,7 +263,8 @@ func TestHostTransaction(t *testing.T) {
 }
 
 // A portal that goes takes its accounts along.
-func TestCascade(t *testing.T) {
+func TestAccountsGoWithTheirPortal(t *testing.T) {
+	t.Parallel()
 	db := newDatabase(t)
 	connect(t, newStore(t, db), provisioning.Portal{RoomID: "!room", ChatID: -1}, 1, 2)
 	assert.Equal(t, 2, rows(t, db, "tgprovision_portal_account"))
@@ -250,7 +273,8 @@ func TestCascade(t *testing.T) {
 }
 
 // The constraints hold whoever writes.
-func TestConstraints(t *testing.T) {
+func TestOnePortalByConstraint(t *testing.T) {
+	t.Parallel()
 	db := newDatabase(t)
 	connect(t, newStore(t, db), provisioning.Portal{RoomID: "!room", ChatID: -1})
 	const insert = `INSERT INTO tgprovision_portal (room_id, chat_id, receiver) VALUES ($1, $2, $3)`
@@ -261,7 +285,8 @@ func TestConstraints(t *testing.T) {
 	exec(t, db, insert, "!other", -1, 7)
 }
 
-func TestCancelledContext(t *testing.T) {
+func TestNewStoreHonoursContext(t *testing.T) {
+	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	_, err := portal.NewStore(ctx, portal.StoreConfig{DB: newDatabase(t)})
@@ -269,6 +294,7 @@ func TestCancelledContext(t *testing.T) {
 }
 
 func TestNewStoreErrors(t *testing.T) {
+	t.Parallel()
 	_, err := portal.NewStore(t.Context(), portal.StoreConfig{})
 	assert.ErrorContains(t, err, "database")
 	closed := newDatabase(t)
@@ -280,23 +306,25 @@ func TestNewStoreErrors(t *testing.T) {
 }
 
 func TestOpenTwice(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "bridge.db")
-	first := openDatabase(t, path, options)
+	first := openDatabase(t, path, documented)
 	p := provisioning.Portal{RoomID: "!room", ChatID: -1}
 	connect(t, newStore(t, first), p, 1)
 	newStore(t, first)
-	second := openDatabase(t, path, options)
+	second := openDatabase(t, path, documented)
 	assert.Equal(t, []provisioning.Portal{p}, portals(t, newStore(t, second), 1))
 	assert.Equal(t, 1, rows(t, second, "tgprovision_portal_version"))
 }
 
 // Processes that start together on an empty database all succeed.
 func TestOpenAtOnce(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "bridge.db")
 	errs := make([]error, 10)
 	var wg sync.WaitGroup
 	for i := range errs {
-		db := openDatabase(t, path, options)
+		db := openDatabase(t, path, documented)
 		wg.Go(func() { _, errs[i] = portal.NewStore(t.Context(), portal.StoreConfig{DB: db}) })
 	}
 	wg.Wait()
@@ -307,6 +335,7 @@ func TestOpenAtOnce(t *testing.T) {
 
 // Tables of version 1 are upgraded, with what is in them.
 func TestUpgradeFrom1(t *testing.T) {
+	t.Parallel()
 	db := newDatabase(t)
 	made, err := os.ReadFile("upgrades/01-portals.sql")
 	require.NoError(t, err)
@@ -338,6 +367,7 @@ func TestUpgradeFrom1(t *testing.T) {
 }
 
 func TestUpgradeFrom2(t *testing.T) {
+	t.Parallel()
 	db := newDatabase(t)
 	for _, file := range []string{"upgrades/01-portals.sql", "upgrades/02-tasks.sql"} {
 		made, err := os.ReadFile(file)
@@ -366,6 +396,7 @@ func TestUpgradeFrom2(t *testing.T) {
 }
 
 func TestNewerSchemaIsRefused(t *testing.T) {
+	t.Parallel()
 	db := newDatabase(t)
 	newStore(t, db)
 	exec(t, db, `UPDATE tgprovision_portal_version SET version=99, compat=99`)

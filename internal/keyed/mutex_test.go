@@ -36,7 +36,7 @@ func TestMutexExcludes(t *testing.T) {
 }
 
 // Whoever stops waiting leaves the key to the others, and other keys are free.
-func TestMutexContext(t *testing.T) {
+func TestMutexHonoursContext(t *testing.T) {
 	var m keyed.Mutex[int]
 	unlock, err := m.Lock(t.Context(), 1)
 	require.NoError(t, err)

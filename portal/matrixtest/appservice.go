@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"maunium.net/go/mautrix/appservice"
-	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 )
 
@@ -57,15 +56,7 @@ func (sv *service) owns(userID id.UserID) bool {
 
 // interested says whether the appservice is told of an event.
 func (sv *service) interested(r *room, e *roomEvent) bool {
-	if e.StateKey != nil && sv.owns(id.UserID(*e.StateKey)) {
-		return true
-	}
-	for key := range r.state {
-		if userID := id.UserID(key.key); key.typ == memberType && sv.owns(userID) && r.membership(userID) == event.MembershipJoin {
-			return true
-		}
-	}
-	return false
+	return r.joined[sv] > 0 || (e.StateKey != nil && sv.owns(id.UserID(*e.StateKey)))
 }
 
 func (sv *service) push(e *roomEvent) {

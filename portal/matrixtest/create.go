@@ -49,7 +49,10 @@ func (s *Server) createRoom(c *call) (any, *fault) {
 	if body.RoomVersion != "12" {
 		roomID = id.RoomID("!" + newID() + ":" + s.cfg.ServerName)
 	}
-	r := &room{id: roomID, version: body.RoomVersion, creators: []id.UserID{c.userID}, state: map[stateKeyOf]*roomEvent{}}
+	r := &room{
+		id: roomID, version: body.RoomVersion, creators: []id.UserID{c.userID}, state: map[stateKeyOf]*roomEvent{},
+		members: map[id.UserID]event.Membership{}, joined: map[*service]int{},
+	}
 	s.rooms[roomID] = r
 	if f := s.fill(c, r, body, alias, id.EventID("$"+hash)); f != nil {
 		delete(s.rooms, roomID)
@@ -65,56 +68,12 @@ func (s *Server) fill(c *call, r *room, body creation, alias id.RoomAlias, first
 		raw, _ := json.Marshal(content)
 		return s.add(r, c.userID, eventType, &none, raw)
 	}
-	trusted := body.Preset == "trusted_private_chat"
-	create := map[string]any{"room_version": r.version}
-	for key, value := range body.CreationContent {
-		create[key] = value
-	}
-	if r.version == "12" {
-		var more []id.UserID
-		_ = json.Unmarshal(body.CreationContent["additional_creators"], &more)
-		if trusted {
-			more = append(more, body.Invite...)
-		}
-		if len(more) > 0 {
-			create["additional_creators"] = more
-		}
-		r.creators = append(r.creators, more...)
-	}
-	if r.version == "9" || r.version == "10" {
-		create["creator"] = c.userID
-	}
-	set("m.room.create", create).EventID = first // of which room IDs are made in version 12
+	// Of this event, room IDs are made in version 12.
+	set("m.room.create", body.create(r)).EventID = first
 	s.setMember(r, c.userID, c.userID, event.MembershipJoin, nil)
-
-	users := map[string]any{}
-	if r.version != "12" {
-		users[string(c.userID)] = 100.0
-		if trusted {
-			for _, userID := range body.Invite {
-				users[string(userID)] = 100.0
-			}
-		}
-	}
-	levels := map[string]any{"users": users}
-	for key, value := range body.PowerLevels {
-		if key == "users" {
-			var given map[string]any
-			if json.Unmarshal(value, &given) != nil {
-				return badJSON
-			}
-			for userID, level := range given {
-				if r.version == "12" && slices.Contains(r.creators, id.UserID(userID)) {
-					return &fault{400, "M_FORBIDDEN", "new power levels event must not contain creator"}
-				}
-				users[userID] = level
-			}
-			continue
-		}
-		levels[key] = value
-	}
-	if r.version != "12" && number(users[string(c.userID)], 0) < 100 {
-		return &fault{403, "M_FORBIDDEN", "the creator could not finish the room"}
+	levels, f := body.levels(r)
+	if f != nil {
+		return f
 	}
 	set("m.room.power_levels", levels)
 	rule := "invite"
@@ -148,4 +107,75 @@ func (s *Server) fill(c *call, r *room, body creation, alias id.RoomAlias, first
 		}
 	}
 	return nil
+}
+
+// trusted says whether those who are invited get the creator's power.
+func (b creation) trusted() bool { return b.Preset == "trusted_private_chat" }
+
+// create makes the content of the first event, and completes the room's creators.
+func (b creation) create(r *room) map[string]any {
+	content := map[string]any{"room_version": r.version}
+	for key, value := range b.CreationContent {
+		content[key] = value
+	}
+	if r.version == "12" {
+		var more []id.UserID
+		_ = json.Unmarshal(b.CreationContent["additional_creators"], &more)
+		if b.trusted() {
+			more = append(more, b.Invite...)
+		}
+		if len(more) > 0 {
+			content["additional_creators"] = more
+		}
+		r.creators = append(r.creators, more...)
+	}
+	if r.version == "9" || r.version == "10" {
+		content["creator"] = r.creators[0]
+	}
+	return content
+}
+
+// levels makes the content of the power levels.
+func (b creation) levels(r *room) (map[string]any, *fault) {
+	creator := string(r.creators[0])
+	users := map[string]any{}
+	if r.version != "12" {
+		users[creator] = 100.0
+		if b.trusted() {
+			for _, userID := range b.Invite {
+				users[string(userID)] = 100.0
+			}
+		}
+	}
+	levels := map[string]any{"users": users}
+	for key, value := range b.PowerLevels {
+		if key == "users" {
+			var given map[string]any
+			if json.Unmarshal(value, &given) != nil {
+				return nil, badJSON
+			}
+			for userID, level := range given {
+				if r.version == "12" && slices.Contains(r.creators, id.UserID(userID)) {
+					return nil, &fault{400, "M_FORBIDDEN", "new power levels event must not contain creator"}
+				}
+				users[userID] = level
+			}
+			continue
+		}
+		levels[key] = value
+	}
+	if r.version != "12" && number(users[creator], 0) < 100 {
+		return nil, &fault{403, "M_FORBIDDEN", "the creator could not finish the room"}
+	}
+	return levels, nil
+}
+
+func (s *Server) capabilities(*call) (any, *fault) {
+	available := map[string]string{}
+	for _, version := range roomVersions {
+		available[version] = "stable"
+	}
+	return map[string]any{"capabilities": map[string]any{
+		"m.room_versions": map[string]any{"default": s.cfg.RoomVersion, "available": available},
+	}}, nil
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
@@ -60,12 +61,6 @@ type Server struct {
 type user struct {
 	name   string
 	avatar id.ContentURIString
-}
-
-// Media is a file that was uploaded.
-type Media struct {
-	Data []byte
-	Type string
 }
 
 // Start starts a server, which [Server.Close] ends.
@@ -166,11 +161,7 @@ func (s *Server) Members(roomID id.RoomID) map[id.UserID]event.Membership {
 	defer s.mu.Unlock()
 	members := map[id.UserID]event.Membership{}
 	if r := s.rooms[roomID]; r != nil {
-		for key := range r.state {
-			if key.typ == memberType {
-				members[id.UserID(key.key)] = r.membership(id.UserID(key.key))
-			}
-		}
+		maps.Copy(members, r.members)
 	}
 	return members
 }
@@ -197,7 +188,7 @@ func (s *Server) SetState(roomID id.RoomID, eventType, stateKey string, content 
 		return fmt.Errorf("there is no room %s", roomID)
 	}
 	if content == "" {
-		delete(r.state, stateKeyOf{eventType, stateKey})
+		s.setState(r, stateKeyOf{eventType, stateKey}, nil)
 		return nil
 	}
 	if !json.Valid([]byte(content)) {
@@ -233,19 +224,4 @@ func (s *Server) Profile(userID id.UserID) (name string, avatar id.ContentURIStr
 		return "", "", false
 	}
 	return u.name, u.avatar, true
-}
-
-// Media returns an uploaded file, and false for an unknown one.
-func (s *Server) Media(uri id.ContentURIString) (Media, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m, ok := s.media[uri.ParseOrIgnore().FileID]
-	return m, ok
-}
-
-// Uploads returns how many files there are.
-func (s *Server) Uploads() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.media)
 }
