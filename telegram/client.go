@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/gotd/td/tg"
-	"github.com/gotd/td/tgerr"
 
 	"github.com/tgprovision/tgprovision/provisioning"
 )
@@ -114,8 +113,8 @@ func (cl *Client) Logout(ctx context.Context) error {
 	if err := cl.f.discard(ctx, cl.key, s); err != nil {
 		return err
 	}
-	if tgerr.Is(remoteErr, sessionEnded...) {
-		return translate(remoteErr)
+	if endsSession(remoteErr) {
+		return translate("auth.logOut", remoteErr)
 	}
 	if remoteErr != nil {
 		cl.f.cfg.Log.Warn().Err(remoteErr).Str("session", string(cl.key)).

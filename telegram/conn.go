@@ -156,18 +156,19 @@ func (c *conn) wait(ctx context.Context) error {
 	case <-c.ready:
 		return nil
 	case <-c.done:
-		return c.stopReason()
+		return c.stopReason("")
 	case <-ctx.Done():
 		return fmt.Errorf("connect to Telegram: %w", ctx.Err())
 	}
 }
 
-// stopReason says why a client that is done has stopped, in the core's language.
-func (c *conn) stopReason() error {
+// stopReason says why a client that is done has stopped, in the core's language. The
+// method is that of a call which it stopped with, "" for none.
+func (c *conn) stopReason(method string) error {
 	if c.err == nil || errors.Is(c.err, context.Canceled) {
 		return fmt.Errorf("%w: the client was stopped", provisioning.ErrTelegramUnavailable)
 	}
-	return translate(c.err)
+	return translate(method, c.err)
 }
 
 // stop ends the client. Nothing of it writes to the database afterwards, though it
@@ -274,7 +275,7 @@ func (f *Factory) callOnce(ctx context.Context, key sessionKey, run func(*active
 		defer a.unuse()
 	}
 	if err == nil {
-		err = a.explain(ctx, run(a))
+		err = a.explain(ctx, "", run(a))
 	}
 	if a != nil && errors.Is(err, provisioning.ErrNotLoggedIn) {
 		if forgetErr := f.forget(ctx, key, a.conn); forgetErr != nil {
@@ -288,8 +289,9 @@ func (f *Factory) callOnce(ctx context.Context, key sessionKey, run func(*active
 // or may not have done what it was asked.
 var errInterrupted = fmt.Errorf("%w: the connection broke before the answer", provisioning.ErrTelegramUnavailable)
 
-// explain turns the error of a call on the client into one of the core's.
-func (c *conn) explain(ctx context.Context, err error) error {
+// explain turns the error of a call on the client into one of the core's. The method is
+// the one that was called, "" where that makes no difference.
+func (c *conn) explain(ctx context.Context, method string, err error) error {
 	done, isSettled := errors.AsType[*settled](err)
 	switch {
 	case err == nil:
@@ -301,11 +303,11 @@ func (c *conn) explain(ctx context.Context, err error) error {
 	case isSettled:
 		return done.error
 	case c.stopped():
-		return c.stopReason()
+		return c.stopReason(method)
 	case errors.Is(err, context.Canceled): // gotd's, not ours
 		return errInterrupted
 	default:
-		return translate(err)
+		return translate(method, err)
 	}
 }
 

@@ -13,6 +13,6 @@
 // [Config.Running] it gets the live gotd client of every account, and through
 // [Config.Updates] it handles the account's updates on that connection.
 //
-// This is the only package of the project that knows Telegram's error names: they
-// become the errors of package provisioning in errors.go.
+// Telegram's error names stand in this package's errors.go and in package rpcerror, which
+// says what they are in package provisioning, and nowhere else in the project.
 package telegram

@@ -8,7 +8,6 @@ import (
 	"github.com/gotd/td/bin"
 	"github.com/gotd/td/telegram"
 	"github.com/gotd/td/tg"
-	"github.com/gotd/td/tgerr"
 
 	"github.com/tgprovision/tgprovision/provisioning"
 )
@@ -32,7 +31,7 @@ func (c *conn) used(next tg.Invoker) telegram.InvokeFunc {
 		c.use()
 		defer c.unuse()
 		err := next.Invoke(ctx, input, output)
-		if tgerr.Is(err, sessionEnded...) {
+		if endsSession(err) {
 			c.forgetAccount()
 		}
 		return err

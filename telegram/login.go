@@ -63,7 +63,7 @@ func (l *login) save(ctx context.Context, c *conn, r record) error {
 	select {
 	case <-c.storage.saved:
 	case <-c.done:
-		return c.stopReason()
+		return c.stopReason("")
 	case <-ctx.Done():
 		return fmt.Errorf("store the session: %w", ctx.Err())
 	}
@@ -114,7 +114,7 @@ func (cl *Client) LoginBot(ctx context.Context, token string) (account provision
 		}
 		result, err := c.client.Auth().Bot(ctx, token)
 		if err != nil {
-			return l.abandon(ctx, c.explain(ctx, err))
+			return l.abandon(ctx, c.explain(ctx, "auth.importBotAuthorization", err))
 		}
 		account, err = l.finish(ctx, c, result.User)
 		return err
@@ -151,7 +151,7 @@ func (l *login) requestCode(ctx context.Context, phone string) (provisioning.Sen
 	}
 	answer, err := l.sendCode(ctx, c.client.Auth(), phone)
 	if err != nil {
-		return provisioning.SentCode{}, c.explain(ctx, err)
+		return provisioning.SentCode{}, c.explain(ctx, "auth.sendCode", err)
 	}
 	return l.sent(ctx, c, phone, answer)
 }
@@ -181,7 +181,7 @@ func (l *login) sent(ctx context.Context, c *conn, phone string, answer tg.AuthS
 func (l *login) sendCode(ctx context.Context, client *auth.Client, phone string) (tg.AuthSentCodeClass, error) {
 	if l.record.step == stepCode && l.record.phone == phone {
 		answer, err := client.ResendCode(ctx, phone, l.record.codeHash)
-		if err == nil || !tgerr.Is(err, resendImpossible...) {
+		if err == nil || !needsNewCode(err) {
 			return answer, err
 		}
 	}
@@ -213,7 +213,7 @@ func (l *login) submitCode(ctx context.Context, code provisioning.LoginCode) (pr
 	if err == nil {
 		return l.finish(ctx, c, user)
 	}
-	err = c.explain(ctx, err)
+	err = c.explain(ctx, "auth.signIn", err)
 	switch {
 	case errors.Is(err, provisioning.ErrPasswordNeeded):
 		r := l.record
@@ -229,8 +229,6 @@ func (l *login) submitCode(ctx context.Context, code provisioning.LoginCode) (pr
 		return provisioning.Account{}, l.abandon(ctx, err)
 	case errors.Is(err, provisioning.ErrPhoneNumberUnoccupied):
 		return provisioning.Account{}, l.abandon(ctx, err)
-	case errors.Is(err, provisioning.ErrNotLoggedIn): // the auth key is no more
-		return provisioning.Account{}, l.abandon(ctx, provisioning.ErrPhoneCodeExpired)
 	default:
 		return provisioning.Account{}, err
 	}
@@ -286,9 +284,9 @@ func (l *login) submitPassword(ctx context.Context, password string) (provisioni
 	if err == nil {
 		return l.finish(ctx, c, result.User)
 	}
-	err = c.explain(ctx, err)
-	if errors.Is(err, provisioning.ErrNotLoggedIn) {
-		return provisioning.Account{}, l.abandon(ctx, provisioning.ErrSessionRevoked)
+	err = c.explain(ctx, "auth.checkPassword", err)
+	if errors.Is(err, provisioning.ErrSessionRevoked) {
+		return provisioning.Account{}, l.abandon(ctx, err)
 	}
 	if _, refused := errors.AsType[*provisioning.TelegramError](err); refused {
 		if account, ok := l.resume(ctx, c); ok {

@@ -114,7 +114,7 @@ func (q *qrLogin) wait(ctx context.Context, left time.Duration) error {
 			return nil
 		}
 	case <-q.conn.done:
-		return q.conn.stopReason()
+		return q.conn.stopReason("")
 	}
 	// The context has ended: maybe too late.
 	select {
@@ -133,6 +133,7 @@ func (q *qrLogin) wait(ctx context.Context, left time.Duration) error {
 func (q *qrLogin) ask(ctx context.Context) (tg.AuthLoginTokenClass, error) {
 	ctx, cancel := context.WithTimeout(ctx, qrCallTimeout)
 	defer cancel()
+	method := "auth.exportLoginToken"
 	answer, err := q.conn.client.API().AuthExportLoginToken(ctx, &tg.AuthExportLoginTokenRequest{APIID: q.f.cfg.APIID, APIHash: q.f.cfg.APIHash})
 	for range qrMoves {
 		elsewhere, ok := answer.(*tg.AuthLoginTokenMigrateTo)
@@ -142,18 +143,15 @@ func (q *qrLogin) ask(ctx context.Context) (tg.AuthLoginTokenClass, error) {
 		if err := q.move(ctx, elsewhere.DCID); err != nil {
 			return nil, err
 		}
+		method = "auth.importLoginToken"
 		answer, err = q.conn.client.API().AuthImportLoginToken(ctx, elsewhere.Token)
 	}
-	meaning := q.conn.explain(ctx, err)
+	meaning := q.conn.explain(ctx, method, err)
 	switch {
 	case err == nil:
 		return answer, nil
 	case tgerr.Is(err, tokenExpired):
 		return nil, nil
-	case tgerr.Is(err, accountGone...):
-		return nil, provisioning.ErrPhoneNumberBanned
-	case errors.Is(meaning, provisioning.ErrNotLoggedIn):
-		return nil, provisioning.ErrSessionRevoked
 	case errors.Is(meaning, provisioning.ErrPasswordNeeded):
 		r := record{step: stepPassword, requestedAt: time.Now(), passwordHint: passwordHint(ctx, q.conn)}
 		if err := q.keep(ctx, r); err != nil {
@@ -193,7 +191,7 @@ func (q *qrLogin) keep(ctx context.Context, r record) error {
 	select {
 	case <-q.conn.storage.saved:
 	case <-q.conn.done:
-		return q.conn.stopReason()
+		return q.conn.stopReason("")
 	case <-ctx.Done():
 		return fmt.Errorf("store the session: %w", ctx.Err())
 	}

@@ -2,11 +2,11 @@ package telegram
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
 	"github.com/gotd/td/tg"
-	"github.com/gotd/td/tgerr"
 
 	"github.com/tgprovision/tgprovision/provisioning"
 )
@@ -59,15 +59,14 @@ func (l *login) resendCode(ctx context.Context) (provisioning.SentCode, error) {
 		return provisioning.SentCode{}, err
 	}
 	answer, err := c.client.Auth().ResendCode(ctx, l.record.phone, l.record.codeHash)
-	switch {
-	case err == nil:
+	if err == nil {
 		return l.sent(ctx, c, l.record.phone, answer)
-	case tgerr.Is(err, nothingToResend):
-		return provisioning.SentCode{}, provisioning.ErrCodeNotResendable
-	case tgerr.Is(err, resendImpossible...), tgerr.Is(err, sessionEnded...):
-		return provisioning.SentCode{}, l.abandon(ctx, provisioning.ErrPhoneCodeExpired)
 	}
-	return provisioning.SentCode{}, c.explain(ctx, err)
+	err = c.explain(ctx, "auth.resendCode", err)
+	if errors.Is(err, provisioning.ErrPhoneCodeExpired) {
+		err = l.abandon(ctx, err)
+	}
+	return provisioning.SentCode{}, err
 }
 
 // CancelLogin implements provisioning.LoginControl.
