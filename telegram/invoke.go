@@ -71,8 +71,7 @@ func (c *conn) resend(next tg.Invoker) telegram.InvokeFunc {
 	return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
 		for {
 			err := next.Invoke(ctx, input, output)
-			broken, ok := errors.AsType[*net.OpError](err)
-			if !ok || broken.Op != "write" {
+			if !wasNotSent(err) {
 				return err
 			}
 			select {
@@ -84,6 +83,13 @@ func (c *conn) resend(next tg.Invoker) telegram.InvokeFunc {
 			}
 		}
 	}
+}
+
+// wasNotSent says whether an error is that of a write to a connection that has broken, or
+// of setting the deadline for one.
+func wasNotSent(err error) bool {
+	broken, ok := errors.AsType[*net.OpError](err)
+	return ok && (broken.Op == "write" || broken.Op == "set")
 }
 
 // once has requests that make a chat sent over one connection only. gotd itself sends
