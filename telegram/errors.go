@@ -33,8 +33,8 @@ const wrongUser = "USER_ID_INVALID"
 // errWrongUser is that error where Telegram says it without one.
 var errWrongUser = tgerr.New(400, wrongUser)
 
-// memberThere is the error for inviting somebody who is in the chat already.
-const memberThere = "USER_ALREADY_PARTICIPANT"
+// alreadyMember is the error for inviting somebody who is in the chat already.
+const alreadyMember = "USER_ALREADY_PARTICIPANT"
 
 // onlyAdmin is the error for inviting a bot to a channel, which it can join only as an
 // administrator.
@@ -51,7 +51,7 @@ var memberRefused = []string{
 // isMemberError says whether an error is about somebody whom a request was to add to
 // a chat.
 func isMemberError(err error) bool {
-	return tgerr.Is(err, memberThere, wrongUser) || tgerr.Is(err, memberRefused...)
+	return tgerr.Is(err, alreadyMember, wrongUser) || tgerr.Is(err, memberRefused...)
 }
 
 // isUnknownUser says whether an error means that there is no such user.

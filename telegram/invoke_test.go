@@ -23,7 +23,7 @@ func TestChatsAreMadeOnce(t *testing.T) {
 	} {
 		c := &conn{}
 		var first, again, later error
-		send := c.once(telegram.InvokeFunc(func(_ context.Context, input bin.Encoder, _ bin.Decoder) error {
+		send := c.sendOnce(telegram.InvokeFunc(func(_ context.Context, input bin.Encoder, _ bin.Decoder) error {
 			first, again = input.Encode(&bin.Buffer{}), input.Encode(&bin.Buffer{})
 			c.breaks.Add(1)
 			later = input.Encode(&bin.Buffer{})
@@ -59,7 +59,7 @@ func TestUnsentCallsAreSentAgain(t *testing.T) {
 		}{{writeErr, 2}, {closed.SetWriteDeadline(time.Time{}), 2}, {readErr, 1}, {context.Canceled, 1}} {
 			require.Error(t, c.err)
 			calls := 0
-			send := (&conn{done: make(chan struct{})}).resend(telegram.InvokeFunc(func(context.Context, bin.Encoder, bin.Decoder) error {
+			send := (&conn{done: make(chan struct{})}).retryUnsent(telegram.InvokeFunc(func(context.Context, bin.Encoder, bin.Decoder) error {
 				if calls++; calls == 1 {
 					return fmt.Errorf("send: %w", c.err)
 				}
