@@ -9,7 +9,7 @@ import (
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
-// active is a session that is logged in, with its connection, during one call.
+// active is a session that is logged in, with its client, during one call.
 type active struct {
 	*conn
 	f      *Factory
@@ -30,20 +30,20 @@ func identityOf(user *tg.User) identity {
 
 func (a *active) api() *tg.Client { return a.client.API() }
 
-// settled is an error that is in the core's language already, or the database's:
-// explain leaves it alone.
-type settled struct{ error }
+// finalError is an error that is one of the core's already, or the database's: explain
+// leaves it alone.
+type finalError struct{ error }
 
-// settle marks an error as settled.
-func settle(err error) error {
+// final marks an error as one that explain leaves alone.
+func final(err error) error {
 	if err == nil {
 		return nil
 	}
-	return &settled{err}
+	return &finalError{err}
 }
 
 // Unwrap returns the error itself.
-func (s *settled) Unwrap() error { return s.error }
+func (e *finalError) Unwrap() error { return e.error }
 
 // self asks Telegram who is logged in.
 //
@@ -60,7 +60,7 @@ func (a *active) self(ctx context.Context) (*tg.User, error) {
 		}
 		a.record.identity = now
 	}
-	a.know(accountOf(self), asked)
+	a.rememberAccount(accountOf(self), asked)
 	return self, nil
 }
 
@@ -74,8 +74,8 @@ func (a *active) identity(ctx context.Context) (identity, error) {
 	return a.record.identity, nil
 }
 
-// write runs a write to what is stored about the session, unless the session has been
-// deleted. A client that is to stop does not wait for it.
+// write runs a write to what is stored of the session, unless the client has been stopped:
+// the session may be deleted by then. Stopping the client ends the write.
 func (a *active) write(ctx context.Context, run func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -83,7 +83,7 @@ func (a *active) write(ctx context.Context, run func(context.Context) error) err
 	a.storage.mu.Lock()
 	defer a.storage.mu.Unlock()
 	if a.storage.closed {
-		return settle(provisioning.ErrNotLoggedIn)
+		return final(provisioning.ErrNotLoggedIn)
 	}
-	return settle(run(ctx))
+	return final(run(ctx))
 }

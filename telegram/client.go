@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/gotd/td/tg"
-	"github.com/gotd/td/tgerr"
 
 	"github.com/tgprovision/tgprovision/provisioning"
 )
@@ -45,14 +44,14 @@ func (cl *Client) Account(ctx context.Context) (provisioning.Account, error) {
 	if !provisioning.CachedReads(ctx) {
 		return cl.askAccount(ctx)
 	}
-	if account, ok, err := cl.f.knownAccount(cl.key); ok {
+	if account, ok, err := cl.f.recentAccount(cl.key); ok {
 		return account, err
 	}
 	return share(ctx, cl.f, "account "+string(cl.key), func(ctx context.Context) (provisioning.Account, error) {
-		at, logins := time.Now(), cl.f.absent.loginsSoFar()
+		at, logins := time.Now(), cl.f.loggedOut.loginsSoFar()
 		account, err := cl.askAccount(ctx)
 		if errors.Is(err, provisioning.ErrNotLoggedIn) {
-			cl.f.absent.put(cl.key, at, logins)
+			cl.f.loggedOut.put(cl.key, at, logins)
 		}
 		return account, err
 	})
@@ -71,18 +70,18 @@ func (cl *Client) askAccount(ctx context.Context) (account provisioning.Account,
 
 // call runs a function that may be run again with the client's session.
 func (cl *Client) call(ctx context.Context, run func(*active) error) error {
-	return cl.loggedIn(ctx, func() error { return cl.f.call(ctx, cl.key, run) })
+	return cl.withBotLogin(ctx, func() error { return cl.f.call(ctx, cl.key, run) })
 }
 
 // callOnce runs a function that must not be run again, for example because each time
 // makes another chat, with the client's session.
 func (cl *Client) callOnce(ctx context.Context, run func(*active) error) error {
-	return cl.loggedIn(ctx, func() error { return cl.f.callOnce(ctx, cl.key, run) })
+	return cl.withBotLogin(ctx, func() error { return cl.f.callOnce(ctx, cl.key, run) })
 }
 
-// loggedIn runs a call, after a login where it is the relay bot's first one or its
-// session was ended.
-func (cl *Client) loggedIn(ctx context.Context, call func() error) error {
+// withBotLogin runs a call. Where the client is the relay bot's, and it is not logged in,
+// it logs in and runs the call again.
+func (cl *Client) withBotLogin(ctx context.Context, call func() error) error {
 	err := call()
 	if cl.token == "" || !errors.Is(err, provisioning.ErrNotLoggedIn) {
 		return err
@@ -98,11 +97,11 @@ func (cl *Client) loggedIn(ctx context.Context, call func() error) error {
 //
 // TL: auth.logOut.
 func (cl *Client) Logout(ctx context.Context) error {
-	s, err := cl.f.acquire(ctx, cl.key)
+	s, err := cl.f.lockSlot(ctx, cl.key)
 	if err != nil {
 		return err
 	}
-	defer cl.f.release(cl.key, s)
+	defer cl.f.unlockSlot(cl.key, s)
 	r, _, err := cl.f.store.get(ctx, cl.key)
 	if err != nil {
 		return err
@@ -111,11 +110,11 @@ func (cl *Client) Logout(ctx context.Context) error {
 		return provisioning.ErrNotLoggedIn
 	}
 	remoteErr := cl.logoutRemote(ctx, s)
-	if err := cl.f.discard(ctx, cl.key, s); err != nil {
+	if err := cl.f.deleteSession(ctx, cl.key, s); err != nil {
 		return err
 	}
-	if tgerr.Is(remoteErr, sessionEnded...) {
-		return translate(remoteErr)
+	if endsSession(remoteErr) {
+		return translate("auth.logOut", remoteErr)
 	}
 	if remoteErr != nil {
 		cl.f.cfg.Log.Warn().Err(remoteErr).Str("session", string(cl.key)).
@@ -124,10 +123,9 @@ func (cl *Client) Logout(ctx context.Context) error {
 	return nil
 }
 
-// logoutRemote ends the session on Telegram. It leaves part of the deadline to the
-// rest of the logout.
+// logoutRemote ends the session on Telegram, in a part of the request's time.
 func (cl *Client) logoutRemote(ctx context.Context, s *slot) error {
-	ctx, cancel := remotePart(ctx)
+	ctx, cancel := remoteTimeout(ctx)
 	defer cancel()
 	c, err := cl.f.connect(ctx, cl.key, s)
 	if err != nil {

@@ -175,8 +175,8 @@ func (d *Datacenter) option() (tg.DCOption, error) {
 	return tg.DCOption{ID: d.ID, IPAddress: host, Port: int(number), Ipv6: ip.To4() == nil, Static: true}, nil
 }
 
-// others returns those of a list of datacenters that are not this one.
-func (d *Datacenter) others(list []tg.DCOption) []tg.DCOption {
+// otherThan returns those of a list of datacenters that are not this one.
+func (d *Datacenter) otherThan(list []tg.DCOption) []tg.DCOption {
 	return slices.DeleteFunc(slices.Clone(list), func(o tg.DCOption) bool { return o.ID == d.ID })
 }
 

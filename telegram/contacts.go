@@ -13,7 +13,7 @@ import (
 // Telegram's "not modified" answer compares user IDs only: a list that is renewed by it
 // would keep old names for ever.
 func (cl *Client) Contacts(ctx context.Context, _ provisioning.ContactQuery) ([]provisioning.Contact, error) {
-	return listed(ctx, cl, listOfContacts, func(ctx context.Context, a *active) ([]provisioning.Contact, error) {
+	return getList(ctx, cl, listOfContacts, func(ctx context.Context, a *active) ([]provisioning.Contact, error) {
 		list, err := a.contacts(ctx)
 		if err != nil {
 			return nil, err

@@ -17,7 +17,7 @@ import (
 func (cl *Client) CreateChat(ctx context.Context, chat provisioning.NewChat) (info provisioning.ChatInfo, err error) {
 	ctx = cl.f.withFloodBudget(ctx)
 	err = cl.callOnce(ctx, func(a *active) error {
-		defer a.changeChats()
+		defer a.chatsChanged()
 		if chat.Type == provisioning.ChatTypeBasicGroup {
 			info, err = a.createBasicGroup(ctx, chat)
 		} else {
@@ -53,14 +53,14 @@ func (a *active) createBasicGroup(ctx context.Context, chat provisioning.NewChat
 		Peer: &tg.InputPeerChat{ChatID: id}, About: chat.About,
 	})
 	if err != nil {
-		a.takeBack(ctx, id)
+		a.deleteUnfinished(ctx, id)
 		return provisioning.ChatInfo{}, err
 	}
 	return info, nil
 }
 
-// takeBack deletes a basic group that could not be finished, also when ctx has ended.
-func (a *active) takeBack(ctx context.Context, id int64) {
+// deleteUnfinished deletes a basic group that could not be finished, also when ctx has ended.
+func (a *active) deleteUnfinished(ctx context.Context, id int64) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
 	if _, err := a.api().MessagesDeleteChat(ctx, id); err != nil {
@@ -71,7 +71,7 @@ func (a *active) takeBack(ctx context.Context, id int64) {
 
 // createWith makes a basic group with those of the members who can be invited.
 func (a *active) createWith(ctx context.Context, title string, members []int64) (tg.UpdatesClass, error) {
-	members, err := a.others(ctx, members)
+	members, err := a.withoutSelf(ctx, members)
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func (a *active) createWith(ctx context.Context, title string, members []int64) 
 	// Somebody among them can't be invited, and Telegram does not say who. If all of
 	// their hashes are good, that can only be found out one by one.
 	if tgerr.Is(err, wrongHash...) {
-		if err := a.forgetHashes(ctx, provisioning.PeerUser, members); err != nil {
+		if err := a.deleteHashes(ctx, provisioning.PeerUser, members); err != nil {
 			return nil, err
 		}
 		if users, _, err = a.users(ctx, members); err != nil {
@@ -113,13 +113,13 @@ func (a *active) createOneByOne(ctx context.Context, title string, users []*tg.I
 		}
 		for _, chat := range chats {
 			if _, _, err := addEach(users[i+1:], a.adderToGroup(ctx, chat.GetID())); err != nil {
-				a.takeBack(ctx, chat.GetID())
+				a.deleteUnfinished(ctx, chat.GetID())
 				return nil, err
 			}
 		}
 		return updates, nil
 	}
-	return nil, settle(provisioning.ErrTooFewMembers)
+	return nil, final(provisioning.ErrTooFewMembers)
 }
 
 func (a *active) create(ctx context.Context, title string, users []*tg.InputUser) (tg.UpdatesClass, error) {
@@ -139,7 +139,7 @@ func (a *active) created(ctx context.Context, updates tg.UpdatesClass, chat prov
 	for _, described := range chats {
 		if info, ok := infoOf(described); ok {
 			info.About = chat.About
-			if err := a.learn(ctx, nil, chats); err != nil { // it can be found again
+			if err := a.storeHashes(ctx, nil, chats); err != nil { // it can be found again
 				a.f.cfg.Log.Warn().Err(err).Msg("Could not store the access hash of a new chat")
 			}
 			return info, nil
@@ -154,7 +154,7 @@ func (a *active) created(ctx context.Context, updates tg.UpdatesClass, chat prov
 func (cl *Client) DeleteChat(ctx context.Context, chatID provisioning.ChatID) error {
 	ctx = cl.f.withFloodBudget(ctx)
 	return cl.callOnce(ctx, func(a *active) error {
-		defer a.changeChats()
+		defer a.chatsChanged()
 		switch kind, id, _ := chatID.Split(); kind {
 		case provisioning.PeerChat:
 			_, err := a.api().MessagesDeleteChat(ctx, id)
@@ -165,13 +165,13 @@ func (cl *Client) DeleteChat(ctx context.Context, chatID provisioning.ChatID) er
 				return err
 			})
 		default:
-			return settle(provisioning.ErrNotInChat)
+			return final(provisioning.ErrNotInChat)
 		}
 	})
 }
 
-// others returns the users without the account itself, each once.
-func (a *active) others(ctx context.Context, ids []int64) ([]int64, error) {
+// withoutSelf returns the users without the account itself, each once.
+func (a *active) withoutSelf(ctx context.Context, ids []int64) ([]int64, error) {
 	self, err := a.identity(ctx)
 	if err != nil {
 		return nil, err

@@ -13,6 +13,70 @@
 // [Config.Running] it gets the live gotd client of every account, and through
 // [Config.Updates] it handles the account's updates on that connection.
 //
-// This is the only package of the project that knows Telegram's error names: they
-// become the errors of package provisioning in errors.go.
+// What Telegram's errors are in package provisioning stands in package rpcerror, which
+// a bridge with another Telegram client can use too. The names of errors stand there and
+// in errors.go, and nowhere else.
+//
+// # The states of a session
+//
+// A session is a row of the database with gotd's session in it and the step of the login:
+//
+//	no row ─► "" ─RequestCode─► code ─SubmitCode─► password ─SubmitPassword─► active
+//	          │                   └────────────────SubmitCode─────────────────► │
+//	          └────────────────────────────────────LoginBot───────────────────► │
+//
+// From every step but active, RequestCode leads to code, LoginBot to active, and LoginQR
+// to password or active; CancelLogin and Config.LoginTimeout lead to no row, and so may an
+// error of Telegram's. From active, Logout leads to no row, and so does Telegram when it
+// ends the session.
+//
+// The client of a session comes and goes apart from that. It starts when it is first
+// needed, whatever the step; it stops when it is idle, with the row, at Close, and by
+// itself where Telegram wants no more of it.
+//
+// # Who has what
+//
+//	Factory       all the rest: a slot for each session that has a client, and the janitor.
+//	sessionStore  the rows, and access hashes. The step of a session is there only.
+//	slot          one session's conn. Whoever changes the step or the conn locks it; calls on
+//	              a session that is logged in do so only to start the client.
+//	conn          one gotd client, its connections, and what is remembered of its account. It
+//	              is started once: after its end there is another one.
+//	active        a conn for one call on a session that is logged in, and the record of the row.
+//	login         a locked slot and the record of the row, for one step of a login.
+//	qrLogin       a conn without a slot, whose session is in memory until a code was scanned.
+//	Client        nothing: it names a session of a Factory.
+//	janitor       a goroutine that deletes old logins, forgets old lists and stops idle clients.
+//	              It locks no slot for old logins that have no client.
+//
+// # The order of locks
+//
+// slot.lock, then Factory.mu or storage.mu, and none of these two with the other;
+// exchangeConn.mu, then exchanges.mu. All other mutexes are the last. Whoever has Factory.mu
+// or a slot only tries to lock a slot (takeIdle). While a slot is locked there may be a wait
+// for Telegram and the database, with storage.mu for the database, and with Factory.mu for
+// nothing.
+//
+// # What gotd does
+//
+// Some code is there only because of what gotd v0.162.0 does. A test shows each of these
+// things without that code, and fails with the version of gotd that does it no more:
+//
+//	closingConn            TestGotdExchangesKeysAfterItsEnd
+//	closingResolver.dial   TestGotdDialsAfterItsEnd
+//	exchanges              TestGotdTestsPrimesAnew
+//	exchangeConn           TestGotdTellsNobodyOfKeyExchanges
+//	conn.waitStored        TestGotdRunsBeforeTheSessionIsStored
+//	conn.up                TestGotdRunsBeforeItSaysThatItIsConnected
+//	conn.explain           TestGotdHidesWhyItHasStopped
+//	errInterrupted         TestGotdCancelsCallsOfABrokenConnection
+//	otherDatacenters       TestGotdForgetsDatacenters
+//	returnInTime           TestGotdCallsOutliveTheirContexts
+//	retryUnsent            TestGotdFailsCallsItCouldNotSend
+//	sendOnce               TestGotdSendsACallTwice
+//	floodWait              TestGotdReturnsFloodWaits
+//	login.signIn           TestGotdKnowsNoCodesByEmail
+//	qrLogin                TestGotdQRLosesUpdates, TestGotdQRTakesNoFreshToken,
+//	                       TestGotdQRTakesNoMigrationWhenItRenews, TestGotdQRAsksWithoutPause
+//	dialogPages            TestGotdDialogIteratorNeedsPeersAndMessages
 package telegram

@@ -9,30 +9,15 @@ import (
 	"github.com/gotd/td/tgerr"
 
 	"github.com/tgprovision/tgprovision/provisioning"
+	"github.com/tgprovision/tgprovision/telegram/rpcerror"
 )
 
-// sessionEnded are the errors with which Telegram says that a session is no more
-// (https://core.telegram.org/api/errors#401-unauthorized).
-var sessionEnded = []string{
-	"AUTH_KEY_UNREGISTERED", "AUTH_KEY_INVALID", "AUTH_KEY_PERM_EMPTY", "AUTH_KEY_DUPLICATED",
-	"SESSION_REVOKED", "SESSION_EXPIRED", "USER_DEACTIVATED", "USER_DEACTIVATED_BAN",
-}
-
-// accountGone are those of them for an account that was banned or deleted.
-var accountGone = []string{"USER_DEACTIVATED", "USER_DEACTIVATED_BAN"}
+// What Telegram's errors are in package provisioning stands in package rpcerror. Here
+// are those that decide what this package does next.
 
 // tokenExpired is the error for a login by QR code that was moved to the account's
 // datacenter too late.
 const tokenExpired = "AUTH_TOKEN_EXPIRED"
-
-// resendImpossible are the errors after which a code can't be sent again, but a
-// new one can.
-var resendImpossible = []string{
-	"PHONE_CODE_EXPIRED", "PHONE_CODE_EMPTY", "PHONE_CODE_HASH_EMPTY", nothingToResend,
-}
-
-// nothingToResend is the one of them for a code that was sent in every way.
-const nothingToResend = "SEND_CODE_UNAVAILABLE"
 
 // passwordParametersUsed is the error for an answer to SRP parameters that were
 // replaced by newer ones.
@@ -48,8 +33,8 @@ const wrongUser = "USER_ID_INVALID"
 // errWrongUser is that error where Telegram says it without one.
 var errWrongUser = tgerr.New(400, wrongUser)
 
-// memberThere is the error for inviting somebody who is in the chat already.
-const memberThere = "USER_ALREADY_PARTICIPANT"
+// alreadyMember is the error for inviting somebody who is in the chat already.
+const alreadyMember = "USER_ALREADY_PARTICIPANT"
 
 // onlyAdmin is the error for inviting a bot to a channel, which it can join only as an
 // administrator.
@@ -66,68 +51,35 @@ var memberRefused = []string{
 // isMemberError says whether an error is about somebody whom a request was to add to
 // a chat.
 func isMemberError(err error) bool {
-	return tgerr.Is(err, memberThere, wrongUser) || tgerr.Is(err, memberRefused...)
+	return tgerr.Is(err, alreadyMember, wrongUser) || tgerr.Is(err, memberRefused...)
 }
 
 // isUnknownUser says whether an error means that there is no such user.
 func isUnknownUser(err error) bool {
-	return errors.Is(translate(err), provisioning.ErrTelegramUserNotFound) || errors.Is(err, provisioning.ErrNotTelegramUser)
+	return errors.Is(translate("", err), provisioning.ErrTelegramUserNotFound) || errors.Is(err, provisioning.ErrNotTelegramUser)
 }
 
-// meanings are the errors that mean one thing wherever they come from.
-var meanings = map[string]error{
-	"PHONE_NUMBER_INVALID":              provisioning.ErrPhoneNumberInvalid,
-	"PHONE_NUMBER_BANNED":               provisioning.ErrPhoneNumberBanned,
-	"PHONE_NUMBER_APP_SIGNUP_FORBIDDEN": provisioning.ErrPhoneNumberAppSignupForbidden,
-	"PHONE_NUMBER_UNOCCUPIED":           provisioning.ErrPhoneNumberUnoccupied,
-	"PHONE_NUMBER_FLOOD":                provisioning.ErrPhoneNumberFlood,
-	"PHONE_PASSWORD_FLOOD":              provisioning.ErrPhoneNumberFlood,
-	"PHONE_CODE_INVALID":                provisioning.ErrPhoneCodeInvalid,
-	"PHONE_CODE_EMPTY":                  provisioning.ErrPhoneCodeInvalid,
-	"PHONE_CODE_EXPIRED":                provisioning.ErrPhoneCodeExpired,
-	"PHONE_CODE_HASH_EMPTY":             provisioning.ErrPhoneCodeExpired,
-	"SESSION_PASSWORD_NEEDED":           provisioning.ErrPasswordNeeded,
-	"PASSWORD_HASH_INVALID":             provisioning.ErrPasswordInvalid,
-	"ACCESS_TOKEN_INVALID":              provisioning.ErrBotTokenInvalid,
-	"ACCESS_TOKEN_EXPIRED":              provisioning.ErrBotTokenExpired,
-	"CHAT_ID_INVALID":                   provisioning.ErrNotInChat,
-	"CHAT_FORBIDDEN":                    provisioning.ErrNotInChat,
-	"CHANNEL_INVALID":                   provisioning.ErrNotInChat,
-	"CHANNEL_PRIVATE":                   provisioning.ErrNotInChat,
-	"CHANNEL_PUBLIC_GROUP_NA":           provisioning.ErrNotInChat,
-	"PEER_ID_INVALID":                   provisioning.ErrNotInChat,
-	"USERS_TOO_FEW":                     provisioning.ErrTooFewMembers,
-	"CHAT_TITLE_EMPTY":                  provisioning.ErrNewChatInvalid,
-	"CHAT_ABOUT_TOO_LONG":               provisioning.ErrNewChatInvalid,
-	"USERNAME_INVALID":                  provisioning.ErrTelegramUserNotFound,
-	"USERNAME_NOT_OCCUPIED":             provisioning.ErrTelegramUserNotFound,
-	"PHONE_NOT_OCCUPIED":                provisioning.ErrTelegramUserNotFound,
-	wrongUser:                           provisioning.ErrTelegramUserNotFound,
-	"LOCATION_INVALID":                  provisioning.ErrPhotoGone,
-	"LOCATION_NOT_AVAILABLE":            provisioning.ErrPhotoGone,
-	"FILE_ID_INVALID":                   provisioning.ErrPhotoGone,
-	"FILE_REFERENCE_EMPTY":              provisioning.ErrPhotoGone,
-	"FILE_REFERENCE_EXPIRED":            provisioning.ErrPhotoGone,
-	"FILE_REFERENCE_INVALID":            provisioning.ErrPhotoGone,
-	"PHOTO_INVALID":                     provisioning.ErrPhotoGone,
+// endsSession says whether Telegram means with an error that the session is no more.
+func endsSession(err error) bool {
+	rpc, ok := tgerr.As(err)
+	return ok && errors.Is(rpcerror.Error("", rpc.Code, rpc.Message), provisioning.ErrNotLoggedIn)
 }
 
-// translate turns an error of a gotd call into one of the core's.
-func translate(err error) error {
+// needsNewCode says whether an error of auth.resendCode means that a code can't be sent
+// again, but a new one can.
+func needsNewCode(err error) bool {
+	meaning := translate("auth.resendCode", err)
+	return !endsSession(err) && (errors.Is(meaning, provisioning.ErrPhoneCodeExpired) || errors.Is(meaning, provisioning.ErrCodeNotResendable))
+}
+
+// translate turns an error of a gotd call into one of the core's. The method is the one
+// that was called, "" where that makes no difference.
+func translate(method string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if wait, ok := tgerr.AsFloodWait(err); ok {
-		return &provisioning.FloodWaitError{Wait: wait}
-	}
-	if tgerr.Is(err, sessionEnded...) {
-		return fmt.Errorf("%w: %w", provisioning.ErrNotLoggedIn, err)
-	}
 	if rpc, ok := tgerr.As(err); ok {
-		if meaning, ok := meanings[rpc.Type]; ok {
-			return meaning
-		}
-		return &provisioning.TelegramError{Code: rpc.Code, Type: rpc.Type}
+		return rpcerror.Error(method, rpc.Code, rpc.Message)
 	}
 	if errors.Is(err, auth.ErrPasswordInvalid) {
 		return provisioning.ErrPasswordInvalid

@@ -21,21 +21,25 @@ import (
 // would take all processors from everybody else, and be done all at the same time, which
 // is too late. So they take turns, and past a number of them there are no more.
 //
+// gotd v0.162.0 tests the same two numbers anew for each key (no issue;
+// TestGotdTestsPrimesAnew), and says nobody when it begins to compute (no issue;
+// TestGotdTellsNobodyOfKeyExchanges): so a connection looks at what it receives.
+//
 // https://core.telegram.org/mtproto/auth_key
 
-// exchangesPerTurn is how many key exchanges may be under way for each that computes: as
-// many as can be done well within provisioning.DefaultTimeout, also on a busy machine.
+// exchangesPerTurn is how many key exchanges may be under way for each that may compute:
+// as many as can be done well within provisioning.DefaultTimeout, also on a busy machine.
 const exchangesPerTurn = 16
 
-// exchanges are the key exchanges under way.
+// exchanges counts the key exchanges under way, and lets some of them compute at a time.
 type exchanges struct {
-	most int
+	most int // that may be under way
 
 	mu       sync.Mutex
 	underWay int
-	turns    int             // that are free
-	urgent   []chan struct{} // those that wait and are half done
-	waiting  []chan struct{} // the others
+	turns    int             // how many more may compute now
+	urgent   []chan struct{} // those that wait for a turn and are half done
+	waiting  []chan struct{} // the others that wait
 }
 
 // newExchanges lets half of the processors compute.
@@ -44,8 +48,8 @@ func newExchanges() *exchanges {
 	return &exchanges{turns: turns, most: turns * exchangesPerTurn}
 }
 
-// enter lets one more begin; leave must follow. Errors: provisioning.ErrOverloaded.
-func (e *exchanges) enter() error {
+// begin counts one more; end must follow. Errors: provisioning.ErrOverloaded.
+func (e *exchanges) begin() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.underWay >= e.most {
@@ -55,14 +59,14 @@ func (e *exchanges) enter() error {
 	return nil
 }
 
-func (e *exchanges) leave() {
+func (e *exchanges) end() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.underWay--
 }
 
-// take waits for a turn; give must follow. Urgent ones come first.
-func (e *exchanges) take(ctx context.Context, urgent bool) error {
+// takeTurn waits for a turn; giveTurn must follow. Urgent ones come first.
+func (e *exchanges) takeTurn(ctx context.Context, urgent bool) error {
 	e.mu.Lock()
 	if e.turns > 0 {
 		e.turns--
@@ -88,13 +92,13 @@ func (e *exchanges) take(ctx context.Context, urgent bool) error {
 	}
 	e.mu.Unlock()
 	if place < 0 { // it was given the turn meanwhile
-		e.give()
+		e.giveTurn()
 	}
 	return ctx.Err()
 }
 
-// give hands a turn to the next.
-func (e *exchanges) give() {
+// giveTurn gives a turn back, and with it to the next that waits.
+func (e *exchanges) giveTurn() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, line := range []*[]chan struct{}{&e.urgent, &e.waiting} {
@@ -107,27 +111,27 @@ func (e *exchanges) give() {
 	e.turns++
 }
 
-// exchangeConn is a connection whose client waits for its turn when it has received what
-// it has to compute with in a key exchange, and has the turn until it uses the connection
-// again: never while it waits for Telegram.
+// exchangeConn is a connection whose client takes a turn when it has received what it has
+// to compute with in a key exchange. It has the turn until it uses the connection again:
+// never while it waits for Telegram.
 type exchangeConn struct {
 	transport.Conn
 	exchanges *exchanges
 
 	mu     sync.Mutex
-	turn   bool
+	turn   bool // it has one
 	closed bool
 }
 
 // Send implements transport.Conn.
 func (c *exchangeConn) Send(ctx context.Context, b *bin.Buffer) error {
-	c.give()
+	c.endTurn()
 	return c.Conn.Send(ctx, b)
 }
 
 // Recv implements transport.Conn.
 func (c *exchangeConn) Recv(ctx context.Context, b *bin.Buffer) error {
-	c.give()
+	c.endTurn()
 	if err := c.Conn.Recv(ctx, b); err != nil {
 		return err
 	}
@@ -135,13 +139,13 @@ func (c *exchangeConn) Recv(ctx context.Context, b *bin.Buffer) error {
 	if step == 0 {
 		return nil
 	}
-	if err := c.exchanges.take(ctx, step == mt.ServerDHParamsOkTypeID); err != nil {
+	if err := c.exchanges.takeTurn(ctx, step == mt.ServerDHParamsOkTypeID); err != nil {
 		return err
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		c.exchanges.give()
+		c.exchanges.giveTurn()
 		return net.ErrClosed
 	}
 	c.turn = true
@@ -153,17 +157,17 @@ func (c *exchangeConn) Close() error {
 	c.mu.Lock()
 	c.closed = true
 	c.mu.Unlock()
-	c.give()
+	c.endTurn()
 	return c.Conn.Close()
 }
 
-// give gives the turn back, if the connection has it.
-func (c *exchangeConn) give() {
+// endTurn gives the turn back, if the connection has it.
+func (c *exchangeConn) endTurn() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.turn {
 		c.turn = false
-		c.exchanges.give()
+		c.exchanges.giveTurn()
 	}
 }
 

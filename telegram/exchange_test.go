@@ -7,14 +7,18 @@ import (
 	"net"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/gotd/td/bin"
 	"github.com/gotd/td/mt"
+	"github.com/gotd/td/telegram"
+	"github.com/gotd/td/telegram/dcs"
 	"github.com/gotd/td/transport"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/tgprovision/tgprovision/provisioning"
+	"github.com/tgprovision/tgprovision/telegram/telegramtest"
 )
 
 // script is a connection on which messages of given types arrive.
@@ -92,14 +96,14 @@ func TestNoTurnIsLost(t *testing.T) {
 	e := newExchanges()
 	e.turns = 1
 	for range 200 {
-		require.NoError(t, e.take(t.Context(), false))
+		require.NoError(t, e.takeTurn(t.Context(), false))
 		ctx, giveUp := context.WithCancel(t.Context())
 		taken := make(chan error, 1)
-		go func() { taken <- e.take(ctx, true) }()
+		go func() { taken <- e.takeTurn(ctx, true) }()
 		go giveUp()
-		e.give()
+		e.giveTurn()
 		if <-taken == nil {
-			e.give()
+			e.giveTurn()
 		}
 	}
 	assert.Equal(t, 1, e.turns)
@@ -108,9 +112,46 @@ func TestNoTurnIsLost(t *testing.T) {
 func TestKeyExchangesAreBounded(t *testing.T) {
 	e := newExchanges()
 	for range e.most {
-		require.NoError(t, e.enter())
+		require.NoError(t, e.begin())
 	}
-	require.ErrorIs(t, e.enter(), provisioning.ErrOverloaded)
-	e.leave()
-	require.NoError(t, e.enter())
+	require.ErrorIs(t, e.begin(), provisioning.ErrOverloaded)
+	e.end()
+	require.NoError(t, e.begin())
+}
+
+// stepsConn keeps the steps of key exchanges that arrive on it.
+type stepsConn struct {
+	transport.Conn
+	steps *[]uint32
+}
+
+func (c stepsConn) Recv(ctx context.Context, b *bin.Buffer) error {
+	err := c.Conn.Recv(ctx, b)
+	if step := exchangeStep(b.Buf); err == nil && step != 0 {
+		*c.steps = append(*c.steps, step)
+	}
+	return err
+}
+
+type stepsResolver struct {
+	dcs.Resolver
+	steps []uint32
+}
+
+func (r *stepsResolver) Primary(ctx context.Context, dc int, list dcs.List) (transport.Conn, error) {
+	conn, err := r.Resolver.Primary(ctx, dc, list)
+	return stepsConn{conn, &r.steps}, err
+}
+
+// What a client receives in a key exchange, and after it.
+func TestStepsOfAKeyExchange(t *testing.T) {
+	t.Parallel()
+	s := telegramtest.NewServer(t, telegramtest.Config{})
+	resolver := &stepsResolver{Resolver: dcs.Plain(dcs.PlainOptions{})}
+	err := telegram.NewClient(1, "hash", telegram.Options{
+		DC: s.DC(), DCList: s.DCList(), PublicKeys: []telegram.PublicKey{s.PublicKey()}, Resolver: resolver,
+		DialTimeout: time.Hour, ExchangeTimeout: time.Hour,
+	}).Run(t.Context(), func(context.Context) error { return nil })
+	require.NoError(t, err)
+	assert.Equal(t, []uint32{mt.ResPQTypeID, mt.ServerDHParamsOkTypeID}, resolver.steps)
 }

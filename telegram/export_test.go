@@ -16,7 +16,7 @@ func (f *Factory) Slots() int {
 func (f *Factory) SetSleep(sleep func(context.Context, time.Duration) error) { f.sleep = sleep }
 
 // ExpireLogins runs one round of the janitor.
-func (f *Factory) ExpireLogins(ctx context.Context) error { return f.expireLoginsOnce(ctx) }
+func (f *Factory) ExpireLogins(ctx context.Context) error { return f.deleteOldLogins(ctx) }
 
 // StopIdle stops the clients that are idle now.
 func (f *Factory) StopIdle() { f.stopIdleClients(0) }
@@ -28,16 +28,17 @@ func (f *Factory) Room() int {
 	return f.cfg.MaxClients - f.clients
 }
 
-// FillExchanges takes the place of all key exchanges, until it is called back.
+// FillExchanges has as many key exchanges under way as there may be, until the function
+// that it returns is called.
 func (f *Factory) FillExchanges() (leave func()) {
 	for range f.exchanges.most {
-		if err := f.exchanges.enter(); err != nil {
+		if err := f.exchanges.begin(); err != nil {
 			panic(err)
 		}
 	}
 	return func() {
 		for range f.exchanges.most {
-			f.exchanges.leave()
+			f.exchanges.end()
 		}
 	}
 }

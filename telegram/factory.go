@@ -30,7 +30,7 @@ type Factory struct {
 	work   sync.WaitGroup // the goroutines of clients, the janitor, and shared calls
 
 	lists     *listMemory
-	absent    absences
+	loggedOut loggedOutMemory
 	exchanges *exchanges
 	shared    singleflight.Group
 
@@ -42,12 +42,12 @@ type Factory struct {
 
 var _ provisioning.TelegramClientFactory = (*Factory)(nil)
 
-// slot is the place of one session's connection. It exists while somebody holds
-// or awaits its turn, and while there is a connection.
+// slot is the place of one session's client. It exists while somebody has locked it or
+// waits for that, and while there is a client.
 type slot struct {
-	turn chan struct{} // holds one token while somebody changes the session
-	refs int           // holders and waiters; guarded by Factory.mu
-	conn *conn         // written with the turn and Factory.mu held
+	lock chan struct{} // has a value while the slot is locked: while somebody changes the session
+	refs int           // how many have locked it or wait; guarded by Factory.mu
+	conn *conn         // written with the slot locked and Factory.mu held
 }
 
 // NewFactory upgrades the session tables and returns a Factory. ctx limits the
@@ -62,9 +62,9 @@ func NewFactory(ctx context.Context, cfg Config) (*Factory, error) {
 		return nil, err
 	}
 	f := &Factory{cfg: cfg, store: store, sleep: sleep, exchanges: newExchanges(), slots: map[sessionKey]*slot{}}
-	f.lists, f.absent.age = newListMemory(cfg.ListAge), cfg.AccountAge
+	f.lists, f.loggedOut.age = newListMemory(cfg.ListAge), cfg.AccountAge
 	f.ctx, f.cancel = context.WithCancel(context.Background())
-	f.work.Go(f.keepTidy)
+	f.work.Go(f.runJanitor)
 	return f, nil
 }
 
@@ -87,7 +87,7 @@ func (f *Factory) RelayBot(token string) (*Client, error) {
 // LoggedIn lists the Matrix users who were logged in when last seen, for a host
 // that wants all clients running after its start.
 func (f *Factory) LoggedIn(ctx context.Context) ([]id.UserID, error) {
-	return f.store.active(ctx)
+	return f.store.activeUsers(ctx)
 }
 
 // Telegram returns the live gotd client of a user who is logged in, starting it if
@@ -96,7 +96,7 @@ func (f *Factory) LoggedIn(ctx context.Context) ([]id.UserID, error) {
 // provisioning.ErrNotLoggedIn; provisioning.ErrOverloaded, see [Config.MaxClients]; the
 // context's when Telegram can't be reached.
 func (f *Factory) Telegram(ctx context.Context, userID id.UserID) (*telegram.Client, error) {
-	a, err := f.connected(ctx, sessionKey(userID))
+	a, err := f.activeSession(ctx, sessionKey(userID))
 	if a != nil {
 		defer a.unuse()
 	}
@@ -130,8 +130,9 @@ func (f *Factory) Close(ctx context.Context) error {
 // errClosed is what everything returns after Close.
 var errClosed = fmt.Errorf("%w: the factory is closed", provisioning.ErrTelegramUnavailable)
 
-// acquire waits for the turn to change a session. release must follow.
-func (f *Factory) acquire(ctx context.Context, key sessionKey) (*slot, error) {
+// lockSlot waits until it has locked the slot of a session; unlockSlot must follow. Whoever
+// changes what is stored of a session, or starts or stops its client, locks it.
+func (f *Factory) lockSlot(ctx context.Context, key sessionKey) (*slot, error) {
 	f.mu.Lock()
 	if f.closed {
 		f.mu.Unlock()
@@ -139,13 +140,13 @@ func (f *Factory) acquire(ctx context.Context, key sessionKey) (*slot, error) {
 	}
 	s := f.slots[key]
 	if s == nil {
-		s = &slot{turn: make(chan struct{}, 1)}
+		s = &slot{lock: make(chan struct{}, 1)}
 		f.slots[key] = s
 	}
 	s.refs++
 	f.mu.Unlock()
 	select {
-	case s.turn <- struct{}{}:
+	case s.lock <- struct{}{}:
 		return s, nil
 	case <-ctx.Done():
 		f.unref(key, s)
@@ -153,8 +154,8 @@ func (f *Factory) acquire(ctx context.Context, key sessionKey) (*slot, error) {
 	}
 }
 
-func (f *Factory) release(key sessionKey, s *slot) {
-	<-s.turn
+func (f *Factory) unlockSlot(key sessionKey, s *slot) {
+	<-s.lock
 	f.unref(key, s)
 }
 
@@ -167,44 +168,45 @@ func (f *Factory) unref(key sessionKey, s *slot) {
 	}
 }
 
-// setConn changes the connection of a slot whose turn the caller holds.
+// setConn changes the client of a slot that the caller has locked.
 func (f *Factory) setConn(s *slot, c *conn) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	s.conn = c
 }
 
-// hold returns the live connection of a session, nil if there is none; conn.unuse must
-// follow.
-func (f *Factory) hold(key sessionKey) *conn {
+// useLiveConn returns the client of a session that runs, nil if there is none; conn.unuse
+// must follow.
+func (f *Factory) useLiveConn(key sessionKey) *conn {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	c := f.runningLocked(key)
+	c := f.liveConnLocked(key)
 	if c != nil {
 		c.use()
 	}
 	return c
 }
 
-// running returns the live connection of a session, for a look at what is remembered
+// liveConn returns the client of a session that runs, for a look at what is remembered
 // with it, nil if there is none.
-func (f *Factory) running(key sessionKey) *conn {
+func (f *Factory) liveConn(key sessionKey) *conn {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.runningLocked(key)
+	return f.liveConnLocked(key)
 }
 
-func (f *Factory) runningLocked(key sessionKey) *conn {
+// liveConnLocked needs Factory.mu.
+func (f *Factory) liveConnLocked(key sessionKey) *conn {
 	if s := f.slots[key]; s != nil && s.conn != nil && !s.conn.stopped() {
 		return s.conn
 	}
 	return nil
 }
 
-// keepTidy forgets half-done logins and lists that are too old, and stops idle clients,
-// until the factory is closed. The logins that a killed process left behind go at the
-// first round.
-func (f *Factory) keepTidy() {
+// runJanitor deletes half-done logins that are too old, forgets old lists, and stops idle
+// clients, until the factory is closed. The logins that a killed process left behind go
+// at the first round.
+func (f *Factory) runJanitor() {
 	period := f.cfg.LoginTimeout
 	if f.cfg.IdleTimeout > 0 {
 		period = min(period, f.cfg.IdleTimeout)
@@ -212,8 +214,8 @@ func (f *Factory) keepTidy() {
 	ticker := time.NewTicker(max(period/4, time.Second))
 	defer ticker.Stop()
 	for {
-		if err := f.expireLoginsOnce(f.ctx); err != nil && f.ctx.Err() == nil {
-			f.cfg.Log.Warn().Err(err).Msg("Could not forget old logins")
+		if err := f.deleteOldLogins(f.ctx); err != nil && f.ctx.Err() == nil {
+			f.cfg.Log.Warn().Err(err).Msg("Could not delete old logins")
 		}
 		f.lists.expire()
 		if f.cfg.IdleTimeout > 0 {
@@ -227,7 +229,9 @@ func (f *Factory) keepTidy() {
 	}
 }
 
-func (f *Factory) expireLoginsOnce(ctx context.Context) error {
+// deleteOldLogins deletes the half-done logins that are too old, those that have a client
+// together with it.
+func (f *Factory) deleteOldLogins(ctx context.Context) error {
 	f.mu.Lock()
 	var pending []sessionKey
 	for key, s := range f.slots {
@@ -237,19 +241,19 @@ func (f *Factory) expireLoginsOnce(ctx context.Context) error {
 	}
 	f.mu.Unlock()
 	for _, key := range pending {
-		if err := f.expireLogin(ctx, key); err != nil {
+		if err := f.deleteOldLogin(ctx, key); err != nil {
 			return err
 		}
 	}
 	return f.store.deleteLogins(ctx, time.Now().Add(-f.cfg.LoginTimeout))
 }
 
-func (f *Factory) expireLogin(ctx context.Context, key sessionKey) error {
-	s, err := f.acquire(ctx, key)
+func (f *Factory) deleteOldLogin(ctx context.Context, key sessionKey) error {
+	s, err := f.lockSlot(ctx, key)
 	if err != nil {
 		return err
 	}
-	defer f.release(key, s)
+	defer f.unlockSlot(key, s)
 	r, _, err := f.store.get(ctx, key)
 	if err != nil {
 		return err
@@ -257,7 +261,7 @@ func (f *Factory) expireLogin(ctx context.Context, key sessionKey) error {
 	if r.step == stepActive || !f.expired(r) {
 		return nil
 	}
-	return f.discard(ctx, key, s)
+	return f.deleteSession(ctx, key, s)
 }
 
 // expired says whether a half-done login is too old to go on.

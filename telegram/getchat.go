@@ -22,7 +22,7 @@ func (cl *Client) GetChat(ctx context.Context, chatID provisioning.ChatID) (info
 			info, err = a.channel(ctx, id)
 			return err
 		default:
-			return settle(provisioning.ErrNotInChat)
+			return final(provisioning.ErrNotInChat)
 		}
 	})
 	return info, err
@@ -57,7 +57,7 @@ func infoIn(answer *tg.MessagesChatFull, id provisioning.ChatID) (provisioning.C
 			return info, nil
 		}
 	}
-	return provisioning.ChatInfo{}, settle(provisioning.ErrNotInChat)
+	return provisioning.ChatInfo{}, final(provisioning.ErrNotInChat)
 }
 
 // infoOf reads a chat out of Telegram's description, which has no about. It returns

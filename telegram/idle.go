@@ -8,7 +8,6 @@ import (
 	"github.com/gotd/td/bin"
 	"github.com/gotd/td/telegram"
 	"github.com/gotd/td/tg"
-	"github.com/gotd/td/tgerr"
 
 	"github.com/tgprovision/tgprovision/provisioning"
 )
@@ -16,48 +15,48 @@ import (
 // A client that nobody uses is stopped after a while, or when its place is needed. Its
 // session stays, and the next request starts another client with it.
 
-// use says that somebody uses the client: it isn't stopped for being idle. unuse must
-// follow. Of those who found it in its slot, it is called with Factory.mu held.
-func (c *conn) use() { c.users.Add(1) }
+// use says that somebody uses the client, so that it isn't stopped as idle; unuse must
+// follow. Whoever finds the client in its slot calls it before letting go of Factory.mu.
+func (c *conn) use() { c.uses.Add(1) }
 
 func (c *conn) unuse() {
 	c.usedAt.Store(time.Now().UnixNano())
-	c.users.Add(-1)
+	c.uses.Add(-1)
 }
 
-// used makes every call on the client count as its use, those of the host too. When
-// Telegram says that the session has ended, the account is asked for again.
-func (c *conn) used(next tg.Invoker) telegram.InvokeFunc {
+// countUse makes every call on the client count as its use, those of the host too. When
+// Telegram says that the session has ended, what is remembered of the account goes.
+func (c *conn) countUse(next tg.Invoker) telegram.InvokeFunc {
 	return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
 		c.use()
 		defer c.unuse()
 		err := next.Invoke(ctx, input, output)
-		if tgerr.Is(err, sessionEnded...) {
+		if endsSession(err) {
 			c.forgetAccount()
 		}
 		return err
 	}
 }
 
-// idle is a client that was taken out of its slot to be stopped, with the slot's turn.
-type idle struct {
+// takenClient is a client that was taken out of its slot to be stopped. The slot is locked.
+type takenClient struct {
 	key  sessionKey
 	slot *slot
 	conn *conn
 }
 
-// takeIdle takes a client out of its slot that nobody uses, unless somebody is about to
-// change its session. It needs Factory.mu.
-func (f *Factory) takeIdle(key sessionKey, s *slot) (idle, bool) {
-	if s.conn == nil || s.conn.users.Load() > 0 {
-		return idle{}, false
+// takeIdle takes a client that nobody uses out of its slot, and locks the slot. It returns
+// false where somebody uses it, or has locked the slot. It needs Factory.mu.
+func (f *Factory) takeIdle(key sessionKey, s *slot) (takenClient, bool) {
+	if s.conn == nil || s.conn.uses.Load() > 0 {
+		return takenClient{}, false
 	}
 	select {
-	case s.turn <- struct{}{}:
+	case s.lock <- struct{}{}:
 	default:
-		return idle{}, false
+		return takenClient{}, false
 	}
-	taken := idle{key, s, s.conn}
+	taken := takenClient{key, s, s.conn}
 	s.refs++
 	s.conn = nil
 	return taken, true
@@ -66,13 +65,13 @@ func (f *Factory) takeIdle(key sessionKey, s *slot) (idle, bool) {
 // stopIdle stops a client, and lets the next one of its session start only when it has
 // stopped: Telegram ends a session that is used twice. It waits for that as long as the
 // context allows.
-func (f *Factory) stopIdle(ctx context.Context, taken idle) {
+func (f *Factory) stopIdle(ctx context.Context, taken takenClient) {
 	taken.conn.stop()
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)
 		<-taken.conn.done
-		f.release(taken.key, taken.slot)
+		f.unlockSlot(taken.key, taken.slot)
 	}()
 	select {
 	case <-stopped:
@@ -83,7 +82,7 @@ func (f *Factory) stopIdle(ctx context.Context, taken idle) {
 // stopIdleClients stops the clients that were not used for a time.
 func (f *Factory) stopIdleClients(unused time.Duration) {
 	before := time.Now().Add(-unused).UnixNano()
-	var taken []idle
+	var taken []takenClient
 	f.mu.Lock()
 	for key, s := range f.slots {
 		if s.conn == nil || s.conn.usedAt.Load() > before {
@@ -105,10 +104,10 @@ func (f *Factory) stopIdleClients(unused time.Duration) {
 	}
 }
 
-// makeRoom takes a place for one more client, if need be that of the client which has
-// been idle longest. leave must follow when the client has stopped. Errors:
-// provisioning.ErrOverloaded.
-func (f *Factory) makeRoom(ctx context.Context) error {
+// reserveClient counts one more client; releaseClient must follow when it has stopped.
+// Where there are as many as there may be, it first stops the one that has been idle
+// longest. Errors: provisioning.ErrOverloaded.
+func (f *Factory) reserveClient(ctx context.Context) error {
 	for {
 		f.mu.Lock()
 		if f.closed {
@@ -133,12 +132,12 @@ func (f *Factory) makeRoom(ctx context.Context) error {
 }
 
 // takeLongestIdle needs Factory.mu.
-func (f *Factory) takeLongestIdle() (idle, bool) {
+func (f *Factory) takeLongestIdle() (takenClient, bool) {
 	for {
 		var oldest *slot
 		var of sessionKey
 		for key, s := range f.slots {
-			if s.conn == nil || s.conn.users.Load() > 0 || len(s.turn) > 0 {
+			if s.conn == nil || s.conn.uses.Load() > 0 || len(s.lock) > 0 {
 				continue
 			}
 			if oldest == nil || s.conn.usedAt.Load() < oldest.conn.usedAt.Load() {
@@ -146,7 +145,7 @@ func (f *Factory) takeLongestIdle() (idle, bool) {
 			}
 		}
 		if oldest == nil {
-			return idle{}, false
+			return takenClient{}, false
 		}
 		if taken, ok := f.takeIdle(of, oldest); ok {
 			return taken, true
@@ -154,8 +153,8 @@ func (f *Factory) takeLongestIdle() (idle, bool) {
 	}
 }
 
-// leave gives a place back.
-func (f *Factory) leave() {
+// releaseClient counts one client less.
+func (f *Factory) releaseClient() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.clients--

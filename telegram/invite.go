@@ -35,7 +35,7 @@ func (cl *Client) InviteToChat(ctx context.Context, chatID provisioning.ChatID, 
 				return err
 			})
 		default:
-			return settle(provisioning.ErrNotInChat)
+			return final(provisioning.ErrNotInChat)
 		}
 	})
 	return convertIDs[provisioning.TelegramID](missing), err
@@ -56,7 +56,7 @@ func convertIDs[To, From ~int64](ids []From) []To {
 func (a *active) invite(
 	ctx context.Context, ids []int64, add func(users []*tg.InputUser) (refused, stale []int64, err error),
 ) (missing []int64, err error) {
-	wanted, err := a.others(ctx, ids)
+	wanted, err := a.withoutSelf(ctx, ids)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +73,7 @@ func (a *active) invite(
 		if wanted = stale; len(stale) == 0 {
 			break
 		}
-		if err := a.forgetHashes(ctx, provisioning.PeerUser, stale); err != nil {
+		if err := a.deleteHashes(ctx, provisioning.PeerUser, stale); err != nil {
 			return nil, err
 		}
 	}
@@ -109,7 +109,7 @@ func addEach(users []*tg.InputUser, add adder) (refused, stale []int64, err erro
 	for _, user := range users {
 		refusedHere, err := add([]*tg.InputUser{user})
 		switch {
-		case tgerr.Is(err, memberThere):
+		case tgerr.Is(err, alreadyMember):
 		case tgerr.Is(err, wrongUser):
 			stale = append(stale, user.UserID)
 		case isMemberError(err):

@@ -47,10 +47,12 @@ func takeFloodBudget(ctx context.Context, wait time.Duration) bool {
 	return true
 }
 
-// punctual returns from a call as soon as its context ends. gotd itself first asks
-// Telegram to drop the answer and waits for that, which takes minutes when nothing
-// answers. The call's goroutine ends with that, at the latest when the client stops.
-func punctual(next tg.Invoker) telegram.InvokeFunc {
+// returnInTime returns from a call as soon as its context ends. gotd v0.162.0 first asks
+// Telegram to drop the answer and waits until that is done, or until the connection has
+// died, which takes more than a minute (https://github.com/gotd/td/pull/324;
+// TestGotdCallsOutliveTheirContexts). The call's goroutine ends then, at the latest when
+// the client stops.
+func returnInTime(next tg.Invoker) telegram.InvokeFunc {
 	return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
 		result := make(chan error, 1)
 		go func() { result <- next.Invoke(ctx, input, output) }()
@@ -63,16 +65,17 @@ func punctual(next tg.Invoker) telegram.InvokeFunc {
 	}
 }
 
-// resend repeats calls that were not sent because the connection had just broken,
-// which gotd learns when it writes, until it has a new one. It gives up with the
-// context, and when the client stops.
-func (c *conn) resend(next tg.Invoker) telegram.InvokeFunc {
+// retryUnsent repeats calls that were not sent because the connection had just broken,
+// until there is a new one. It gives up with the context, and when the client stops. gotd
+// v0.162.0 waits for the new connection only when it knows that the old one has broken,
+// and so not where it finds out by the call (https://github.com/gotd/td/issues/1030;
+// https://github.com/gotd/td/pull/1830 was closed; TestGotdFailsCallsItCouldNotSend).
+func (c *conn) retryUnsent(next tg.Invoker) telegram.InvokeFunc {
 	const pause = 50 * time.Millisecond // a reconnection takes twice that
 	return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
 		for {
 			err := next.Invoke(ctx, input, output)
-			broken, ok := errors.AsType[*net.OpError](err)
-			if !ok || broken.Op != "write" {
+			if !wasNotSent(err) {
 				return err
 			}
 			select {
@@ -86,10 +89,18 @@ func (c *conn) resend(next tg.Invoker) telegram.InvokeFunc {
 	}
 }
 
-// once has requests that make a chat sent over one connection only. gotd itself sends
-// a request again over the next connection when Telegram has not confirmed it, though
-// it may have been worked off: there would be two chats.
-func (c *conn) once(next tg.Invoker) telegram.InvokeFunc {
+// wasNotSent says whether an error is that of a write to a connection that has broken, or
+// of setting the deadline for one.
+func wasNotSent(err error) bool {
+	broken, ok := errors.AsType[*net.OpError](err)
+	return ok && (broken.Op == "write" || broken.Op == "set")
+}
+
+// sendOnce has requests that make a chat sent over one connection only. gotd v0.162.0
+// sends a request again over the next connection when Telegram has not confirmed that it
+// got it, though Telegram may have done what it says: there would be two chats
+// (https://github.com/gotd/td/pull/1749; TestGotdSendsACallTwice).
+func (c *conn) sendOnce(next tg.Invoker) telegram.InvokeFunc {
 	return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
 		switch input.(type) {
 		case *tg.MessagesCreateChatRequest, *tg.ChannelsCreateChannelRequest:
@@ -99,15 +110,15 @@ func (c *conn) once(next tg.Invoker) telegram.InvokeFunc {
 	}
 }
 
-// sentOnce is a request that can't be encoded any more once it was and the connection
-// has broken since.
+// sentOnce is a request that can be encoded only until the connection breaks on which it
+// was sent: gotd encodes a request each time that it sends it.
 type sentOnce struct {
 	bin.Encoder
 	conn *conn
 
 	mu     sync.Mutex
 	sent   bool
-	breaks int64 // of the connection, until it was sent
+	breaks int64 // how often the connection had broken when it was sent
 }
 
 // Encode implements bin.Encoder.
@@ -122,8 +133,10 @@ func (s *sentOnce) Encode(b *bin.Buffer) error {
 	return s.Encoder.Encode(b)
 }
 
-// floodWait repeats calls that Telegram answered with a flood wait, as far as the
-// budget goes.
+// floodWait repeats calls that Telegram answered with a flood wait, as far as the budget
+// goes. gotd v0.162.0 leaves that to its user (https://github.com/gotd/td/issues/263;
+// TestGotdReturnsFloodWaits), and the waiter that its README recommends hangs when a client
+// changes its datacenter (https://github.com/gotd/td/issues/1842).
 func (f *Factory) floodWait(next tg.Invoker) telegram.InvokeFunc {
 	return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
 		for {

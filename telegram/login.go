@@ -3,7 +3,6 @@ package telegram
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"github.com/gotd/td/telegram/auth"
@@ -14,25 +13,25 @@ import (
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
-// A login is one row of the session table that goes through its steps. Every step
-// holds the turn of the session, reads how far the login has come from the
-// database, and stores what it achieved before it answers: a process that starts
-// anew goes on from there, with the same auth key, as Telegram demands.
+// A login is one row of the session table that goes through its steps. Every step locks
+// the slot of the session, reads from the database how far the login has come, and stores
+// what it has done before it answers: a process that starts anew goes on from there, with
+// the same auth key, as Telegram demands.
 
-// login is one step under way, with the turn of the session held.
+// login is a login during one step. The slot is locked.
 type login struct {
 	*Client
 	slot   *slot
 	record record
 }
 
-// step runs a login step. Errors: provisioning.ErrAlreadyLoggedIn.
-func (cl *Client) step(ctx context.Context, run func(l *login) error) error {
-	s, err := cl.f.acquire(ctx, cl.key)
+// withLogin runs a step of the login. Errors: provisioning.ErrAlreadyLoggedIn.
+func (cl *Client) withLogin(ctx context.Context, run func(l *login) error) error {
+	s, err := cl.f.lockSlot(ctx, cl.key)
 	if err != nil {
 		return err
 	}
-	defer cl.f.release(cl.key, s)
+	defer cl.f.unlockSlot(cl.key, s)
 	r, ok, err := cl.f.store.get(ctx, cl.key)
 	if err != nil {
 		return err
@@ -41,7 +40,7 @@ func (cl *Client) step(ctx context.Context, run func(l *login) error) error {
 		return provisioning.ErrAlreadyLoggedIn
 	}
 	if ok && cl.f.expired(r) {
-		if err := cl.f.discard(ctx, cl.key, s); err != nil {
+		if err := cl.f.deleteSession(ctx, cl.key, s); err != nil {
 			return err
 		}
 		r = record{}
@@ -49,46 +48,41 @@ func (cl *Client) step(ctx context.Context, run func(l *login) error) error {
 	return run(&login{cl, s, r})
 }
 
-// abandon forgets the login and returns the reason.
+// abandon deletes the login and returns the reason.
 func (l *login) abandon(ctx context.Context, reason error) error {
-	if err := l.f.discard(ctx, l.key, l.slot); err != nil {
+	if err := l.f.deleteSession(ctx, l.key, l.slot); err != nil {
 		return errors.Join(err, reason)
 	}
 	return reason
 }
 
-// save stores the record of the login, once the auth key that it belongs to is
-// stored.
-func (l *login) save(ctx context.Context, c *conn, r record) error {
-	select {
-	case <-c.storage.saved:
-	case <-c.done:
-		return c.stopReason()
-	case <-ctx.Done():
-		return fmt.Errorf("store the session: %w", ctx.Err())
+// storeRecord stores the record of the login, once the auth key that it belongs to is stored.
+func (l *login) storeRecord(ctx context.Context, c *conn, r record) error {
+	if err := c.waitStored(ctx); err != nil {
+		return err
 	}
 	return l.f.store.put(ctx, l.key, r)
 }
 
-// finish records that Telegram has accepted the login.
+// finish stores that Telegram has accepted the login.
 func (l *login) finish(ctx context.Context, c *conn, user tg.UserClass) (provisioning.Account, error) {
 	self, ok := user.AsNotEmpty()
 	if !ok {
 		return provisioning.Account{}, unexpected(user)
 	}
-	if err := l.save(ctx, c, record{step: stepActive, identity: identityOf(self)}); err != nil {
+	if err := l.storeRecord(ctx, c, record{step: stepActive, identity: identityOf(self)}); err != nil {
 		return provisioning.Account{}, err
 	}
-	l.f.absent.login(l.key)
+	l.f.loggedOut.loggedIn(l.key)
 	c.authorize()
 	account := accountOf(self)
-	c.know(account, time.Now())
+	c.rememberAccount(account, time.Now())
 	return account, nil
 }
 
-// resume ends a login that Telegram had accepted when the process died before it
-// was recorded. It says false for one that was not.
-func (l *login) resume(ctx context.Context, c *conn) (provisioning.Account, bool) {
+// finishAccepted finishes a login that Telegram has accepted already: the process died
+// before that was stored. It returns false for one that was not accepted.
+func (l *login) finishAccepted(ctx context.Context, c *conn) (provisioning.Account, bool) {
 	self, err := c.client.Self(ctx)
 	if err != nil {
 		return provisioning.Account{}, false
@@ -99,13 +93,13 @@ func (l *login) resume(ctx context.Context, c *conn) (provisioning.Account, bool
 
 // LoginBot implements provisioning.BotLogin.
 func (cl *Client) LoginBot(ctx context.Context, token string) (account provisioning.Account, err error) {
-	err = cl.step(ctx, func(l *login) error {
-		if err := l.f.exchanges.enter(); err != nil {
+	err = cl.withLogin(ctx, func(l *login) error {
+		if err := l.f.exchanges.begin(); err != nil {
 			return err
 		}
-		defer l.f.exchanges.leave()
+		defer l.f.exchanges.end()
 		// With a fresh auth key, not one that waits for the code of a phone login.
-		if err := l.f.discard(ctx, l.key, l.slot); err != nil {
+		if err := l.f.deleteSession(ctx, l.key, l.slot); err != nil {
 			return err
 		}
 		c, err := l.f.connect(ctx, l.key, l.slot)
@@ -114,7 +108,7 @@ func (cl *Client) LoginBot(ctx context.Context, token string) (account provision
 		}
 		result, err := c.client.Auth().Bot(ctx, token)
 		if err != nil {
-			return l.abandon(ctx, c.explain(ctx, err))
+			return l.abandon(ctx, c.explain(ctx, "auth.importBotAuthorization", err))
 		}
 		account, err = l.finish(ctx, c, result.User)
 		return err
@@ -128,7 +122,7 @@ func (cl *Client) RequestCode(ctx context.Context, given string) (sent provision
 	if !ok {
 		return sent, provisioning.ErrPhoneNumberInvalid
 	}
-	err = cl.step(ctx, func(l *login) error {
+	err = cl.withLogin(ctx, func(l *login) error {
 		sent, err = l.requestCode(ctx, number)
 		if err != nil && l.record.step == stepConnected {
 			return l.abandon(ctx, err) // there was no login before, so there is none now
@@ -140,10 +134,10 @@ func (cl *Client) RequestCode(ctx context.Context, given string) (sent provision
 
 func (l *login) requestCode(ctx context.Context, phone string) (provisioning.SentCode, error) {
 	if l.record.step == stepConnected { // and so without a key
-		if err := l.f.exchanges.enter(); err != nil {
+		if err := l.f.exchanges.begin(); err != nil {
 			return provisioning.SentCode{}, err
 		}
-		defer l.f.exchanges.leave()
+		defer l.f.exchanges.end()
 	}
 	c, err := l.f.connect(ctx, l.key, l.slot)
 	if err != nil {
@@ -151,13 +145,13 @@ func (l *login) requestCode(ctx context.Context, phone string) (provisioning.Sen
 	}
 	answer, err := l.sendCode(ctx, c.client.Auth(), phone)
 	if err != nil {
-		return provisioning.SentCode{}, c.explain(ctx, err)
+		return provisioning.SentCode{}, c.explain(ctx, "auth.sendCode", err)
 	}
-	return l.sent(ctx, c, phone, answer)
+	return l.storeSentCode(ctx, c, phone, answer)
 }
 
-// sent records that a code was sent.
-func (l *login) sent(ctx context.Context, c *conn, phone string, answer tg.AuthSentCodeClass) (provisioning.SentCode, error) {
+// storeSentCode stores that a code was sent.
+func (l *login) storeSentCode(ctx context.Context, c *conn, phone string, answer tg.AuthSentCodeClass) (provisioning.SentCode, error) {
 	code, ok := answer.(*tg.AuthSentCode)
 	if !ok {
 		// auth.sentCodeSuccess is for clients that send logout tokens, and
@@ -173,7 +167,7 @@ func (l *login) sent(ctx context.Context, c *conn, phone string, answer tg.AuthS
 	if sent.Next != nil {
 		r.nextDelivery = sent.Next.String()
 	}
-	return sent, l.save(ctx, c, r)
+	return sent, l.storeRecord(ctx, c, r)
 }
 
 // sendCode has the code of a login under way for the same number sent again, and
@@ -181,7 +175,7 @@ func (l *login) sent(ctx context.Context, c *conn, phone string, answer tg.AuthS
 func (l *login) sendCode(ctx context.Context, client *auth.Client, phone string) (tg.AuthSentCodeClass, error) {
 	if l.record.step == stepCode && l.record.phone == phone {
 		answer, err := client.ResendCode(ctx, phone, l.record.codeHash)
-		if err == nil || !tgerr.Is(err, resendImpossible...) {
+		if err == nil || !needsNewCode(err) {
 			return answer, err
 		}
 	}
@@ -190,7 +184,7 @@ func (l *login) sendCode(ctx context.Context, client *auth.Client, phone string)
 
 // SubmitCode implements provisioning.PhoneLogin.
 func (cl *Client) SubmitCode(ctx context.Context, code provisioning.LoginCode) (account provisioning.Account, err error) {
-	err = cl.step(ctx, func(l *login) error {
+	err = cl.withLogin(ctx, func(l *login) error {
 		switch l.record.step {
 		case stepCode:
 			account, err = l.submitCode(ctx, code)
@@ -213,31 +207,29 @@ func (l *login) submitCode(ctx context.Context, code provisioning.LoginCode) (pr
 	if err == nil {
 		return l.finish(ctx, c, user)
 	}
-	err = c.explain(ctx, err)
+	err = c.explain(ctx, "auth.signIn", err)
 	switch {
 	case errors.Is(err, provisioning.ErrPasswordNeeded):
 		r := l.record
 		r.step, r.requestedAt, r.passwordHint = stepPassword, time.Now(), passwordHint(ctx, c)
-		if err := l.save(ctx, c, r); err != nil {
+		if err := l.storeRecord(ctx, c, r); err != nil {
 			return provisioning.Account{}, err
 		}
 		return provisioning.Account{}, err
 	case errors.Is(err, provisioning.ErrPhoneCodeExpired):
-		if account, ok := l.resume(ctx, c); ok {
+		if account, ok := l.finishAccepted(ctx, c); ok {
 			return account, nil
 		}
 		return provisioning.Account{}, l.abandon(ctx, err)
 	case errors.Is(err, provisioning.ErrPhoneNumberUnoccupied):
 		return provisioning.Account{}, l.abandon(ctx, err)
-	case errors.Is(err, provisioning.ErrNotLoggedIn): // the auth key is no more
-		return provisioning.Account{}, l.abandon(ctx, provisioning.ErrPhoneCodeExpired)
 	default:
 		return provisioning.Account{}, err
 	}
 }
 
-// signIn gives the code to Telegram. It does not use gotd's SignIn, which knows
-// nothing of codes that went by e-mail.
+// signIn gives the code to Telegram. It is not gotd's SignIn, which in v0.162.0 knows
+// nothing of codes that went by e-mail (no issue; TestGotdKnowsNoCodesByEmail).
 //
 // TL: auth.signIn; https://core.telegram.org/api/auth#email-verification
 func (l *login) signIn(ctx context.Context, api *tg.Client, code string) (tg.UserClass, error) {
@@ -263,7 +255,7 @@ func (l *login) signIn(ctx context.Context, api *tg.Client, code string) (tg.Use
 
 // SubmitPassword implements provisioning.PhoneLogin.
 func (cl *Client) SubmitPassword(ctx context.Context, password string) (account provisioning.Account, err error) {
-	err = cl.step(ctx, func(l *login) error {
+	err = cl.withLogin(ctx, func(l *login) error {
 		if l.record.step != stepPassword {
 			return provisioning.ErrPhoneCodeNotEntered
 		}
@@ -286,12 +278,12 @@ func (l *login) submitPassword(ctx context.Context, password string) (provisioni
 	if err == nil {
 		return l.finish(ctx, c, result.User)
 	}
-	err = c.explain(ctx, err)
-	if errors.Is(err, provisioning.ErrNotLoggedIn) {
-		return provisioning.Account{}, l.abandon(ctx, provisioning.ErrSessionRevoked)
+	err = c.explain(ctx, "auth.checkPassword", err)
+	if errors.Is(err, provisioning.ErrSessionRevoked) {
+		return provisioning.Account{}, l.abandon(ctx, err)
 	}
 	if _, refused := errors.AsType[*provisioning.TelegramError](err); refused {
-		if account, ok := l.resume(ctx, c); ok {
+		if account, ok := l.finishAccepted(ctx, c); ok {
 			return account, nil
 		}
 	}

@@ -2,11 +2,11 @@ package telegram
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
 	"github.com/gotd/td/tg"
-	"github.com/gotd/td/tgerr"
 
 	"github.com/tgprovision/tgprovision/provisioning"
 )
@@ -38,7 +38,7 @@ func (cl *Client) LoginProgress(ctx context.Context) (provisioning.LoginProgress
 
 // ResendCode implements provisioning.LoginControl.
 func (cl *Client) ResendCode(ctx context.Context) (sent provisioning.SentCode, err error) {
-	err = cl.step(ctx, func(l *login) error {
+	err = cl.withLogin(ctx, func(l *login) error {
 		switch l.record.step {
 		case stepCode:
 			sent, err = l.resendCode(ctx)
@@ -59,27 +59,26 @@ func (l *login) resendCode(ctx context.Context) (provisioning.SentCode, error) {
 		return provisioning.SentCode{}, err
 	}
 	answer, err := c.client.Auth().ResendCode(ctx, l.record.phone, l.record.codeHash)
-	switch {
-	case err == nil:
-		return l.sent(ctx, c, l.record.phone, answer)
-	case tgerr.Is(err, nothingToResend):
-		return provisioning.SentCode{}, provisioning.ErrCodeNotResendable
-	case tgerr.Is(err, resendImpossible...), tgerr.Is(err, sessionEnded...):
-		return provisioning.SentCode{}, l.abandon(ctx, provisioning.ErrPhoneCodeExpired)
+	if err == nil {
+		return l.storeSentCode(ctx, c, l.record.phone, answer)
 	}
-	return provisioning.SentCode{}, c.explain(ctx, err)
+	err = c.explain(ctx, "auth.resendCode", err)
+	if errors.Is(err, provisioning.ErrPhoneCodeExpired) {
+		err = l.abandon(ctx, err)
+	}
+	return provisioning.SentCode{}, err
 }
 
 // CancelLogin implements provisioning.LoginControl.
 func (cl *Client) CancelLogin(ctx context.Context) error {
-	return cl.step(ctx, func(l *login) error {
+	return cl.withLogin(ctx, func(l *login) error {
 		if l.record.step == stepCode {
 			if err := l.cancelRemote(ctx); err != nil {
 				l.f.cfg.Log.Info().Err(err).Str("session", string(l.key)).
-					Msg("Forgot a login here, but could not cancel its code on Telegram")
+					Msg("Deleted a login here, but could not cancel its code on Telegram")
 			}
 		}
-		return l.f.discard(ctx, l.key, l.slot)
+		return l.f.deleteSession(ctx, l.key, l.slot)
 	})
 }
 
@@ -87,7 +86,7 @@ func (cl *Client) CancelLogin(ctx context.Context) error {
 //
 // TL: auth.cancelCode.
 func (l *login) cancelRemote(ctx context.Context) error {
-	ctx, cancel := remotePart(ctx)
+	ctx, cancel := remoteTimeout(ctx)
 	defer cancel()
 	c, err := l.f.connect(ctx, l.key, l.slot)
 	if err != nil {
@@ -97,9 +96,9 @@ func (l *login) cancelRemote(ctx context.Context) error {
 	return err
 }
 
-// remotePart returns the part of a request's time that its work on Telegram may take,
-// where there is some to do here afterwards.
-func remotePart(ctx context.Context) (context.Context, context.CancelFunc) {
+// remoteTimeout limits what a request does on Telegram to a part of the request's time,
+// where there is something left to do here afterwards.
+func remoteTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
 	const longest = 10 * time.Second
 	limit := longest
 	if deadline, ok := ctx.Deadline(); ok {

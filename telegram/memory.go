@@ -12,49 +12,49 @@ import (
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
-// What Telegram has said is remembered for a while, together with the client that it was
-// said to: a logout, or another login, takes it along. Whoever asks for the same thing
-// at the same time waits for the same answer.
+// What Telegram has said is remembered for a while, in memory, for the client that it was
+// said to: it is forgotten with a logout, or another login. Whoever asks for the same
+// thing at the same time waits for the same answer.
 
-// knownAccount is what was last heard of a client's account.
-type knownAccount struct {
+// rememberedAccount is what was last heard of a client's account.
+type rememberedAccount struct {
 	provisioning.Account
 	at time.Time
 }
 
-// know remembers the account, as it was at a time.
-func (c *conn) know(account provisioning.Account, at time.Time) {
-	c.account.Store(&knownAccount{account, at})
+// rememberAccount remembers the account, as it was at a time.
+func (c *conn) rememberAccount(account provisioning.Account, at time.Time) {
+	c.account.Store(&rememberedAccount{account, at})
 }
 
-// forgetAccount is for what makes the account worth asking for.
+// forgetAccount has the account asked for again.
 func (c *conn) forgetAccount() { c.account.Store(nil) }
 
-// recall returns the account, if it is known and not too old.
-func (c *conn) recall(age time.Duration) (provisioning.Account, bool) {
-	known := c.account.Load()
-	if known == nil || time.Since(known.at) >= age {
+// recentAccount returns the account, if it is remembered and not too old.
+func (c *conn) recentAccount(age time.Duration) (provisioning.Account, bool) {
+	remembered := c.account.Load()
+	if remembered == nil || time.Since(remembered.at) >= age {
 		return provisioning.Account{}, false
 	}
-	return known.Account, true
+	return remembered.Account, true
 }
 
-// knownAccount returns the account of a session, or provisioning.ErrNotLoggedIn, if either
-// is known.
-func (f *Factory) knownAccount(key sessionKey) (account provisioning.Account, ok bool, err error) {
-	if c := f.running(key); c != nil {
-		if account, ok = c.recall(f.cfg.AccountAge); ok {
+// recentAccount returns the account of a session, or provisioning.ErrNotLoggedIn, if
+// either is remembered.
+func (f *Factory) recentAccount(key sessionKey) (account provisioning.Account, ok bool, err error) {
+	if c := f.liveConn(key); c != nil {
+		if account, ok = c.recentAccount(f.cfg.AccountAge); ok {
 			return account, true, nil
 		}
 	}
-	if f.absent.has(key) {
+	if f.loggedOut.has(key) {
 		return account, true, provisioning.ErrNotLoggedIn
 	}
 	return account, false, nil
 }
 
-// absences remembers who was not logged in a moment ago, up to a number of users.
-type absences struct {
+// loggedOutMemory remembers who was not logged in a moment ago, up to a number of users.
+type loggedOutMemory struct {
 	age time.Duration
 
 	mu     sync.Mutex
@@ -63,10 +63,10 @@ type absences struct {
 	fresh, old map[sessionKey]time.Time
 }
 
-// maxAbsences is how many users are remembered in each half.
-const maxAbsences = 10_000
+// maxLoggedOut is how many users are remembered in each half.
+const maxLoggedOut = 10_000
 
-func (a *absences) has(key sessionKey) bool {
+func (a *loggedOutMemory) has(key sessionKey) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	at, ok := a.fresh[key]
@@ -77,7 +77,7 @@ func (a *absences) has(key sessionKey) bool {
 }
 
 // loginsSoFar is for put: what was read before a login says nothing after it.
-func (a *absences) loginsSoFar() int {
+func (a *loggedOutMemory) loginsSoFar() int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return a.logins
@@ -85,20 +85,20 @@ func (a *absences) loginsSoFar() int {
 
 // put remembers that somebody was not logged in at a time, unless somebody has logged in
 // since the logins were counted.
-func (a *absences) put(key sessionKey, at time.Time, logins int) {
+func (a *loggedOutMemory) put(key sessionKey, at time.Time, logins int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.logins != logins || a.age <= 0 {
 		return
 	}
-	if len(a.fresh) >= maxAbsences || a.fresh == nil {
+	if len(a.fresh) >= maxLoggedOut || a.fresh == nil {
 		a.old, a.fresh = a.fresh, map[sessionKey]time.Time{}
 	}
 	a.fresh[key] = at
 }
 
-// login forgets what is known of somebody who has logged in.
-func (a *absences) login(key sessionKey) {
+// loggedIn forgets that somebody was not logged in, who has just logged in.
+func (a *loggedOutMemory) loggedIn(key sessionKey) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.logins++
@@ -189,14 +189,14 @@ func (m *listMemory) remove(element *list.Element) {
 	delete(m.lists, l.key)
 }
 
-// forget drops a list.
+// forget forgets a list.
 func (m *listMemory) forget(key listKey) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.remove(m.lists[key])
 }
 
-// expire drops what is too old, and what belongs to clients that have stopped.
+// expire forgets what is too old, and what belongs to clients that have stopped.
 func (m *listMemory) expire() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -209,20 +209,20 @@ func (m *listMemory) expire() {
 	}
 }
 
-// changeChats says that the list of chats has been changed by a call of this process's:
+// chatsChanged says that the list of chats has been changed by a call of this process's:
 // the next one who asks for it gets a new list, also if one is being fetched just now.
-func (a *active) changeChats() {
+func (a *active) chatsChanged() {
 	a.chatChanges.Add(1)
 	a.f.lists.forget(listKey{a.conn, listOfChats})
 }
 
-// listed returns a list of the client's account, which fetch gets from Telegram unless it
+// getList returns a list of the client's account, which fetch gets from Telegram unless it
 // is remembered. Nobody may change the slice.
-func listed[T any](ctx context.Context, cl *Client, kind listKind, fetch func(context.Context, *active) ([]T, error)) ([]T, error) {
+func getList[T any](ctx context.Context, cl *Client, kind listKind, fetch func(context.Context, *active) ([]T, error)) ([]T, error) {
 	var changes int64
-	if c := cl.f.running(cl.key); c != nil {
-		if known, ok := cl.f.lists.get(listKey{c, kind}).([]T); ok {
-			return known, nil
+	if c := cl.f.liveConn(cl.key); c != nil {
+		if remembered, ok := cl.f.lists.get(listKey{c, kind}).([]T); ok {
+			return remembered, nil
 		}
 		changes = c.chatChanges.Load()
 	}

@@ -55,9 +55,9 @@ func TestListMemory(t *testing.T) {
 	})
 }
 
-func TestAbsences(t *testing.T) {
+func TestLoggedOutMemory(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		a := &absences{age: time.Minute}
+		a := &loggedOutMemory{age: time.Minute}
 		before := a.loginsSoFar()
 		a.put("a", time.Now(), before)
 		assert.True(t, a.has("a"))
@@ -66,18 +66,18 @@ func TestAbsences(t *testing.T) {
 		assert.False(t, a.has("a"), "it is too old")
 
 		a.put("a", time.Now(), before)
-		a.login("a")
+		a.loggedIn("a")
 		assert.False(t, a.has("a"))
 		a.put("a", time.Now(), before)
 		assert.False(t, a.has("a"), "it was read before the login")
 		a.put("a", time.Now(), a.loginsSoFar())
 		assert.True(t, a.has("a"))
 
-		for i := range 3 * maxAbsences {
+		for i := range 3 * maxLoggedOut {
 			a.put(sessionKey(strconv.Itoa(i)), time.Now(), a.loginsSoFar())
 		}
-		assert.LessOrEqual(t, len(a.fresh)+len(a.old), 2*maxAbsences)
-		assert.True(t, a.has(sessionKey(strconv.Itoa(3*maxAbsences-1))))
+		assert.LessOrEqual(t, len(a.fresh)+len(a.old), 2*maxLoggedOut)
+		assert.True(t, a.has(sessionKey(strconv.Itoa(3*maxLoggedOut-1))))
 		assert.False(t, a.has("a"))
 	})
 }

@@ -22,7 +22,7 @@ import (
 // does not take the one that is stored, it is looked for and the function is run once
 // more. Errors: that the account does not know the user or channel.
 func (a *active) withHash(ctx context.Context, kind provisioning.PeerType, id int64, use func(hash int64) error) error {
-	known, err := a.knownHashes(ctx, kind, []int64{id})
+	known, err := a.storedHashes(ctx, kind, []int64{id})
 	if err != nil {
 		return err
 	}
@@ -30,11 +30,11 @@ func (a *active) withHash(ctx context.Context, kind provisioning.PeerType, id in
 		if err := use(hash); !tgerr.Is(err, wrongHash...) {
 			return err
 		}
-		if err := a.forgetHashes(ctx, kind, []int64{id}); err != nil {
+		if err := a.deleteHashes(ctx, kind, []int64{id}); err != nil {
 			return err
 		}
 	}
-	found, err := a.search(ctx, kind, []int64{id})
+	found, err := a.searchHashes(ctx, kind, []int64{id})
 	if err != nil {
 		return err
 	}
@@ -43,20 +43,20 @@ func (a *active) withHash(ctx context.Context, kind provisioning.PeerType, id in
 	case ok:
 		return use(hash)
 	case kind == provisioning.PeerUser:
-		return settle(provisioning.ErrTelegramUserNotFound)
+		return final(provisioning.ErrTelegramUserNotFound)
 	default:
-		return settle(provisioning.ErrNotInChat)
+		return final(provisioning.ErrNotInChat)
 	}
 }
 
 // hashes returns the access hashes of users or channels, by ID, without those that the
 // account does not know.
 func (a *active) hashes(ctx context.Context, kind provisioning.PeerType, ids []int64) (map[int64]int64, error) {
-	known, err := a.knownHashes(ctx, kind, ids)
+	known, err := a.storedHashes(ctx, kind, ids)
 	if err != nil {
 		return nil, err
 	}
-	found, err := a.search(ctx, kind, slices.DeleteFunc(slices.Clone(ids), func(id int64) bool {
+	found, err := a.searchHashes(ctx, kind, slices.DeleteFunc(slices.Clone(ids), func(id int64) bool {
 		_, ok := known[id]
 		return ok
 	}))
@@ -64,8 +64,9 @@ func (a *active) hashes(ctx context.Context, kind provisioning.PeerType, ids []i
 	return known, err
 }
 
-// knownHashes returns the access hashes that need not be looked for, by ID.
-func (a *active) knownHashes(ctx context.Context, kind provisioning.PeerType, ids []int64) (map[int64]int64, error) {
+// storedHashes returns the access hashes that are stored, by ID. For a bot, which needs
+// none, that is 0 for each.
+func (a *active) storedHashes(ctx context.Context, kind provisioning.PeerType, ids []int64) (map[int64]int64, error) {
 	self, err := a.identity(ctx)
 	if err != nil {
 		return nil, err
@@ -78,13 +79,13 @@ func (a *active) knownHashes(ctx context.Context, kind provisioning.PeerType, id
 		return known, nil
 	}
 	known, err := a.f.store.hashes(ctx, a.key, kind, ids)
-	return known, settle(err)
+	return known, final(err)
 }
 
-// search looks for access hashes where Telegram lists users and channels that the
+// searchHashes looks for access hashes where Telegram lists users and channels that the
 // account knows, until it has all: in the contacts and the dialogs, the archived ones
-// too. It stores every hash that it sees. A bot has neither.
-func (a *active) search(ctx context.Context, kind provisioning.PeerType, ids []int64) (map[int64]int64, error) {
+// too. It stores every hash that it sees. A bot has neither contacts nor dialogs.
+func (a *active) searchHashes(ctx context.Context, kind provisioning.PeerType, ids []int64) (map[int64]int64, error) {
 	wanted := &wantedHashes{kind: kind, ids: ids, found: map[int64]int64{}}
 	self, err := a.identity(ctx)
 	if err != nil || self.bot || wanted.complete() {
@@ -95,7 +96,7 @@ func (a *active) search(ctx context.Context, kind provisioning.PeerType, ids []i
 		if err != nil {
 			return nil, err
 		}
-		if err := a.meet(ctx, wanted, list.Users, nil); err != nil {
+		if err := a.takeWanted(ctx, wanted, list.Users, nil); err != nil {
 			return nil, err
 		}
 	}
@@ -104,7 +105,7 @@ func (a *active) search(ctx context.Context, kind provisioning.PeerType, ids []i
 			break
 		}
 		err := dialogPages(ctx, a.api(), folder, func(page *dialogs) (bool, error) {
-			err := a.meet(ctx, wanted, page.GetUsers(), page.GetChats())
+			err := a.takeWanted(ctx, wanted, page.GetUsers(), page.GetChats())
 			return !wanted.complete(), err
 		})
 		if err != nil {
@@ -123,26 +124,26 @@ type wantedHashes struct {
 
 func (w *wantedHashes) complete() bool { return len(w.found) == len(w.ids) }
 
-// meet stores the access hashes in an answer of Telegram's, and takes out of them
-// those that are wanted.
-func (a *active) meet(ctx context.Context, wanted *wantedHashes, users []tg.UserClass, chats []tg.ChatClass) error {
+// takeWanted stores the access hashes in an answer of Telegram's, and adds those that are
+// wanted to what was found.
+func (a *active) takeWanted(ctx context.Context, wanted *wantedHashes, users []tg.UserClass, chats []tg.ChatClass) error {
 	peers := peersOf(users, chats)
 	for _, p := range peers {
 		if p.kind == wanted.kind && slices.Contains(wanted.ids, p.id) {
 			wanted.found[p.id] = p.hash
 		}
 	}
-	return a.learn(ctx, users, chats)
+	return a.storeHashes(ctx, users, chats)
 }
 
-// learn stores the access hashes in an answer of Telegram's.
-func (a *active) learn(ctx context.Context, users []tg.UserClass, chats []tg.ChatClass) error {
+// storeHashes stores the access hashes in an answer of Telegram's.
+func (a *active) storeHashes(ctx context.Context, users []tg.UserClass, chats []tg.ChatClass) error {
 	peers := peersOf(users, chats)
 	return a.write(ctx, func(ctx context.Context) error { return a.f.store.putHashes(ctx, a.key, peers) })
 }
 
-// forgetHashes drops access hashes that have turned out wrong.
-func (a *active) forgetHashes(ctx context.Context, kind provisioning.PeerType, ids []int64) error {
+// deleteHashes deletes access hashes that have turned out wrong.
+func (a *active) deleteHashes(ctx context.Context, kind provisioning.PeerType, ids []int64) error {
 	return a.write(ctx, func(ctx context.Context) error { return a.f.store.deleteHashes(ctx, a.key, kind, ids) })
 }
 
@@ -199,7 +200,7 @@ func (a *active) users(ctx context.Context, ids []int64) (users []*tg.InputUser,
 func (a *active) hashByUsername(ctx context.Context, id int64) (hash int64, ok bool, err error) {
 	username, err := a.f.store.username(ctx, id)
 	if err != nil || username == "" {
-		return 0, false, settle(err)
+		return 0, false, final(err)
 	}
 	user, err := a.resolveUsername(ctx, username)
 	if isUnknownUser(err) || err == nil && user.ID != id {

@@ -84,13 +84,13 @@ func (s *sessionStore) putHashes(ctx context.Context, key sessionKey, peers []pe
 	return nil
 }
 
-// deleteHashes forgets access hashes.
+// deleteHashes deletes access hashes.
 func (s *sessionStore) deleteHashes(ctx context.Context, key sessionKey, kind provisioning.PeerType, ids []int64) error {
 	for chunk := range slices.Chunk(ids, batch) {
 		_, err := s.db.Exec(ctx, `DELETE FROM tgprovision_peer WHERE user_id=$1 AND kind=$2 AND peer_id IN (`+
 			placeholders(3, len(chunk))+`)`, peerArgs(key, kind, chunk)...)
 		if err != nil {
-			return fmt.Errorf("forget access hashes: %w", err)
+			return fmt.Errorf("delete access hashes: %w", err)
 		}
 	}
 	return nil
@@ -120,7 +120,7 @@ func (s *sessionStore) username(ctx context.Context, accountID int64) (string, e
 	return names[0], nil
 }
 
-// delete forgets a user and what their account knew.
+// delete deletes the session of a user, and the access hashes of the account.
 func (s *sessionStore) delete(ctx context.Context, key sessionKey) error {
 	err := s.db.DoTxn(ctx, schema.ReadCommitted(s.db), func(ctx context.Context) error {
 		if _, err := s.db.Exec(ctx, `DELETE FROM tgprovision_session WHERE user_id=$1`, key); err != nil {

@@ -59,7 +59,7 @@ func (a *active) photo(ctx context.Context, chatID provisioning.ChatID, photoID 
 			return download(&tg.InputPeerChannel{ChannelID: id, AccessHash: hash})
 		})
 	default:
-		err = settle(provisioning.ErrPhotoGone)
+		err = final(provisioning.ErrPhotoGone)
 	}
 	return photo, err
 }
@@ -83,7 +83,7 @@ func (a *active) download(ctx context.Context, peer tg.InputPeerClass, photoID i
 		}
 		photo.Data = append(photo.Data, part.Bytes...)
 		if len(photo.Data) > maxPhoto {
-			return provisioning.Photo{}, settle(fmt.Errorf("a photo has more than %d bytes", maxPhoto))
+			return provisioning.Photo{}, final(fmt.Errorf("a photo has more than %d bytes", maxPhoto))
 		}
 		if len(part.Bytes) < photoPart {
 			photo.Type = imageType(photo.Data, part.Type)

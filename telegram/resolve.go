@@ -20,7 +20,7 @@ func (cl *Client) ResolveUser(ctx context.Context, identifier provisioning.Ident
 			return err
 		}
 		if user.Deleted {
-			return settle(provisioning.ErrTelegramUserNotFound)
+			return final(provisioning.ErrTelegramUserNotFound)
 		}
 		contact = contactOf(user)
 		return nil
@@ -54,7 +54,7 @@ func (a *active) resolvePhone(ctx context.Context, given string) (*tg.User, erro
 		return nil, err
 	}
 	if !ok || self.bot { // bots can't look numbers up
-		return nil, settle(provisioning.ErrTelegramUserNotFound)
+		return nil, final(provisioning.ErrTelegramUserNotFound)
 	}
 	answer, err := a.api().ContactsResolvePhone(ctx, number[1:])
 	if err != nil {
@@ -65,16 +65,16 @@ func (a *active) resolvePhone(ctx context.Context, given string) (*tg.User, erro
 
 // resolved reads the user out of Telegram's answer.
 func (a *active) resolved(ctx context.Context, answer *tg.ContactsResolvedPeer) (*tg.User, error) {
-	if err := a.learn(ctx, answer.Users, answer.Chats); err != nil {
+	if err := a.storeHashes(ctx, answer.Users, answer.Chats); err != nil {
 		return nil, err
 	}
 	who, ok := answer.Peer.(*tg.PeerUser)
 	if !ok {
-		return nil, settle(provisioning.ErrNotTelegramUser)
+		return nil, final(provisioning.ErrNotTelegramUser)
 	}
 	user := usersByID(answer.Users)[who.UserID]
 	if user == nil {
-		return nil, settle(provisioning.ErrTelegramUserNotFound)
+		return nil, final(provisioning.ErrTelegramUserNotFound)
 	}
 	return user, nil
 }

@@ -11,7 +11,7 @@ import (
 //
 // TL: messages.getAllStickers.
 func (cl *Client) StickerSets(ctx context.Context) ([]string, error) {
-	return listed(ctx, cl, listOfStickers, func(ctx context.Context, a *active) (names []string, err error) {
+	return getList(ctx, cl, listOfStickers, func(ctx context.Context, a *active) (names []string, err error) {
 		answer, err := a.api().MessagesGetAllStickers(ctx, 0)
 		if err != nil {
 			return nil, err

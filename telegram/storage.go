@@ -9,23 +9,23 @@ import (
 	"github.com/gotd/td/telegram"
 )
 
-// sessionRows is where sessions are stored.
+// sessionRows is where sessions are stored, in gotd's form.
 type sessionRows interface {
 	session(ctx context.Context, key sessionKey) ([]byte, error)
 	putSession(ctx context.Context, key sessionKey, data []byte) error
 }
 
-// storage is gotd's view of one stored session. It takes no more writes
-// once it is closed, so that a client that is about to stop can't bring back a
+// storage is what gotd reads a client's session from and writes it to. It takes no more
+// writes once it is closed, so that a client that is about to stop can't bring back a
 // session that was deleted.
 type storage struct {
 	rows sessionRows
 	key  sessionKey
 
-	mu     sync.Mutex
-	closed bool
-	once   sync.Once
-	saved  chan struct{} // closed after the first write
+	mu        sync.Mutex
+	closed    bool
+	savedOnce sync.Once
+	saved     chan struct{} // closed after the first write
 }
 
 var _ telegram.SessionStorage = (*storage)(nil)
@@ -52,7 +52,7 @@ func (s *storage) StoreSession(ctx context.Context, data []byte) error {
 	if err := s.rows.putSession(ctx, s.key, data); err != nil {
 		return err
 	}
-	s.once.Do(func() { close(s.saved) })
+	s.savedOnce.Do(func() { close(s.saved) })
 	return nil
 }
 

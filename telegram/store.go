@@ -149,8 +149,7 @@ func (s *sessionStore) putSession(ctx context.Context, key sessionKey, data []by
 	return nil
 }
 
-// deleteLogins forgets the logins that were begun before a moment and never
-// finished.
+// deleteLogins deletes the logins that were begun before a moment and never finished.
 func (s *sessionStore) deleteLogins(ctx context.Context, before time.Time) error {
 	const query = `DELETE FROM tgprovision_session WHERE step<>'active' AND requested_at<$1`
 	if _, err := s.db.Exec(ctx, query, before.UnixMilli()); err != nil {
@@ -159,8 +158,8 @@ func (s *sessionStore) deleteLogins(ctx context.Context, before time.Time) error
 	return nil
 }
 
-// active lists the Matrix users who are logged in.
-func (s *sessionStore) active(ctx context.Context) ([]id.UserID, error) {
+// activeUsers lists the Matrix users who are logged in.
+func (s *sessionStore) activeUsers(ctx context.Context) ([]id.UserID, error) {
 	const query = `SELECT user_id FROM tgprovision_session WHERE step='active' AND user_id LIKE '@%' ORDER BY user_id`
 	rows, err := s.db.Query(ctx, query)
 	return dbutil.NewRowIterWithError(rows, dbutil.ScanSingleColumn[id.UserID], err).AsList()

@@ -1,0 +1,73 @@
+// Package rpcerror says what the errors of Telegram's methods mean to package
+// provisioning, for hosts with any Telegram client. It needs no client library: an
+// error is what the TL type RpcError has, a code and a message.
+//
+// A host whose client is gotd/td, or a fork of it, turns an error into one of the
+// core's like this:
+//
+//	if rpc, ok := tgerr.As(err); ok {
+//		return rpcerror.Error("auth.signIn", rpc.Code, rpc.Message)
+//	}
+//
+// https://core.telegram.org/api/errors
+package rpcerror
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+)
+
+// Error returns what an error of Telegram's is in package provisioning. The method is
+// the one that was called, by its name in the TL schema, such as auth.signIn; "" is any.
+// The code and the message are Telegram's, such as 420 and FLOOD_WAIT_42. The error is
+//
+//   - a *provisioning.FloodWaitError for a pause that Telegram asks for;
+//   - provisioning.ErrNotLoggedIn, wrapped, where the session has ended: what the host
+//     has stored of it is of no use any more;
+//   - another error of package provisioning, which may depend on the method;
+//   - otherwise a *provisioning.TelegramError, whose Type is the message without its
+//     number.
+//
+// It is never nil, and safe for concurrent use.
+func Error(method string, code int, message string) error {
+	name, number := split(message)
+	if name == "FLOOD_WAIT" || name == "FLOOD_PREMIUM_WAIT" {
+		return &provisioning.FloodWaitError{Wait: time.Duration(number) * time.Second}
+	}
+	meaning, ok := meanings[failure{method, name}]
+	if !ok {
+		meaning, ok = meanings[failure{"", name}]
+	}
+	switch {
+	case !ok:
+		return &provisioning.TelegramError{Code: code, Type: name}
+	case meaning == provisioning.ErrNotLoggedIn:
+		return fmt.Errorf("%w: Telegram answered %d %s", meaning, code, name)
+	default:
+		return meaning
+	}
+}
+
+// split takes the number out of a message: FLOOD_WAIT and 42 of FLOOD_WAIT_42.
+func split(message string) (name string, number int) {
+	var words []string
+	for word := range strings.SplitSeq(message, "_") {
+		if strings.Trim(word, "0123456789") != "" {
+			words = append(words, word)
+			continue
+		}
+		n, err := strconv.Atoi(word)
+		if err != nil { // empty, or too large
+			return message, 0
+		}
+		number = n
+	}
+	if len(words) == 0 {
+		return message, 0
+	}
+	return strings.Join(words, "_"), number
+}
