@@ -261,5 +261,7 @@ func checkDirectContext(t T, b RoomsBackend) {
 
 func checkDirectWaiting(t T, b RoomsBackend) {
 	w := newDirectWorld(t, b)
-	wantEndOfWaiting(t, w.Disturb, w.directCalls())
+	calls := w.directCalls()
+	wantEndOfWaiting(t, w.Disturb, calls)
+	wantEnds(t, w.Disturb, calls)
 }

@@ -2,12 +2,11 @@ package provisioningtest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 	"testing"
-
-	"encoding/json"
 
 	"maunium.net/go/mautrix/id"
 
@@ -32,6 +31,8 @@ type memHomeserver struct {
 	other map[id.RoomID]map[[2]string]string
 	// plain are the invitations that were not the bridge's.
 	plain map[id.UserID]bool
+	// left are the rooms that the bot has been in and left.
+	left map[id.RoomID]bool
 	// inviting is who invites to direct rooms, the ghost if it is empty, and notDirect says
 	// that such invitations are like any other.
 	inviting  id.UserID
@@ -40,7 +41,7 @@ type memHomeserver struct {
 
 func newMemHomeserver() *memHomeserver {
 	return &memHomeserver{
-		MemRooms: NewMemRooms(), creators: map[id.RoomID]id.UserID{}, other: map[id.RoomID]map[[2]string]string{}, plain: map[id.UserID]bool{},
+		MemRooms: NewMemRooms(), creators: map[id.RoomID]id.UserID{}, other: map[id.RoomID]map[[2]string]string{}, plain: map[id.UserID]bool{}, left: map[id.RoomID]bool{},
 	}
 }
 
@@ -108,6 +109,7 @@ func (h *memHomeserver) SetMember(_ context.Context, roomID id.RoomID, _, userID
 			return
 		}
 		if userID == memBot {
+			h.left[roomID] = h.left[roomID] || !room.NoBot
 			room.NoBot = membership != "join"
 			return
 		}
@@ -169,6 +171,7 @@ func (h *memHomeserver) State(_ context.Context, roomID id.RoomID) (state []Stat
 				add(eventType, stateKey, memBot, room.changes, content)
 			}
 		}
+		state = append(state, StateEvent{"m.room.power_levels", "", h.creators[roomID], "", json.RawMessage(room.PowerLevels)})
 		set("m.room.name", "", room.Name != "", object{"name": room.Name})
 		set("m.room.topic", "", room.Topic != "", object{"topic": room.Topic})
 		set("m.room.canonical_alias", "", room.CanonicalAlias != "", object{"alias": room.CanonicalAlias})

@@ -198,8 +198,17 @@ func wantHomeserverErrors(t T, d disturb, calls []roomsCall, never error) {
 				t.Errorf("%s while the homeserver fails (%v): %v; want ErrHomeserver, and not %q", c.name, fault, err, never)
 			}
 		}
-		if err := c.call(t.Context()); err != nil {
-			t.Errorf("%s after the homeserver was away: %v", c.name, err)
+		for step := 1; step < maxSteps; step++ {
+			failed, err := d.failOnce(step, func() error { return c.call(t.Context()) })
+			switch {
+			case failed && err != nil && (!errors.Is(err, provisioning.ErrHomeserver) || errors.Is(err, never)):
+				t.Errorf("%s whose request %d fails: %v; want ErrHomeserver, and not %q", c.name, step, err, never)
+			case !failed && err != nil:
+				t.Errorf("%s after the homeserver was away: %v", c.name, err)
+			}
+			if !failed {
+				break
+			}
 		}
 	}
 }
@@ -247,9 +256,32 @@ func wantEndOfWaiting(t T, d disturb, calls []roomsCall) {
 	}
 }
 
+// wantEnds makes calls whose contexts are cancelled at each of their requests.
+func wantEnds(t T, d disturb, calls []roomsCall) {
+	t.Helper()
+	for _, c := range calls {
+		for step := 1; step < maxSteps; step++ {
+			ctx, cancel := context.WithCancel(t.Context())
+			happened, err := d.at(step, func() error {
+				cancel()
+				return context.Canceled
+			}, func() error { return c.call(ctx) })
+			cancel()
+			if happened && !errors.Is(err, context.Canceled) {
+				t.Errorf("%s whose context is cancelled at its request %d: %v; want context.Canceled", c.name, step, err)
+			}
+			if !happened {
+				break
+			}
+		}
+	}
+}
+
 func checkRoomsWaiting(t T, b RoomsBackend) {
 	w := newRoomsWorld(t, b)
-	wantEndOfWaiting(t, w.Disturb, w.calls(w.withBot("11", 50, 7)))
+	calls := w.calls(w.withBot("11", 50, 7))
+	wantEndOfWaiting(t, w.Disturb, calls)
+	wantEnds(t, w.Disturb, calls)
 }
 
 func checkRoomsAtOnce(t T, b RoomsBackend) {

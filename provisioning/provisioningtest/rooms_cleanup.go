@@ -89,6 +89,7 @@ func checkCleanUpEverybody(t T, b RoomsBackend) {
 	w := newRoomsWorld(t, b)
 	for _, version := range roomVersions {
 		r := w.bridge(version, 99)
+		w.member(r.RoomID, w.alice, w.Ghost(9), "invite")
 		w.cleanUp(r.Portal, true)
 		w.wantEmptied(r.RoomID)
 	}

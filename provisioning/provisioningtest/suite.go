@@ -54,13 +54,19 @@ func (d disturb) failing(with error, call func() error) (asked bool, err error) 
 // failOnce makes a call whose request of that number fails, counted from 1, and says
 // whether there was one.
 func (d disturb) failOnce(number int, call func() error) (failed bool, err error) {
+	return d.at(number, func() error { return errTrouble }, call)
+}
+
+// at makes a call with a hook at its request of that number, counted from 1, and says
+// whether there was one.
+func (d disturb) at(number int, hook, call func() error) (happened bool, err error) {
 	var mu sync.Mutex
 	n := 0
 	d(func(context.Context) error {
 		mu.Lock()
 		defer mu.Unlock()
 		if n++; n == number {
-			return errTrouble
+			return hook()
 		}
 		return nil
 	})
@@ -70,6 +76,9 @@ func (d disturb) failOnce(number int, call func() error) (failed bool, err error
 	defer mu.Unlock()
 	return n >= number, err
 }
+
+// maxSteps is how many requests one call makes at most.
+const maxSteps = 1000
 
 // patience is how long a call may go on that should have ended. It passes only when a
 // check fails.
