@@ -143,6 +143,15 @@ func (s *Server) AddUser(localpart string) (*mautrix.Client, error) {
 	return client, nil
 }
 
+// RevokeToken makes an access token or an OpenID token be unknown, as a logout does, or
+// the end of its time.
+func (s *Server) RevokeToken(token string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.tokens, token)
+	delete(s.openIDs, token)
+}
+
 // Rooms lists all rooms, in the order of their IDs.
 func (s *Server) Rooms() []id.RoomID {
 	s.mu.Lock()

@@ -2,8 +2,10 @@ package provisioningtest
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"sync"
 
@@ -12,7 +14,8 @@ import (
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
-// MemRooms is a provisioning.Rooms in memory, with all of the optional interfaces.
+// MemRooms is a provisioning.Rooms in memory, with all of the optional interfaces. It
+// passes [TestRooms], [TestDirectRooms] and [TestGhostAvatars].
 type MemRooms struct {
 	// Script makes the methods fail and counts them.
 	Script
@@ -30,22 +33,27 @@ type MemRoom struct {
 	// NoBot says that the bridge bot is not in the room.
 	NoBot bool
 	// Powers are the power levels of users, 0 for those that are not there. Sending
-	// a state event takes 50, or what EventPowers says of its type.
+	// a state event takes 50, or what EventPowers says of its type. The bridge bot may do
+	// everything.
 	Powers      map[id.UserID]int
 	EventPowers map[string]int
-	// Invited are the users that were invited to a direct room.
+	// PowerLevels is the content of an m.room.power_levels. Where it is set, it counts in
+	// place of Powers and EventPowers, for the bridge bot too.
+	PowerLevels string
+	// Creators are those of a room of version 12, who may do everything.
+	Creators []id.UserID
+	// Invited are the users that are invited.
 	Invited []id.UserID
+	// Banned are the users that can't be invited.
+	Banned []id.UserID
 	// Portal is what the room shows itself to be bridged to, zero for nothing.
 	Portal provisioning.Portal
+	// Earlier are the portals that it has been before, and shows itself to be still.
+	Earlier []provisioning.Portal
 	// Photo is the ID of the photo that it shows.
 	Photo int64
-}
 
-// MemGhost is the profile of a ghost of a [MemRooms].
-type MemGhost struct {
-	Name      string
-	PhotoID   int64
-	AvatarURL id.ContentURIString
+	changes int // by the bridge
 }
 
 var (
@@ -78,18 +86,76 @@ func (m *MemRooms) Get(roomID id.RoomID) (MemRoom, bool) {
 	return room.clone(), true
 }
 
-// Ghost returns the profile of a Telegram user's ghost.
-func (m *MemRooms) Ghost(telegramID provisioning.TelegramID) MemGhost {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.ghosts[telegramID]
-}
-
 func (r *MemRoom) clone() MemRoom {
 	c := *r
 	c.Ghosts, c.Users, c.Invited = slices.Clone(r.Ghosts), slices.Clone(r.Users), slices.Clone(r.Invited)
 	c.Powers, c.EventPowers = maps.Clone(r.Powers), maps.Clone(r.EventPowers)
+	c.Creators, c.Banned, c.Earlier = slices.Clone(r.Creators), slices.Clone(r.Banned), slices.Clone(r.Earlier)
 	return c
+}
+
+// BotID returns the Matrix ID of the bridge bot.
+func (m *MemRooms) BotID() id.UserID { return memBot }
+
+// GhostID returns the Matrix ID of a Telegram user's ghost.
+func (m *MemRooms) GhostID(telegramID provisioning.TelegramID) id.UserID { return memGhost(telegramID) }
+
+const memBot id.UserID = "@telegrambot:example.com"
+
+func memGhost(telegramID provisioning.TelegramID) id.UserID {
+	return id.UserID(fmt.Sprintf("@telegram_%d:example.com", telegramID))
+}
+
+// joined says whether a Matrix user, of the bridge's or not, is in the room.
+func (r *MemRoom) joined(userID id.UserID) bool {
+	return userID == memBot && !r.NoBot || slices.Contains(r.Users, userID) ||
+		slices.ContainsFunc(r.Ghosts, func(telegramID provisioning.TelegramID) bool { return userID == memGhost(telegramID) })
+}
+
+// powers returns the power level of a user, and the levels that it takes to send a state
+// event of a type, and to kick; false where the power levels are malformed.
+func (r *MemRoom) powers(userID id.UserID, eventType string) (own, send, kick int, ok bool) {
+	const all, standard = math.MaxInt, 50
+	switch {
+	case slices.Contains(r.Creators, userID):
+		return all, standard, standard, true
+	case r.PowerLevels == "" && userID == memBot:
+		return all, standard, standard, true
+	case r.PowerLevels == "":
+		if level, ok := r.EventPowers[eventType]; ok {
+			return r.Powers[userID], level, standard, true
+		}
+		return r.Powers[userID], standard, standard, true
+	}
+	levels := struct {
+		Users   map[id.UserID]int `json:"users"`
+		Default int               `json:"users_default"`
+		Events  map[string]int    `json:"events"`
+		State   int               `json:"state_default"`
+		Kick    int               `json:"kick"`
+	}{State: standard, Kick: standard}
+	ok = json.Unmarshal([]byte(r.PowerLevels), &levels) == nil
+	own, known := levels.Users[userID]
+	if !known {
+		own = levels.Default
+	}
+	if send, known = levels.Events[eventType]; !known {
+		send = levels.State
+	}
+	return own, send, levels.Kick, ok
+}
+
+// may says whether somebody has the power to send a state event of a type.
+func (r *MemRoom) may(userID id.UserID, eventType string) bool {
+	own, send, _, ok := r.powers(userID, eventType)
+	return ok && own >= send
+}
+
+// stays says whether the bridge bot may not kick a user.
+func (r *MemRoom) stays(userID id.UserID) bool {
+	own, _, kick, ok := r.powers(memBot, "")
+	level, _, _, _ := r.powers(userID, "")
+	return !ok || own < kick || level >= own
 }
 
 // withBot returns the room if the bridge bot is in it. The caller holds the lock.
@@ -123,11 +189,7 @@ func (m *MemRooms) HasPower(ctx context.Context, roomID id.RoomID, userID id.Use
 	if err != nil {
 		return false, err
 	}
-	required, ok := room.EventPowers[eventType]
-	if !ok {
-		required = 50
-	}
-	return slices.Contains(room.Users, userID) && room.Powers[userID] >= required, nil
+	return room.joined(userID) && room.may(userID, eventType), nil
 }
 
 // Room implements provisioning.Rooms.
@@ -153,25 +215,56 @@ func (m *MemRooms) SetUpPortal(ctx context.Context, setup provisioning.PortalSet
 	if setup.Photo != nil {
 		photo, _ = setup.Photo(ctx) // a photo that can't be had is left out
 	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	room, err := m.withBot(setup.Portal.RoomID)
 	if err != nil {
 		return err
 	}
-	room.Portal = setup.Portal
+	if room.may(memBot, bridgeInfo) {
+		room.show(setup.Portal)
+	}
 	if setup.Portal.Receiver == 0 {
-		if room.Name == "" {
-			room.Name = setup.Portal.Title
-		}
-		if room.Topic == "" {
-			room.Topic = setup.Portal.About
-		}
-		if room.Photo == 0 {
-			room.Photo = photo.ID
-		}
+		setWhereNone(room, "m.room.name", &room.Name, setup.Portal.Title)
+		setWhereNone(room, "m.room.topic", &room.Topic, setup.Portal.About)
+		setWhereNone(room, "m.room.avatar", &room.Photo, photo.ID)
 	}
 	return nil
+}
+
+// bridgeInfo is the type of event that shows what a room is bridged to.
+const bridgeInfo = "m.bridge"
+
+// show makes a room show itself to be bridged to a portal.
+func (r *MemRoom) show(portal provisioning.Portal) {
+	if r.Portal == portal {
+		return
+	}
+	if !isPortal(portal)(r.Portal) && r.Portal.ChatID != 0 {
+		r.Earlier = append(r.Earlier, r.Portal)
+	}
+	r.Earlier = slices.DeleteFunc(r.Earlier, isPortal(portal))
+	r.Portal = portal
+	r.changes++
+}
+
+// isPortal says whether portals are of the same chat as another.
+func isPortal(portal provisioning.Portal) func(provisioning.Portal) bool {
+	return func(other provisioning.Portal) bool {
+		return other.ChatID == portal.ChatID && other.Receiver == portal.Receiver
+	}
+}
+
+// setWhereNone sets what a room shows where it shows nothing, and the bot may.
+func setWhereNone[V comparable](room *MemRoom, eventType string, shown *V, value V) {
+	var none V
+	if *shown == none && value != none && room.may(memBot, eventType) {
+		*shown = value
+		room.changes++
+	}
 }
 
 // CleanUp implements provisioning.Rooms.
@@ -181,16 +274,24 @@ func (m *MemRooms) CleanUp(ctx context.Context, portal provisioning.Portal, ever
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	room, err := m.withBot(portal.RoomID)
-	if err != nil {
-		return nil //nolint:nilerr // a room that the bot is not in is no error
-	}
-	if room.Portal.ChatID == portal.ChatID {
-		room.Portal = provisioning.Portal{}
+	room := m.rooms[portal.RoomID]
+	if room == nil {
+		return nil
 	}
 	room.Ghosts = nil
+	if room.NoBot {
+		return nil
+	}
+	if room.may(memBot, bridgeInfo) {
+		room.Earlier = slices.DeleteFunc(room.Earlier, func(other provisioning.Portal) bool { return everybody || isPortal(portal)(other) })
+		if everybody || isPortal(portal)(room.Portal) {
+			room.Portal = provisioning.Portal{}
+		}
+	}
 	if everybody {
-		room.Users, room.Invited, room.NoBot = nil, nil, true
+		kicked := func(userID id.UserID) bool { return !room.stays(userID) }
+		room.Users, room.Invited = slices.DeleteFunc(room.Users, kicked), slices.DeleteFunc(room.Invited, kicked)
+		room.NoBot = true
 	}
 	return nil
 }
@@ -204,80 +305,29 @@ func (m *MemRooms) CreateDirect(ctx context.Context, _ id.UserID, contact provis
 	defer m.mu.Unlock()
 	m.rename(contact)
 	roomID := id.RoomID(fmt.Sprintf("!direct%d:example.com", len(m.rooms)+1))
-	m.rooms[roomID] = &MemRoom{Room: provisioning.Room{Ghosts: []provisioning.TelegramID{contact.ID}}}
+	m.rooms[roomID] = &MemRoom{
+		Room:   provisioning.Room{Ghosts: []provisioning.TelegramID{contact.ID}},
+		Powers: map[id.UserID]int{memGhost(contact.ID): 100},
+	}
 	return roomID, nil
 }
 
-// rename gives a ghost its name. The caller holds the lock.
-func (m *MemRooms) rename(contact provisioning.Contact) {
-	g := m.ghosts[contact.ID]
-	g.Name = contact.Name
-	m.ghosts[contact.ID] = g
-}
-
 // InviteToDirect implements provisioning.DirectRooms.
-func (m *MemRooms) InviteToDirect(ctx context.Context, roomID id.RoomID, userID id.UserID, _ provisioning.TelegramID) error {
+func (m *MemRooms) InviteToDirect(ctx context.Context, roomID id.RoomID, userID id.UserID, telegramID provisioning.TelegramID) error {
 	if err := m.enter(ctx, "InviteToDirect"); err != nil {
 		return err
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	room, ok := m.rooms[roomID]
-	if !ok {
+	switch {
+	case !ok:
 		return fmt.Errorf("%w: there is no such room", provisioning.ErrHomeserver)
-	}
-	if !slices.Contains(room.Users, userID) && !slices.Contains(room.Invited, userID) {
-		room.Invited = append(room.Invited, userID)
-	}
-	return nil
-}
-
-// Avatars implements provisioning.GhostAvatars.
-func (m *MemRooms) Avatars(ctx context.Context, contacts []provisioning.Contact) (map[provisioning.TelegramID]id.ContentURIString, []provisioning.Contact, error) {
-	if err := m.enter(ctx, "Avatars"); err != nil {
-		return nil, nil, err
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	known := map[provisioning.TelegramID]id.ContentURIString{}
-	var outdated []provisioning.Contact
-	for _, contact := range contacts {
-		if contact.PhotoID == 0 {
-			continue
-		}
-		g := m.ghosts[contact.ID]
-		if g.AvatarURL != "" {
-			known[contact.ID] = g.AvatarURL
-		}
-		if g.PhotoID != contact.PhotoID {
-			outdated = append(outdated, contact)
-		}
-	}
-	return known, outdated, nil
-}
-
-// UpdateGhost implements provisioning.GhostAvatars.
-func (m *MemRooms) UpdateGhost(ctx context.Context, contact provisioning.Contact, photo provisioning.PhotoFunc) error {
-	if err := m.enter(ctx, "UpdateGhost"); err != nil {
-		return err
-	}
-	m.mu.Lock()
-	m.rename(contact)
-	known := m.photos[contact.PhotoID]
-	m.mu.Unlock()
-	if photo == nil {
+	case slices.Contains(room.Users, userID) || slices.Contains(room.Invited, userID):
 		return nil
+	case slices.Contains(room.Banned, userID) || room.NoBot && !slices.Contains(room.Ghosts, telegramID):
+		return provisioning.ErrMatrixInviteRefused
 	}
-	if !known {
-		if _, err := photo(ctx); err != nil {
-			return err
-		}
-	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.photos[contact.PhotoID] = true
-	g := m.ghosts[contact.ID]
-	g.PhotoID, g.AvatarURL = contact.PhotoID, id.ContentURIString(fmt.Sprintf("mxc://example.com/%d", contact.PhotoID))
-	m.ghosts[contact.ID] = g
+	room.Invited = append(room.Invited, userID)
 	return nil
 }
