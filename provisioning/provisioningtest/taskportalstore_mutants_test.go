@@ -42,7 +42,7 @@ func ownDelay(ctx context.Context, s *altered, n provisioning.NewTask) error {
 	return s.PostponeTask(ctx, n.ID, n.Delay)
 }
 
-func atOnce(ctx context.Context, s *altered, n provisioning.NewTask) error {
+func withoutDelay(ctx context.Context, s *altered, n provisioning.NewTask) error {
 	return s.PostponeTask(ctx, n.ID, 0)
 }
 
@@ -110,7 +110,7 @@ var taskPortalMutants = []storeMutant{
 	}},
 	{"tasks first, not due after it", "tasks of Connect", tasksFirst(finishesTasks, nothing)},
 	{"tasks first, not due after it", "tasks of Disconnect", tasksFirst(finishesTasks, nothing)},
-	{"tasks first, all due after it", "delays", tasksFirst(finishesTasks, atOnce)},
+	{"tasks first, all due after it", "delays", tasksFirst(finishesTasks, withoutDelay)},
 	{"tasks first, there after an error", "no tasks of a refused Connect", tasksFirst(nothing, ownDelay)},
 	{"tasks first, there after an error", "no tasks of a refused Disconnect", tasksFirst(nothing, ownDelay)},
 	{"tasks first, there after an error", "race of Connects with tasks", tasksFirst(nothing, ownDelay)},
