@@ -25,6 +25,9 @@ const (
 	// The pause after a failure doubles from the first to the last.
 	firstRetry = 2 * time.Second
 	lastRetry  = 10 * time.Minute
+	// minAttempts is how often a task is tried at least before it is given up: one that was
+	// recorded while the store's clock was years behind is not as old as it seems.
+	minAttempts = 10
 )
 
 // outbox does the tasks of a store, at once where it is told of them, and those that are
@@ -222,7 +225,7 @@ func (o *outbox) finish(ctx context.Context, t Task, err error, took time.Durati
 	case o.ctx.Err() != nil:
 		// The outbox was stopped in the middle: the next process goes on at once.
 		return o.store.PostponeTask(ctx, t.ID, 0)
-	case t.Age >= o.lifetime:
+	case t.Age >= o.lifetime && t.Attempts >= minAttempts:
 		o.observer.task(t.Kind, taskGivenUp, took)
 		return o.giveUp(ctx, t, err)
 	default:

@@ -50,6 +50,37 @@ func TestWorkIsGivenUp(t *testing.T) {
 	}
 }
 
+// A task that seems to be years old, because the clock was wrong when it was recorded, is
+// tried some times all the same.
+func TestOldWorkIsTriedBeforeItIsGivenUp(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBridge(t, inRooms, unstarted)
+		b.rooms.Fail("CleanUp", provisioning.ErrHomeserver)
+		bridged(room, news)(t, b)
+		portal, err := b.portals.PortalByRoom(t.Context(), room)
+		if err != nil {
+			t.Fatal(err)
+		}
+		task := provisioning.NewTask{ID: "old", Kind: "clean_up", Data: fmt.Sprintf(`{"portal":{"room_id":%q,"chat_id":%d}}`, portal.RoomID, portal.ChatID)}
+		if err := b.portals.Disconnect(t.Context(), portal, task); err != nil {
+			t.Fatal(err)
+		}
+		advance(365 * 24 * time.Hour)
+		if err := b.provisioner.Start(context.WithoutCancel(t.Context())); err != nil {
+			t.Fatal(err)
+		}
+		advance(time.Minute)
+		if n := b.rooms.Calls("CleanUp"); n < 4 || len(b.portals.Tasks()) != 1 {
+			t.Errorf("tried %d times, the tasks are %v", n, b.portals.Tasks())
+		}
+		advance(time.Hour)
+		b.wantNoTasks(t)
+		if n := b.rooms.Calls("CleanUp"); n != 10 {
+			t.Errorf("tried %d times before it was given up, want 10", n)
+		}
+	})
+}
+
 // An event that the host never takes is given up without another one.
 func TestEventIsGivenUp(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
