@@ -24,6 +24,7 @@ func changes(t *testing.T, db *dbutil.Database) (n int) {
 
 // A call that changes no link waits for nothing, and isn't counted as a change.
 func TestOnlyChangesWait(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		db := newDatabase(t)
 		s := newStore(t, db, auth.StoreConfig{})
@@ -71,6 +72,7 @@ func TestOnlyChangesWait(t *testing.T) {
 
 // A change of any column is counted, whoever makes it.
 func TestEveryColumnIsCounted(t *testing.T) {
+	t.Parallel()
 	db := newDatabase(t)
 	_, err := newStore(t, db, auth.StoreConfig{}).LinkAccount(t.Context(), alice, 42)
 	require.NoError(t, err)

@@ -17,6 +17,7 @@ import (
 )
 
 func TestTokensSuite(t *testing.T) {
+	t.Parallel()
 	t.Run("both kinds", func(t *testing.T) {
 		provisioningtest.TestTokenChecker(t, func(t *testing.T) provisioningtest.TokensBackend { return tokensBackend(t, true, true) })
 	})
@@ -33,17 +34,20 @@ type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
+// startHomeserver starts a homeserver in memory.
+func startHomeserver(t *testing.T, name string) *matrixtest.Server {
+	t.Helper()
+	hs, err := matrixtest.Start(matrixtest.Config{ServerName: name})
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, hs.Close()) })
+	return hs
+}
+
 // tokensBackend is a homeserver in memory, and Tokens of some kinds that ask it. Another
 // homeserver answers for the tokens of its own users.
 func tokensBackend(t *testing.T, accessTokens, openID bool) provisioningtest.TokensBackend {
 	t.Helper()
-	start := func(name string) *matrixtest.Server {
-		hs, err := matrixtest.Start(matrixtest.Config{ServerName: name})
-		require.NoError(t, err)
-		t.Cleanup(func() { assert.NoError(t, hs.Close()) })
-		return hs
-	}
-	hs, other := start("example.com"), start("example.org")
+	hs, other := startHomeserver(t, "example.com"), startHomeserver(t, "example.org")
 	foreign, err := other.AddUser("alice")
 	require.NoError(t, err)
 	foreignOpenID, err := foreign.RequestOpenIDToken(t.Context())

@@ -14,9 +14,20 @@ import (
 	"github.com/tgprovision/tgprovision/provisioning/provisioningtest"
 )
 
-func TestRoomsSuite(t *testing.T)        { provisioningtest.TestRooms(t, roomsBackend) }
-func TestDirectRoomsSuite(t *testing.T)  { provisioningtest.TestDirectRooms(t, roomsBackend) }
-func TestGhostAvatarsSuite(t *testing.T) { provisioningtest.TestGhostAvatars(t, roomsBackend) }
+func TestRoomsSuite(t *testing.T) {
+	t.Parallel()
+	provisioningtest.TestRooms(t, roomsBackend)
+}
+
+func TestDirectRoomsSuite(t *testing.T) {
+	t.Parallel()
+	provisioningtest.TestDirectRooms(t, roomsBackend)
+}
+
+func TestGhostAvatarsSuite(t *testing.T) {
+	t.Parallel()
+	provisioningtest.TestGhostAvatars(t, roomsBackend)
+}
 
 // roomsBackend is a homeserver in memory with a bridge on it, whose requests go through a
 // network that the suites disturb.

@@ -23,6 +23,7 @@ func changes(t *testing.T, db *dbutil.Database) (n int) {
 
 // A call that changes no portal waits for nothing, and isn't counted as a change.
 func TestOnlyChangesWait(t *testing.T) {
+	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		db := newDatabase(t)
 		s := newStore(t, db)
@@ -68,6 +69,7 @@ func TestOnlyChangesWait(t *testing.T) {
 
 // A change of any column is counted, whoever makes it.
 func TestEveryColumnIsCounted(t *testing.T) {
+	t.Parallel()
 	db := newDatabase(t)
 	connect(t, newStore(t, db), provisioning.Portal{RoomID: "!room", ChatID: -1})
 	rows, err := db.Query(t.Context(), `SELECT * FROM tgprovision_portal`)

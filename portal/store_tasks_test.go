@@ -60,6 +60,7 @@ func atTime(t *testing.T, db *dbutil.Database) (s *portal.TaskStore, set func(ti
 }
 
 func TestTimesOfTasks(t *testing.T) {
+	t.Parallel()
 	s, set := atTime(t, newDatabase(t))
 	now := time.Date(2026, time.November, 23, 12, 0, 0, int(345*time.Millisecond), time.UTC)
 	set(now)
@@ -92,6 +93,7 @@ func TestTimesOfTasks(t *testing.T) {
 // What was added, postponed or taken while the clock was years ahead is done as soon as it
 // is right, and is as old as if it had been added then.
 func TestClockWasYearsAhead(t *testing.T) {
+	t.Parallel()
 	s, set := atTime(t, newDatabase(t))
 	now := time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)
 	set(now.AddDate(5, 0, 0))
@@ -121,6 +123,7 @@ func TestClockWasYearsAhead(t *testing.T) {
 
 // A process of an older version writes no time of adding.
 func TestTasksOfAnOlderVersion(t *testing.T) {
+	t.Parallel()
 	db := newDatabase(t)
 	s, set := atTime(t, db)
 	now := time.Date(2026, time.November, 23, 12, 0, 0, 0, time.UTC)

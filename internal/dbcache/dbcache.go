@@ -18,7 +18,7 @@
 // The trigger locks the row until its transaction ends. No two transactions can wait for
 // each other because of it: one at a time changes the tables of the stores. SQLite has
 // one writer by itself; on PostgreSQL, another trigger takes one lock for all these tables
-// before anything else. See upgrades/05-turns.sql of package portal.
+// before anything else. See upgrades/06-turns.sql of package portal.
 package dbcache
 
 import (
