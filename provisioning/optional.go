@@ -63,8 +63,8 @@ type LoginControl interface {
 	// TL: auth.resendCode.
 	ResendCode(ctx context.Context) (SentCode, error)
 
-	// CancelLogin forgets the half-done login, here and on Telegram, and is no error
-	// where there is none. When Telegram can't be reached, it is forgotten here all the
+	// CancelLogin ends the half-done login, here and on Telegram, and is no error
+	// where there is none. When Telegram can't be reached, it is ended here all the
 	// same. Errors: [ErrAlreadyLoggedIn].
 	//
 	// TL: auth.cancelCode.

@@ -243,7 +243,7 @@ func (o *outbox) retry(ctx context.Context, t Task, err error) error {
 	return o.store.PostponeTask(ctx, t.ID, pause)
 }
 
-// giveUp forgets a task that has failed for too long.
+// giveUp deletes a task that has failed for too long.
 func (o *outbox) giveUp(ctx context.Context, t Task, err error) error {
 	o.log.Error().Err(err).Str("task", t.Kind).Str("task_id", t.ID).Int("attempts", t.Attempts).Dur("age", t.Age).
 		Msg("Background work is given up: it has failed for too long")

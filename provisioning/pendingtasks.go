@@ -50,7 +50,7 @@ func (p *Provisioner) Tasks(ctx context.Context, after string, limit int) ([]Pen
 	return pending, nil
 }
 
-// DropTask forgets a task: what it promised is not done, unless it is being done just now.
+// DropTask deletes a task: what it promised is not done, unless it is being done just now.
 // An unknown task is no error. Errors: those of the [TaskStore].
 func (p *Provisioner) DropTask(ctx context.Context, taskID string) error {
 	if p.outbox.store == nil {

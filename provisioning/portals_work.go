@@ -123,7 +123,7 @@ func (p *portals) cleanUp(ctx context.Context, record cleanUpRecord) error {
 	})
 }
 
-// cleanUpRoom makes a room forget that it was a portal. Where it has been bridged again
+// cleanUpRoom removes what shows in a room that it was a portal. Where it has been bridged again
 // in the meantime, nobody is kicked.
 func (p *portals) cleanUpRoom(ctx context.Context, portal Portal, everybody bool) error {
 	current, err := p.byRoom(ctx, portal.RoomID)

@@ -80,7 +80,7 @@ type Rooms interface {
 	// left since the portal was recorded, which ends that of a group.
 	SetUpPortal(ctx context.Context, setup PortalSetup) error
 
-	// CleanUp makes a room forget that it was bridged: the bridge info goes and the
+	// CleanUp removes what shows in a room that it was bridged: the bridge info goes and the
 	// ghosts leave; the room stays otherwise as it is. With everybody set, all the
 	// others are kicked, and the bridge bot leaves last; the bridge info of every
 	// portal that the room has been goes as well, since an earlier clean-up that is

@@ -65,7 +65,7 @@ type TaskStore interface {
 	// somebody else has finished it.
 	PostponeTask(ctx context.Context, taskID string, delay time.Duration) error
 
-	// FinishTask forgets a task. An unknown one is no error.
+	// FinishTask deletes a task. An unknown one is no error.
 	FinishTask(ctx context.Context, taskID string) error
 
 	// ListTasks returns at most limit tasks whose IDs come after the given one, of every

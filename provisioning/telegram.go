@@ -39,7 +39,7 @@ type TelegramClient interface {
 	// ended from the outside. For somebody who never logged in it starts nothing.
 	Account(ctx context.Context) (Account, error)
 
-	// Logout ends the session on Telegram and forgets it here. When Telegram can't
-	// be reached in time it is forgotten here all the same, and the error is nil.
+	// Logout ends the session on Telegram and deletes it here. When Telegram can't
+	// be reached in time it is deleted here all the same, and the error is nil.
 	Logout(ctx context.Context) error
 }

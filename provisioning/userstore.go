@@ -58,7 +58,7 @@ type UserStore interface {
 	// exactly one succeeds.
 	ClaimAccount(ctx context.Context, userID id.UserID, telegramID TelegramID) error
 
-	// UnlinkAccount forgets that userID is, or as a displaced user was, linked to
+	// UnlinkAccount removes the link of userID, or of userID as a displaced user, to
 	// the account. When the user is linked to a different account, or to none, it
 	// changes nothing and returns nil.
 	UnlinkAccount(ctx context.Context, userID id.UserID, telegramID TelegramID) error
