@@ -32,7 +32,7 @@ type pipeline struct {
 type call struct {
 	w     http.ResponseWriter
 	r     *http.Request
-	reqID string
+	reqID [1]string      // a header's values
 	log   zerolog.Logger // the host's, with the request's ID
 	vars  variables
 	op    operation
@@ -45,10 +45,10 @@ type call struct {
 // ServeHTTP implements http.Handler.
 func (p *pipeline) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	start := time.Now()
-	c := &call{w: w, r: r, reqID: requestID(r)}
-	c.log = p.logger(r).Hook(requestIDHook(c.reqID))
+	c := &call{w: w, r: r, reqID: [1]string{requestID(r)}}
+	c.log = p.logger(r).Hook(c)
 	c.op.rt = unauthorized
-	w.Header()["X-Request-Id"] = []string{c.reqID}
+	w.Header()["X-Request-Id"] = c.reqID[:]
 	// It is under way until its answer was taken, which may be a long one.
 	defer func() { c.admission.end() }()
 
@@ -254,10 +254,10 @@ func (c *call) accessLine(status int, o outcome, err error, took time.Duration) 
 		line = line.Str("caller", string(c.op.caller.kind))
 	}
 	if c.op.caller.userID != "" {
-		line = line.Stringer("caller_id", c.op.caller.userID)
+		line = line.Str("caller_id", string(c.op.caller.userID))
 	}
 	if c.op.userID != "" {
-		line = line.Stringer("user_id", c.op.userID)
+		line = line.Str("user_id", string(c.op.userID))
 	}
 	if err != nil {
 		line = line.Str("errcode", o.errcode).Err(err)
@@ -265,14 +265,8 @@ func (c *call) accessLine(status int, o outcome, err error, took time.Duration) 
 	line.Msg("Provisioning request")
 }
 
-// requestIDHook adds the request's ID to each line. A logger with it takes less than one
-// with the ID in its context.
-type requestIDHook string
-
-// Run implements zerolog.Hook.
-func (h requestIDHook) Run(e *zerolog.Event, _ zerolog.Level, _ string) {
-	e.Str("request_id", string(h))
-}
+// Run implements zerolog.Hook: it adds the request's ID to each line.
+func (c *call) Run(e *zerolog.Event, _ zerolog.Level, _ string) { e.Str("request_id", c.reqID[0]) }
 
 var validRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
 
