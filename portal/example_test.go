@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"log"
+	"net/url"
 	"os"
 	"path/filepath"
 
@@ -24,8 +25,8 @@ func exampleDatabase() (db *dbutil.Database, remove func()) {
 	if err != nil {
 		log.Fatal(err)
 	}
-	const options = "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_txlock=immediate"
-	raw, err := sql.Open("sqlite", "file:"+filepath.Join(folder, "bridge.db")+options)
+	const options = "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_txlock=immediate"
+	raw, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: filepath.Join(folder, "bridge.db"), RawQuery: options}).String())
 	if err != nil {
 		log.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"log"
+	"net/url"
 	"os"
 	"path/filepath"
 
@@ -33,8 +34,8 @@ func ExampleNewFactory() {
 		log.Fatal(err)
 	}
 	defer os.RemoveAll(folder)
-	const options = "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_txlock=immediate"
-	raw, err := sql.Open("sqlite", "file:"+filepath.Join(folder, "bridge.db")+options)
+	const options = "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_txlock=immediate"
+	raw, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: filepath.Join(folder, "bridge.db"), RawQuery: options}).String())
 	if err != nil {
 		log.Fatal(err)
 	}

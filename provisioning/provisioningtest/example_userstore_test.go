@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"net/url"
 	"path/filepath"
 	"testing"
 
@@ -87,8 +88,8 @@ func userStoreBackend(t *testing.T) func(*testing.T) provisioning.UserStore {
 // transactions above have to lock the table before they read.
 func openDatabase(t *testing.T, path, table string) *dbutil.Database {
 	t.Helper()
-	const options = "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_txlock=immediate"
-	raw, err := sql.Open("sqlite", "file:"+path+options)
+	const options = "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_txlock=immediate"
+	raw, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: options}).String())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,3 +18,9 @@ func TestExamplePortalStore(t *testing.T) {
 }
 
 func TestExampleTokenChecker(t *testing.T) { provisioningtest.TestTokenChecker(t, tokensBackend) }
+
+func TestExampleRooms(t *testing.T) {
+	provisioningtest.TestRooms(t, roomsBackend)
+	provisioningtest.TestDirectRooms(t, roomsBackend)
+	provisioningtest.TestGhostAvatars(t, roomsBackend)
+}
