@@ -28,7 +28,7 @@ import (
 // https://core.telegram.org/mtproto/auth_key
 
 // exchangesPerTurn is how many key exchanges may be under way for each that may compute:
-// as many as can be done well within provisioning.DefaultTimeout, also on a busy machine.
+// as many as can be done well within the default of provisioning.Config.Timeout, also on a busy machine.
 const exchangesPerTurn = 16
 
 // exchanges counts the key exchanges under way, and lets some of them compute at a time.

@@ -20,7 +20,7 @@ type Config struct {
 	// bridges in one process, have the same names of labels, with other values.
 	ConstLabels prometheus.Labels
 	// RequestBuckets are the upper bounds of tgprovision_request_duration_seconds, in
-	// seconds. Nil is from 5 ms to 30 s, which is provisioning.DefaultTimeout.
+	// seconds. Nil is from 5 ms to 30 s, the default of provisioning.Config.Timeout.
 	RequestBuckets []float64
 }
 
@@ -174,7 +174,7 @@ func (c *Collector) CountTelegramClients(count func() (connected, connecting int
 }
 
 // CountPendingTasks has every scrape call count, which asks the store how much
-// background work is recorded: PendingTasks of a portal.Store does. The context ends
+// background work is recorded: CountTasks of a portal.Store does. The context ends
 // after five seconds. Without it, and in scrapes in which it returns an error, there
 // is no tgprovision_tasks_pending.
 func (c *Collector) CountPendingTasks(count func(context.Context) (int, error)) {

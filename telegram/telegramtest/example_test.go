@@ -13,6 +13,10 @@ import (
 	"github.com/tgprovision/tgprovision/telegram/telegramtest"
 )
 
+// A test of any MTProto client starts the datacenter with the accounts that it needs, and
+// points the client at it; here gotd's client, which logs in with a code. In a test,
+// NewServer(t, …) closes the server by itself. The client of package telegram takes the
+// server's ID, address and key as its Config.Datacenter.
 func Example() {
 	server, err := telegramtest.Start(telegramtest.Config{Accounts: []telegramtest.Account{
 		{ID: 1001, Phone: "9996610001", Code: "12345", FirstName: "Ada", LastName: "Lovelace"},
