@@ -55,9 +55,9 @@ type Photo struct {
 // one on an appservice. Beyond these methods, a Rooms may implement the optional
 // interfaces [DirectRooms] and [GhostAvatars].
 //
-// Methods are called concurrently and honour the context. All of them return an
-// error that wraps [ErrHomeserver] or the context's error when the homeserver can't
-// be reached, or refuses for a reason that is not listed.
+// Methods are called concurrently and honour the context. All of them, and those of the
+// optional interfaces, return an error that wraps [ErrHomeserver] or the context's error
+// when the homeserver can't be reached, or refuses for a reason that is not listed.
 type Rooms interface {
 	// CheckBot returns nil when the bridge bot has joined the room. Errors:
 	// [ErrBridgeBotNotInRoom] for every other room: one that does not exist, and one that
@@ -75,9 +75,11 @@ type Rooms interface {
 
 	// SetUpPortal makes a room show that it is bridged: bridge info (MSC2346), and
 	// the chat's title, description and photo as name, topic and avatar, each only
-	// where the room has none and the bot may set it. What the bot may not do is no
-	// error. Doing it again changes nothing. Errors: [ErrBridgeBotNotInRoom]: the bot has
-	// left since the portal was recorded, which ends that of a group.
+	// where the room has none and the bot may set it. The room of a direct chat shows
+	// bridge info alone, and has its name and avatar from the person. What the bot may not
+	// do is no error, nor is a photo that can't be had. Doing it again changes nothing.
+	// Errors: [ErrBridgeBotNotInRoom]: the bot has left since the portal was recorded,
+	// which ends that of a group.
 	SetUpPortal(ctx context.Context, setup PortalSetup) error
 
 	// CleanUp removes what shows in a room that it was bridged: the bridge info goes and the
@@ -101,8 +103,9 @@ type DirectRooms interface {
 
 	// InviteToDirect has the ghost of a Telegram user invite a Matrix user to their
 	// direct room, unless the user is in it or is invited already. The invitation is
-	// marked as one to a direct chat. After [ErrMatrixInviteRefused] it is not tried again until
-	// somebody asks for the chat; after other errors it is, in the background.
+	// marked as one to a direct chat. Errors: [ErrMatrixInviteRefused], after which it is not
+	// tried again until somebody asks for the chat; after other errors it is, in the
+	// background.
 	InviteToDirect(ctx context.Context, roomID id.RoomID, userID id.UserID, telegramID TelegramID) error
 }
 

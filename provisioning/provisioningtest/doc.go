@@ -12,11 +12,15 @@
 //	}
 //
 // [TestPortalStore] and [TestTaskStore] do the same for portal stores and task stores, and
-// [TestTaskPortalStore] for both together.
+// [TestTaskPortalStore] for both together. [TestRooms], [TestDirectRooms] and
+// [TestGhostAvatars] check what acts on Matrix rooms, on a homeserver where they can
+// arrange what it finds: see [RoomsBackend] and [Homeserver]. [TestTokenChecker] checks
+// tokens that a homeserver has issued: see [TokensBackend]. An implementation that reaches
+// its homeserver over HTTP does so through a [Network], which these suites disturb.
 //
-// [MemUserStore], [MemPortalStore], [MemRooms] and [Telegram] are real implementations that
-// forget everything with the process. They count the calls of their methods,
-// fail on demand and can be held in the middle of a call: see [Script].
+// [MemUserStore], [MemPortalStore], [MemRooms], [MemTokens] and [Telegram] are real
+// implementations that forget everything with the process. They count the calls of their
+// methods, fail on demand and can be held in the middle of a call: see [Script].
 //
 // The package imports nothing but the standard library, package provisioning and
 // the Matrix IDs of mautrix-go.

@@ -13,7 +13,8 @@ import (
 // RoomsBackend is what [TestRooms], [TestDirectRooms] and [TestGhostAvatars] need of
 // whoever runs them: the implementation, and the homeserver that it works on.
 type RoomsBackend struct {
-	// Rooms is the implementation.
+	// Rooms is the implementation. One that looks portals up in the bridge's own records
+	// needs a wrapper that records those of SetUpPortal first: the suites have no store.
 	Rooms provisioning.Rooms
 	// Bot is the Matrix ID of its bridge bot, who exists. Ghost returns that of a Telegram
 	// user's ghost, who does not until they are needed.
@@ -42,9 +43,9 @@ type Homeserver interface {
 	NewRoom(ctx context.Context, creator id.UserID, version string, others ...id.UserID) (id.RoomID, error)
 
 	// SetMember has somebody change what a user is in a room. They "join" and "leave" by
-	// themselves; somebody else does "invite", "leave" (a kick) and "ban". What the
-	// implementation learns of a ghost's joining, where the bridge itself has it join, it
-	// learns here too.
+	// themselves; somebody else does "invite", "ban" and "leave", which is a kick, or the
+	// end of a ban. What the implementation learns of a ghost's joining, where the bridge
+	// itself has it join, it learns here too.
 	SetMember(ctx context.Context, roomID id.RoomID, by, userID id.UserID, membership string) error
 
 	// SetState has somebody set a state event of a room; content is JSON. The alias of an

@@ -52,6 +52,7 @@ var roomsSetUpMutants = []roomsMutant{
 			room.Portal = provisioning.Portal{}
 		}
 	})},
+	{"direct chats are like others", "set up a direct chat", afterSetUp(func(room *MemRoom, setup provisioning.PortalSetup) { room.Name = setup.Portal.Title })},
 	{"the chat's name counts", "set up what has a name", afterSetUp(func(room *MemRoom, setup provisioning.PortalSetup) { room.Name = setup.Portal.Title })},
 	{"the chat's photo counts", "set up what has a name", afterSetUp(func(room *MemRoom, _ provisioning.PortalSetup) { room.Photo = 77 })},
 	{"all or nothing", "set up what has a name", func(a *alteredRooms) {

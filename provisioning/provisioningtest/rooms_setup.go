@@ -53,9 +53,14 @@ func checkSetUp(t T, b RoomsBackend) {
 
 func checkSetUpDirect(t T, b RoomsBackend) {
 	w := newRoomsWorld(t, b)
-	roomID := w.withBot("11", 50, 7)
-	w.setUp(provisioning.PortalSetup{UserID: w.alice, Portal: provisioning.Portal{RoomID: roomID, ChatID: provisioning.UserChatID(7), Receiver: 8, Title: "Zaphod"}})
-	w.wantBridgeInfo(w.state(roomID), true)
+	setup := w.setup(w.withBot("11", 50, 7))
+	setup.Portal.ChatID, setup.Portal.Receiver = provisioning.UserChatID(7), 8
+	w.setUp(setup)
+	s := w.state(setup.Portal.RoomID)
+	w.wantBridgeInfo(s, true)
+	w.wantText(s, "m.room.name", "name", "")
+	w.wantText(s, "m.room.topic", "topic", "")
+	w.wantText(s, "m.room.avatar", "url", "")
 }
 
 func checkSetUpKeeps(t T, b RoomsBackend) {
