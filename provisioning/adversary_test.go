@@ -285,6 +285,7 @@ func TestHugeHeaders(t *testing.T) {
 
 // Ten thousand requests are in the server at once, and each gets its own answer.
 func TestTenThousandRequests(t *testing.T) {
+	t.Parallel()
 	const count = 10_000
 	synctest.Test(t, func(t *testing.T) {
 		var arrived sync.WaitGroup

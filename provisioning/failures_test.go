@@ -202,11 +202,15 @@ func TestClientAddress(t *testing.T) {
 
 // What is remembered has a limit, and a full bucket goes before others.
 func TestRememberedAddresses(t *testing.T) {
+	t.Parallel()
 	const guesser, client = "198.51.100.1:1", "198.51.100.2:1"
 	inBubble(t, func(t *testing.T) {
 		b := newBridge(t)
+		requests := map[string]*http.Request{secret: from("", secret), wrongSecret: from("", wrongSecret)}
 		try := func(i int, given string) {
-			_ = b.provisioner.Authorise(from(fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255), given))
+			r := requests[given]
+			r.RemoteAddr = fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255)
+			_ = b.provisioner.Authorise(r)
 			if n := b.provisioner.Remembered(); n > provisioning.MaxAddresses {
 				t.Fatalf("%d addresses are remembered, want %d at most", n, provisioning.MaxAddresses)
 			}

@@ -387,6 +387,7 @@ func TestMaxChecks(t *testing.T) {
 // answered while these are under way, and those without the secret get no other answer
 // than ever.
 func TestThousandsOfRequestsAreTooMany(t *testing.T) {
+	t.Parallel()
 	const count = 2 * provisioning.DefaultMaxRequests
 	synctest.Test(t, func(t *testing.T) {
 		s := newWireServer(t, nil, limit(-1))

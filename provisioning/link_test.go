@@ -311,6 +311,7 @@ func TestLogoutForgetsTheLink(t *testing.T) {
 
 // GETs about users who never logged in leave nothing behind.
 func TestReadingCreatesNothing(t *testing.T) {
+	t.Parallel()
 	b := newBridge(t)
 	for i := range 500 {
 		userID := id.UserID(fmt.Sprintf("@unknown-%d:example.com", i))
