@@ -278,7 +278,7 @@ func TestFailureLimitInTheLog(t *testing.T) {
 // A client with the right secret pays nothing for the limit.
 func TestNoAllocationForAKnownAddress(t *testing.T) {
 	for _, remoteAddr := range []string{"192.0.2.1:1", "[2001:db8::1]:1"} {
-		b, off := newBridge(t), newBridge(t, limit(-1))
+		b, off := newBridge(t, unstarted), newBridge(t, unstarted, limit(-1)) // no background work that allocates
 		r := from(remoteAddr, secret)
 		count := func(b *bridge) float64 {
 			return testing.AllocsPerRun(100, func() {
