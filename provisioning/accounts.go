@@ -8,6 +8,8 @@ import (
 
 	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
+
+	"github.com/tgprovision/tgprovision/internal/keyed"
 )
 
 // accounts says who is logged in, and who acts on Telegram.
@@ -22,6 +24,9 @@ type accounts struct {
 	telegram TelegramClientFactory
 	relayBot TelegramClient // nil where there is none
 	events   *events
+	// moves has each account change hands one step after the other: a login looks for its
+	// session, is recorded, and ends the sessions of others.
+	moves keyed.Mutex[TelegramID]
 }
 
 func newAccounts(cfg Config, events *events) *accounts {
@@ -43,7 +48,7 @@ func (a *accounts) client(ctx context.Context, userID id.UserID) (TelegramClient
 
 // loggedIn returns the account that a user is logged in with. Errors: ErrNotLoggedIn, and
 // errUnrecorded with the account.
-func (a *accounts) loggedIn(ctx context.Context, p *person) (Account, error) {
+func (a *accounts) loggedIn(ctx context.Context, p *person) (account Account, err error) {
 	if a.links == nil {
 		account, err := p.client.Account(ctx)
 		if err != nil {
@@ -52,12 +57,11 @@ func (a *accounts) loggedIn(ctx context.Context, p *person) (Account, error) {
 		return account, nil
 	}
 	if p.user.Displaced {
-		if err := a.endDisplaced(ctx, p.userID, p.user.TelegramID); err != nil {
+		if p.user, err = a.endDisplaced(ctx, p.userID, p.user.TelegramID); err != nil {
 			return Account{}, err
 		}
-		p.user.TelegramID, p.user.Displaced = 0, false
 	}
-	account, err := p.client.Account(ctx)
+	account, err = p.client.Account(ctx)
 	if differs := account.ID != p.user.TelegramID; differs && (err == nil || errors.Is(err, ErrNotLoggedIn)) && CachedReads(ctx) {
 		// Either may be what was remembered from before the other changed.
 		ctx = WithCachedReads(ctx, false)
@@ -95,10 +99,10 @@ func (a *accounts) checkLoggedOut(ctx context.Context, p *person, begins bool) e
 	account, err := a.loggedIn(ctx, p)
 	switch unrecorded := errors.Is(err, errUnrecorded); {
 	case unrecorded && begins:
-		if err := p.client.Logout(ctx); err != nil && !errors.Is(err, ErrNotLoggedIn) {
-			return fmt.Errorf("end an unrecorded session: %w", err)
+		var recorded bool
+		if recorded, err = a.endUnrecorded(ctx, p, account); err == nil && !recorded {
+			return nil
 		}
-		return nil
 	case unrecorded:
 		err = a.link(ctx, p, account)
 	case errors.Is(err, ErrNotLoggedIn):
@@ -111,14 +115,16 @@ func (a *accounts) checkLoggedOut(ctx context.Context, p *person, begins bool) e
 }
 
 // logOut ends a user's session. Errors: ErrNotLoggedIn.
-func (a *accounts) logOut(ctx context.Context, p *person) error {
+func (a *accounts) logOut(ctx context.Context, p *person) (err error) {
 	if p.user.Displaced && a.links != nil {
-		if err := a.endDisplaced(ctx, p.userID, p.user.TelegramID); err != nil {
+		if p.user, err = a.endDisplaced(ctx, p.userID, p.user.TelegramID); err != nil {
 			return err
 		}
-		return ErrNotLoggedIn
+		if p.user.TelegramID == 0 {
+			return ErrNotLoggedIn
+		}
 	}
-	err := p.client.Logout(ctx)
+	err = p.client.Logout(ctx)
 	if err != nil && !errors.Is(err, ErrNotLoggedIn) {
 		return fmt.Errorf("log out: %w", err)
 	}
@@ -155,8 +161,23 @@ func (a *accounts) claim(ctx context.Context, p *person, account Account) error 
 }
 
 // link records that a user is logged in with an account, and logs out whoever was logged
-// in with it before.
+// in with it before. A login whose session was ended meanwhile, by somebody else's with the
+// account for example, takes the account from nobody.
 func (a *accounts) link(ctx context.Context, p *person, account Account) error {
+	if a.links != nil {
+		ctx, cancel := detachedFor(ctx, recordTimeout)
+		defer cancel()
+		unlock, err := a.moves.Lock(ctx, account.ID)
+		if err != nil {
+			return fmt.Errorf("wait for another login with the account: %w", err)
+		}
+		defer unlock()
+		current, err := p.client.Account(WithCachedReads(ctx, false))
+		if errors.Is(err, ErrNotLoggedIn) || err == nil && current.ID != account.ID {
+			zerolog.Ctx(ctx).Info().Msg("The session of a login was ended before it was recorded")
+			return nil
+		}
+	}
 	ctx, cancel := detachedFor(ctx, recordTimeout)
 	defer cancel()
 	recorded, err := a.events.announce(ctx, EventLogin, p.userID, account.ID)
@@ -175,7 +196,7 @@ func (a *accounts) link(ctx context.Context, p *person, account Account) error {
 	for _, userID := range displaced {
 		// The login itself has succeeded. A session that can't be ended now is
 		// ended at its user's next request.
-		if err := a.endDisplaced(ctx, userID, account.ID); err != nil {
+		if _, err := a.endDisplacedInTurn(ctx, userID, account.ID); err != nil {
 			zerolog.Ctx(ctx).Warn().Err(err).Stringer("displaced_user_id", userID).
 				Msg("Could not end the session of a user whose account has moved")
 		}
@@ -183,16 +204,56 @@ func (a *accounts) link(ctx context.Context, p *person, account Account) error {
 	return nil
 }
 
-// endDisplaced logs a displaced user out and removes the link.
-func (a *accounts) endDisplaced(ctx context.Context, userID id.UserID, telegramID TelegramID) error {
+// endUnrecorded ends a session of an account that is linked to another user, and says
+// whether it has been recorded meanwhile and goes on.
+func (a *accounts) endUnrecorded(ctx context.Context, p *person, account Account) (recorded bool, err error) {
+	unlock, err := a.moves.Lock(ctx, account.ID)
+	if err != nil {
+		return false, fmt.Errorf("wait for a login with the account: %w", err)
+	}
+	defer unlock()
+	if p.user, err = a.users.User(WithCachedReads(ctx, false), p.userID); err != nil {
+		return false, fmt.Errorf("look up the user again: %w", err)
+	}
+	if p.user.TelegramID == account.ID && !p.user.Displaced {
+		return true, nil
+	}
+	if err := p.client.Logout(ctx); err != nil && !errors.Is(err, ErrNotLoggedIn) {
+		return false, fmt.Errorf("end an unrecorded session: %w", err)
+	}
+	return false, nil
+}
+
+// endDisplaced logs a displaced user out and removes the link, unless that has been done
+// meanwhile. It returns what is then known of the user.
+func (a *accounts) endDisplaced(ctx context.Context, userID id.UserID, telegramID TelegramID) (User, error) {
+	unlock, err := a.moves.Lock(ctx, telegramID)
+	if err != nil {
+		return User{}, fmt.Errorf("wait for a login with the account: %w", err)
+	}
+	defer unlock()
+	return a.endDisplacedInTurn(ctx, userID, telegramID)
+}
+
+// endDisplacedInTurn is endDisplaced for whoever has the turn of the account.
+func (a *accounts) endDisplacedInTurn(ctx context.Context, userID id.UserID, telegramID TelegramID) (User, error) {
+	user, err := a.users.User(WithCachedReads(ctx, false), userID)
+	switch {
+	case errors.Is(err, ErrMatrixUserRefused): // and can't have logged in again
+	case err != nil:
+		return User{}, fmt.Errorf("look up a displaced user: %w", err)
+	case user.TelegramID != telegramID || !user.Displaced:
+		return user, nil
+	}
 	client, err := a.client(ctx, userID)
 	if err != nil {
-		return fmt.Errorf("end the session of a displaced user: %w", err)
+		return User{}, fmt.Errorf("end the session of a displaced user: %w", err)
 	}
 	if err := client.Logout(ctx); err != nil && !errors.Is(err, ErrNotLoggedIn) {
-		return fmt.Errorf("log a displaced user out: %w", err)
+		return User{}, fmt.Errorf("log a displaced user out: %w", err)
 	}
-	return a.removeLink(ctx, userID, telegramID)
+	user.TelegramID, user.Displaced = 0, false
+	return user, a.removeLink(ctx, userID, telegramID)
 }
 
 // unlink removes the link of a user who is not logged in, if there is one.

@@ -39,6 +39,7 @@ func goList(t *testing.T, args ...string) []string {
 }
 
 func TestDependencies(t *testing.T) {
+	t.Parallel()
 	for _, dep := range goList(t, "-deps", "-f", "{{if not .Standard}}{{.ImportPath}}{{end}}", ".", "./provisioningtest") {
 		allowed := slices.ContainsFunc(allowedDeps, func(prefix string) bool {
 			return dep == prefix || strings.HasPrefix(dep, strings.TrimSuffix(prefix, "/")+"/")

@@ -202,11 +202,15 @@ func TestClientAddress(t *testing.T) {
 
 // What is remembered has a limit, and a full bucket goes before others.
 func TestRememberedAddresses(t *testing.T) {
+	t.Parallel()
 	const guesser, client = "198.51.100.1:1", "198.51.100.2:1"
 	inBubble(t, func(t *testing.T) {
 		b := newBridge(t)
+		requests := map[string]*http.Request{secret: from("", secret), wrongSecret: from("", wrongSecret)}
 		try := func(i int, given string) {
-			_ = b.provisioner.Authorise(from(fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255), given))
+			r := requests[given]
+			r.RemoteAddr = fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255)
+			_ = b.provisioner.Authorise(r)
 			if n := b.provisioner.Remembered(); n > provisioning.MaxAddresses {
 				t.Fatalf("%d addresses are remembered, want %d at most", n, provisioning.MaxAddresses)
 			}
@@ -274,7 +278,7 @@ func TestFailureLimitInTheLog(t *testing.T) {
 // A client with the right secret pays nothing for the limit.
 func TestNoAllocationForAKnownAddress(t *testing.T) {
 	for _, remoteAddr := range []string{"192.0.2.1:1", "[2001:db8::1]:1"} {
-		b, off := newBridge(t), newBridge(t, limit(-1))
+		b, off := newBridge(t, unstarted), newBridge(t, unstarted, limit(-1)) // no background work that allocates
 		r := from(remoteAddr, secret)
 		count := func(b *bridge) float64 {
 			return testing.AllocsPerRun(100, func() {

@@ -22,6 +22,7 @@ const everyBody = `{"phone":"+15550100","code":"01234","password":" open sesame 
 
 // Host methods fail with an internal text: it reaches the log, never an answer.
 func TestNoErrorTextInAnswers(t *testing.T) {
+	t.Parallel()
 	faults := map[string]func(context.Context) error{
 		"plain":    func(context.Context) error { return errors.New(canary) },
 		"telegram": func(context.Context) error { return &provisioning.TelegramError{Code: 400, Type: canary} },
@@ -128,6 +129,7 @@ func methodsCalled(t *testing.T, verb, path string, prepare func(*bridge)) []str
 
 // What API clients send stays out of the log, whatever happens.
 func TestNoSecretInTheLog(t *testing.T) {
+	t.Parallel()
 	// Long enough not to turn up in a duration or an address of a stack.
 	const phone, code, password, token = "4915550199", "864209753186", "hunter2 hunter2", "777:AAE-secret-token"
 	secrets := []string{secret, phone, code, password, "hunter2", token, "AAE-secret"}

@@ -2,15 +2,12 @@ package provisioning_test
 
 import (
 	"context"
-	"errors"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/coder/websocket"
@@ -18,97 +15,6 @@ import (
 
 	"github.com/tgprovision/tgprovision/provisioning"
 )
-
-const (
-	qrProtocol   = "net.maunium.telegram.login"
-	authProtocol = "net.maunium.telegram.auth-"
-)
-
-// scanner is an API client that shows QR codes.
-type scanner struct {
-	*websocket.Conn
-	t *testing.T
-}
-
-// client is an HTTP client of the server.
-func (s *wireServer) client(t *testing.T) *http.Client {
-	transport := &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) { return s.dial(), nil }}
-	t.Cleanup(transport.CloseIdleConnections)
-	return &http.Client{Transport: transport}
-}
-
-// openQR opens a WebSocket as a browser does, with the secret in a subprotocol.
-func (s *wireServer) openQR(t *testing.T, userID id.UserID) *scanner {
-	t.Helper()
-	conn, response, err := websocket.Dial(t.Context(), "ws://example.com"+prefix+"/v1"+user(userID, "/login/qr"), &websocket.DialOptions{
-		HTTPClient: s.client(t), Subprotocols: []string{qrProtocol, authProtocol + secret},
-		HTTPHeader: http.Header{"Origin": {"https://panel.example.org"}},
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.CloseNow() })
-	if conn.Subprotocol() != qrProtocol || strings.Contains(strings.Join(response.Header["Sec-Websocket-Protocol"], ""), secret) {
-		t.Errorf("the subprotocol is %q", response.Header["Sec-Websocket-Protocol"])
-	}
-	return &scanner{conn, t}
-}
-
-// read returns the next message.
-func (c *scanner) read() string {
-	c.t.Helper()
-	kind, data, err := c.Read(c.t.Context())
-	if err != nil || kind != websocket.MessageText {
-		c.t.Fatalf("no message: %v, %v", kind, err)
-	}
-	return string(data)
-}
-
-// code returns the next QR code, which has to last for 30 seconds.
-func (c *scanner) code() string {
-	c.t.Helper()
-	message := c.read()
-	code, ok := strings.CutPrefix(message, `{"code":"`)
-	code, last, _ := strings.Cut(code, `"`)
-	if !ok || last != `,"timeout":30}` || !strings.HasPrefix(code, "tg://login?token=") {
-		c.t.Fatalf("the message is %s", message)
-	}
-	return code
-}
-
-// ends expects the last message and a normal end.
-func (c *scanner) ends(message string) {
-	c.t.Helper()
-	if got := c.read(); got != message {
-		c.t.Errorf("got %s, want %s", got, message)
-	}
-	if _, _, err := c.Read(c.t.Context()); websocket.CloseStatus(err) != websocket.StatusNormalClosure {
-		c.t.Errorf("the socket has ended with %v", err)
-	}
-}
-
-// scan scans a QR code.
-func (s *wireServer) scanQR(t *testing.T, code string, telegramID provisioning.TelegramID) {
-	t.Helper()
-	if err := s.telegram.ScanQR(code, telegramID); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// wantNoQR checks that nothing of a login is left, and how long that took.
-func (s *wireServer) wantNoQR(t *testing.T, start time.Time, within time.Duration) {
-	t.Helper()
-	synctest.Wait()
-	if s.telegram.ShownQR() != 0 {
-		t.Error("a QR code can be scanned still")
-	}
-	if lines := s.log.lines(t); len(lines) == 0 || lines[len(lines)-1]["op"] != "login_qr" {
-		t.Errorf("the login goes on after %s: %v", time.Since(start), lines)
-	}
-	if took := time.Since(start); took > within {
-		t.Errorf("it has taken %s, want at most %s", took, within)
-	}
-}
 
 // A login over TCP, on net/http's own server.
 func TestQRLoginOverTCP(t *testing.T) {
@@ -213,71 +119,6 @@ func TestQRCredentials(t *testing.T) {
 	}
 }
 
-// Hanging up at any moment leaves nothing, and what was there before is there still.
-func TestHangUpDuringQR(t *testing.T) {
-	hangUps := map[string]func(*scanner){
-		"properly": func(c *scanner) { _ = c.Close(websocket.StatusGoingAway, "") },
-		"at once":  func(c *scanner) { _ = c.CloseNow() },
-	}
-	moments := map[string]func(t *testing.T, s *wireServer, c *scanner){
-		"after a code": func(_ *testing.T, _ *wireServer, c *scanner) { c.code() },
-		"after two codes": func(_ *testing.T, s *wireServer, c *scanner) {
-			c.code()
-			s.telegram.ExpireQR()
-			c.code()
-		},
-		"before a code is there": nil,
-	}
-	for name, hangUp := range hangUps {
-		for moment, reach := range moments {
-			t.Run(moment+", "+name, func(t *testing.T) {
-				inBubble(t, func(t *testing.T) {
-					s := newWireServer(t, nil)
-					s.login(t, alice, requestAlice)
-					start := time.Now()
-					if reach == nil {
-						gate := s.telegram.Hold("LoginQR")
-						c := s.openQR(t, alice)
-						<-gate.Entered()
-						hangUp(c)
-						if err := <-gate.Cancelled(); !errors.Is(err, context.Canceled) {
-							t.Error(err)
-						}
-					} else {
-						c := s.openQR(t, alice)
-						reach(t, s, c)
-						hangUp(c)
-					}
-					s.wantNoQR(t, start, 0)
-					s.login(t, alice, [2]string{"send_code", `{"code":"01234"}`})
-				})
-			})
-		}
-	}
-}
-
-// Who hangs up when the app has said that it is done is logged in.
-func TestHangUpAfterScan(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		s := newWireServer(t, nil)
-		entered, released := make(chan struct{}), make(chan struct{})
-		s.users.On("LinkAccount", func(ctx context.Context) error {
-			close(entered)
-			<-released
-			return ctx.Err()
-		})
-		start := time.Now()
-		c := s.openQR(t, alice)
-		s.scanQR(t, c.code(), aliceAccount.ID)
-		<-entered
-		_ = c.CloseNow()
-		synctest.Wait()
-		close(released)
-		s.wantNoQR(t, start, 0)
-		s.expectUser(t, alice, aliceAccount.ID, false, aliceAccount.ID)
-	})
-}
-
 // Somebody who opens the page again gets the login; the page that was open is told.
 func TestNewerQRLoginCounts(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
@@ -359,108 +200,6 @@ func TestScannedQRLoginIsNotReplaced(t *testing.T) {
 		close(released)
 		first.ends(`{"success":true}`)
 		s.expectUser(t, alice, aliceAccount.ID, false, aliceAccount.ID)
-	})
-}
-
-// Close ends what nobody has scanned, and waits for what somebody has.
-func TestCloseEndsQRLogins(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		s := newWireServer(t, nil)
-		start := time.Now()
-		entered, released := make(chan struct{}), make(chan struct{})
-		s.users.On("LinkAccount", func(context.Context) error {
-			close(entered)
-			<-released
-			return nil
-		})
-		idle, scanned := s.openQR(t, alice), s.openQR(t, bob)
-		idle.code()
-		s.scanQR(t, scanned.code(), aliceAccount.ID)
-		<-entered
-		closed := make(chan error, 1)
-		go func() { closed <- s.provisioner.Close(t.Context()) }()
-		idle.ends(`{"success":false,"error":"unknown_error"}`)
-		synctest.Wait()
-		select {
-		case err := <-closed:
-			t.Errorf("Close has not waited: %v", err)
-		default:
-		}
-		close(released)
-		scanned.ends(`{"success":true}`)
-		if err := <-closed; err != nil {
-			t.Errorf("Close: %v", err)
-		}
-		if took := time.Since(start); took != 0 {
-			t.Errorf("Close has taken %s", took)
-		}
-		s.expectUser(t, bob, aliceAccount.ID, false, aliceAccount.ID)
-	})
-}
-
-// A peer that is gone without a word is noticed by the pings.
-func TestDeadPeerOfQR(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		s := newWireServer(t, nil)
-		start := time.Now()
-		s.openQR(t, alice).code() // and then it reads no more
-		advance(30 * time.Second)
-		s.wantNoQR(t, start, 30*time.Second)
-	})
-	// Also while Telegram is waited for; and nobody waits for it to read the last word.
-	inBubble(t, func(t *testing.T) {
-		s := newWireServer(t, nil)
-		gate := s.telegram.Hold("LoginQR")
-		start := time.Now()
-		c := s.openQR(t, alice)
-		<-gate.Entered()
-		<-gate.Cancelled()
-		s.wantNoQR(t, start, provisioning.DefaultTimeout)
-		_ = c.CloseNow()
-	})
-}
-
-// A client that is there stays connected, however long a QR code lasts.
-func TestLivePeerOfQR(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		s := newWireServer(t, nil)
-		c := s.openQR(t, alice)
-		messages := make(chan string, 10)
-		go func() {
-			defer close(messages)
-			for {
-				_, data, err := c.Read(t.Context())
-				if err != nil {
-					return
-				}
-				messages <- string(data)
-			}
-		}()
-		// What it sends is of no interest.
-		for _, said := range []string{"hello", "", "{}"} {
-			if err := c.Write(t.Context(), websocket.MessageText, []byte(said)); err != nil {
-				t.Error(err)
-			}
-		}
-		for range 4 {
-			<-messages
-		}
-		if last := <-messages; last != `{"success":false,"error":"timeout"}` {
-			t.Errorf("the last message is %s", last)
-		}
-		<-messages
-	})
-	inBubble(t, func(t *testing.T) {
-		s := newWireServer(t, nil)
-		start := time.Now()
-		c := s.openQR(t, alice)
-		c.code()
-		go func() { _ = c.Write(t.Context(), websocket.MessageText, make([]byte, 64<<10)) }()
-		if _, _, err := c.Read(t.Context()); websocket.CloseStatus(err) != websocket.StatusMessageTooBig {
-			t.Errorf("a large message ends the socket with %v", err)
-		}
-		_ = c.CloseNow()
-		s.wantNoQR(t, start, 10*time.Second)
 	})
 }
 

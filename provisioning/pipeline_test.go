@@ -258,46 +258,49 @@ func TestHostsLogger(t *testing.T) {
 }
 
 func TestCloseWaits(t *testing.T) {
-	b := newBridge(t)
-	b.logIn(t, alice, aliceAccount)
-	gate := b.telegram.Hold("Chats")
-	answered := make(chan answer, 1)
-	go func() { answered <- b.call(t, http.MethodGet, user(alice, "/chats"), "") }()
-	<-gate.Entered()
+	inBubble(t, func(t *testing.T) {
+		b := newBridge(t)
+		b.logIn(t, alice, aliceAccount)
+		gate := b.telegram.Hold("Chats")
+		answered := make(chan answer, 1)
+		go func() { answered <- b.call(t, http.MethodGet, user(alice, "/chats"), "") }()
+		<-gate.Entered()
 
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if err := b.provisioner.Close(ctx); !errors.Is(err, context.Canceled) {
-		t.Errorf("Close with a request under way and no time: %v, want the context's error", err)
-	}
-	b.call(t, http.MethodGet, "/bridge", "").want(t, 500, "unknown_error")
-	b.call(t, http.MethodPost, user(alice, "/logout"), "").want(t, 500, "unknown_error")
-	if b.telegram.Calls("Logout") != 0 {
-		t.Error("a request after Close has reached Telegram")
-	}
-
-	closed := make(chan error, 2)
-	for range 2 {
-		go func() { closed <- b.provisioner.Close(t.Context()) }()
-	}
-	select {
-	case err := <-closed:
-		t.Fatalf("Close has returned %v with a request under way", err)
-	default:
-	}
-	gate.Release()
-	(<-answered).want(t, 200, "")
-	for range 2 {
-		if err := <-closed; err != nil {
-			t.Errorf("Close: %v", err)
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := b.provisioner.Close(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("Close with a request under way and no time: %v, want the context's error", err)
 		}
-	}
-	if err := b.provisioner.Close(t.Context()); err != nil {
-		t.Errorf("Close again: %v", err)
-	}
-	r := newRequest(http.MethodGet, "/bridge", "")
-	r.Header.Del("Authorization")
-	b.send(t, r).want(t, 401, "shared_secret_invalid")
+		b.call(t, http.MethodGet, "/bridge", "").want(t, 500, "unknown_error")
+		b.call(t, http.MethodPost, user(alice, "/logout"), "").want(t, 500, "unknown_error")
+		if b.telegram.Calls("Logout") != 0 {
+			t.Error("a request after Close has reached Telegram")
+		}
+
+		closed := make(chan error, 2)
+		for range 2 {
+			go func() { closed <- b.provisioner.Close(t.Context()) }()
+		}
+		synctest.Wait()
+		select {
+		case err := <-closed:
+			t.Fatalf("Close has returned %v with a request under way", err)
+		default:
+		}
+		gate.Release()
+		(<-answered).want(t, 200, "")
+		for range 2 {
+			if err := <-closed; err != nil {
+				t.Errorf("Close: %v", err)
+			}
+		}
+		if err := b.provisioner.Close(t.Context()); err != nil {
+			t.Errorf("Close again: %v", err)
+		}
+		r := newRequest(http.MethodGet, "/bridge", "")
+		r.Header.Del("Authorization")
+		b.send(t, r).want(t, 401, "shared_secret_invalid")
+	})
 }
 
 // Work that goes on after its client hung up is waited for.

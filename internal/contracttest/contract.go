@@ -64,9 +64,6 @@ type Contract struct {
 	mu       sync.Mutex
 	rows     map[Row]bool    // whether it was seen
 	examples map[string]bool // answers of the document's examples, likewise
-	// valid are the answers that were checked and found good: a check compiles the schema
-	// anew each time, and most answers come again and again.
-	valid map[string]bool
 }
 
 // New reads the document of the API, which has to be valid.
@@ -75,12 +72,20 @@ func New() (*Contract, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := document.Validate(context.Background(), openapi3.EnableExamplesValidation()); err != nil {
+		return nil, fmt.Errorf("the OpenAPI document: %w", err)
+	}
 	// Answers are checked against a stricter one, where no field is unknown.
 	strict, err := load()
 	if err != nil {
 		return nil, err
 	}
-	c := &Contract{Document: document, rows: map[Row]bool{}, examples: map[string]bool{}, valid: map[string]bool{}}
+	// With a document of version 3.1, kin-openapi compiles a schema anew for each value, and
+	// where the schema has a $ref, as most have, checks the value as it does with one of
+	// version 3.0 all the same. It does that at once, in a fraction of the time, where the
+	// document is one.
+	strict.OpenAPI = "3.0.3"
+	c := &Contract{Document: document, rows: map[Row]bool{}, examples: map[string]bool{}}
 	for path, item := range strict.Paths.Map() {
 		for method, op := range item.Operations() {
 			c.operations = append(c.operations, operation{
@@ -105,9 +110,6 @@ func New() (*Contract, error) {
 
 func load() (*openapi3.T, error) {
 	document, err := openapi3.NewLoader().LoadFromData(provisioning.OpenAPI())
-	if err == nil {
-		err = document.Validate(context.Background(), openapi3.EnableExamplesValidation())
-	}
 	if err != nil {
 		return nil, fmt.Errorf("the OpenAPI document: %w", err)
 	}
@@ -278,7 +280,11 @@ func (c *Contract) Check(e Exchange) error {
 			return fmt.Errorf("%s: a request that the document forbids succeeded: %w", op.route.Operation.OperationID, err)
 		}
 	}
-	if err := c.checkAnswer(ctx, input, e); err != nil {
+	err := openapi3filter.ValidateResponse(ctx, &openapi3filter.ResponseValidationInput{
+		RequestValidationInput: input, Status: e.Status, Header: e.Header, Options: input.Options,
+		Body: io.NopCloser(bytes.NewReader(e.Answer)),
+	})
+	if err != nil {
 		return fmt.Errorf("%s: the document does not have this answer: %w", op.route.Operation.OperationID, err)
 	}
 	c.mu.Lock()
@@ -299,31 +305,6 @@ func (c *Contract) Check(e Exchange) error {
 	return nil
 }
 
-// checkAnswer checks the answer to a request.
-func (c *Contract) checkAnswer(ctx context.Context, input *openapi3filter.RequestValidationInput, e Exchange) error {
-	header := e.Header.Clone()
-	if header.Get("X-Request-Id") != "" {
-		header.Set("X-Request-Id", "any") // another one each time
-	}
-	key := fmt.Sprint(input.Route.Operation.OperationID, e.Status, header, string(e.Answer))
-	c.mu.Lock()
-	known := c.valid[key]
-	c.mu.Unlock()
-	if known {
-		return nil
-	}
-	err := openapi3filter.ValidateResponse(ctx, &openapi3filter.ResponseValidationInput{
-		RequestValidationInput: input, Status: e.Status, Header: e.Header, Options: input.Options,
-		Body: io.NopCloser(bytes.NewReader(e.Answer)),
-	})
-	if err == nil && len(e.Answer) < maxExample {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.valid[key] = true
-	}
-	return err
-}
-
 // CheckMessage returns an error for a message on the WebSocket of login_qr that is none
 // of the document's.
 func (c *Contract) CheckMessage(message []byte) error {
@@ -341,7 +322,7 @@ func (c *Contract) CheckMessage(message []byte) error {
 			return fmt.Errorf("%s has no field %q", name, field)
 		}
 	}
-	if err := schema.VisitJSON(value, openapi3.EnableJSONSchema2020()); err != nil {
+	if err := schema.VisitJSON(value); err != nil {
 		return fmt.Errorf("%s: %w", name, err)
 	}
 	return nil
