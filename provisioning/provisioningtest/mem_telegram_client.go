@@ -86,7 +86,8 @@ func (c *client) RequestCode(ctx context.Context, phone string) (provisioning.Se
 		return provisioning.SentCode{}, err
 	}
 	number := digits(phone)
-	if len(number) < 5 {
+	const shortest, longest = 5, 15
+	if len(number) < shortest || len(number) > longest {
 		return provisioning.SentCode{}, provisioning.ErrPhoneNumberInvalid
 	}
 	var sent provisioning.SentCode
