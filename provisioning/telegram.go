@@ -18,8 +18,8 @@ type TelegramClientFactory interface {
 
 // TelegramClient acts on Telegram for one Matrix user. What a client can do
 // beyond these methods it shows by implementing the optional interfaces
-// [PhoneLogin], [QRLogin], [BotLogin], [ChatLister], [ContactLister], [ChatGetter],
-// [ChatCreator], [UserResolver] and [PhotoGetter].
+// [PhoneLogin], [LoginControl], [QRLogin], [BotLogin], [ChatLister], [ContactLister],
+// [StickerSetLister], [ChatGetter], [ChatCreator], [UserResolver] and [PhotoGetter].
 //
 // Methods are called concurrently and honour the context, whose deadline is
 // [Config.Timeout] but for LoginQR. All of them may return:

@@ -112,12 +112,18 @@ func newBridge(t *testing.T, options ...option) *bridge {
 	return b
 }
 
+func openDatabase(t *testing.T, path string) *dbutil.Database {
+	t.Helper()
+	raw, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_txlock=immediate")
+	require.NoError(t, err)
+	db, err := dbutil.NewWithDB(raw, "sqlite3")
+	require.NoError(t, err)
+	return db
+}
+
 func (b *bridge) start() {
 	b.t.Helper()
-	raw, err := sql.Open("sqlite", "file:"+b.database+"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_txlock=immediate")
-	require.NoError(b.t, err)
-	b.db, err = dbutil.NewWithDB(raw, "sqlite3")
-	require.NoError(b.t, err)
+	b.db = openDatabase(b.t, b.database)
 	log := zerolog.New(b.log).Level(zerolog.TraceLevel)
 	cfg := telegram.Config{
 		DB: b.db, APIID: 1, APIHash: "hash", Log: log,
@@ -128,6 +134,7 @@ func (b *bridge) start() {
 		}},
 	}
 	b.config(&cfg)
+	var err error
 	b.factory, err = telegram.NewFactory(b.t.Context(), cfg)
 	require.NoError(b.t, err)
 	b.core, err = provisioning.New(provisioning.Config{

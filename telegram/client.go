@@ -113,8 +113,8 @@ func (cl *Client) Logout(ctx context.Context) error {
 	if err := cl.f.deleteSession(ctx, cl.key, s); err != nil {
 		return err
 	}
-	if endsSession(remoteErr) {
-		return translate("auth.logOut", remoteErr)
+	if errors.Is(remoteErr, provisioning.ErrNotLoggedIn) {
+		return remoteErr
 	}
 	if remoteErr != nil {
 		cl.f.cfg.Log.Warn().Err(remoteErr).Str("session", string(cl.key)).
@@ -123,7 +123,8 @@ func (cl *Client) Logout(ctx context.Context) error {
 	return nil
 }
 
-// logoutRemote ends the session on Telegram, in a part of the request's time.
+// logoutRemote ends the session on Telegram, in a part of the request's time. Errors:
+// provisioning.ErrNotLoggedIn when it has ended already.
 func (cl *Client) logoutRemote(ctx context.Context, s *slot) error {
 	ctx, cancel := remoteTimeout(ctx)
 	defer cancel()
@@ -132,7 +133,7 @@ func (cl *Client) logoutRemote(ctx context.Context, s *slot) error {
 		return err
 	}
 	_, err = c.client.API().AuthLogOut(ctx)
-	return err
+	return c.explain(ctx, "auth.logOut", err)
 }
 
 // accountOf reads the account out of Telegram's description of it.

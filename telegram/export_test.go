@@ -3,6 +3,10 @@ package telegram
 import (
 	"context"
 	"time"
+
+	"maunium.net/go/mautrix/id"
+
+	"github.com/tgprovision/tgprovision/provisioning"
 )
 
 // Slots counts the sessions that the factory keeps in memory.
@@ -57,3 +61,13 @@ func Share(ctx context.Context, f *Factory, name string, run func(context.Contex
 
 // DefaultMaxClients is the default of Config.MaxClients.
 const DefaultMaxClients = defaultMaxClients
+
+// PutSession stores a session that is logged in to an account, or, for the zero account,
+// has an auth key and nothing else.
+func (f *Factory) PutSession(ctx context.Context, userID id.UserID, data []byte, account provisioning.Account) error {
+	r := record{requestedAt: time.Now()}
+	if account.ID != 0 {
+		r.step, r.identity = stepActive, identity{id: int64(account.ID), username: account.Username, bot: account.IsBot}
+	}
+	return f.store.replace(ctx, sessionKey(userID), r, data)
+}

@@ -56,6 +56,16 @@ func (l *login) abandon(ctx context.Context, reason error) error {
 	return reason
 }
 
+// connect returns the connection of a login that has begun. When Telegram has ended the
+// login, it is deleted, and ended is the error.
+func (l *login) connect(ctx context.Context, ended error) (*conn, error) {
+	c, err := l.f.connect(ctx, l.key, l.slot)
+	if errors.Is(err, provisioning.ErrNotLoggedIn) {
+		err = l.abandon(ctx, ended)
+	}
+	return c, err
+}
+
 // storeRecord stores the record of the login, once the auth key that it belongs to is stored.
 func (l *login) storeRecord(ctx context.Context, c *conn, r record) error {
 	if err := c.waitStored(ctx); err != nil {
@@ -124,6 +134,13 @@ func (cl *Client) RequestCode(ctx context.Context, given string) (sent provision
 	}
 	err = cl.withLogin(ctx, func(l *login) error {
 		sent, err = l.requestCode(ctx, number)
+		if errors.Is(err, provisioning.ErrNotLoggedIn) { // Telegram has ended the login that was there
+			if err := l.f.deleteSession(ctx, l.key, l.slot); err != nil {
+				return err
+			}
+			l.record = record{}
+			sent, err = l.requestCode(ctx, number)
+		}
 		if err != nil && l.record.step == stepConnected {
 			return l.abandon(ctx, err) // there was no login before, so there is none now
 		}
@@ -199,7 +216,7 @@ func (cl *Client) SubmitCode(ctx context.Context, code provisioning.LoginCode) (
 }
 
 func (l *login) submitCode(ctx context.Context, code provisioning.LoginCode) (provisioning.Account, error) {
-	c, err := l.f.connect(ctx, l.key, l.slot)
+	c, err := l.connect(ctx, provisioning.ErrPhoneCodeExpired)
 	if err != nil {
 		return provisioning.Account{}, err
 	}
@@ -266,7 +283,7 @@ func (cl *Client) SubmitPassword(ctx context.Context, password string) (account 
 }
 
 func (l *login) submitPassword(ctx context.Context, password string) (provisioning.Account, error) {
-	c, err := l.f.connect(ctx, l.key, l.slot)
+	c, err := l.connect(ctx, provisioning.ErrSessionRevoked)
 	if err != nil {
 		return provisioning.Account{}, err
 	}

@@ -54,7 +54,7 @@ func (cl *Client) ResendCode(ctx context.Context) (sent provisioning.SentCode, e
 
 // TL: auth.resendCode.
 func (l *login) resendCode(ctx context.Context) (provisioning.SentCode, error) {
-	c, err := l.f.connect(ctx, l.key, l.slot)
+	c, err := l.connect(ctx, provisioning.ErrPhoneCodeExpired)
 	if err != nil {
 		return provisioning.SentCode{}, err
 	}

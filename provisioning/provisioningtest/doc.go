@@ -18,6 +18,15 @@
 // tokens that a homeserver has issued: see [TokensBackend]. An implementation that reaches
 // its homeserver over HTTP does so through a [Network], which these suites disturb.
 //
+// [TestTelegramClient] is the suite of Telegram clients, and each of their optional
+// abilities has one: [TestPhoneLogin], [TestLoginControl], [TestQRLogin], [TestBotLogin],
+// [TestChatLister], [TestContactLister], [TestStickerSetLister], [TestChatGetter],
+// [TestChatCreator], [TestUserResolver] and [TestPhotoGetter]. A host runs those of the
+// abilities that its clients have, on a Telegram that they can arrange: see
+// [TelegramBackend].
+//
+//	func TestQRLogin(t *testing.T) { provisioningtest.TestQRLogin(t, newBackend) }
+//
 // [MemUserStore], [MemPortalStore], [MemRooms], [MemTokens] and [Telegram] are real
 // implementations that forget everything with the process. They count the calls of their
 // methods, fail on demand and can be held in the middle of a call: see [Script].

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -122,9 +123,13 @@ func record(t *testing.T, run func(T)) (failures []string) {
 		wg.Go(func() { run(recorder) }) // Fatalf ends the goroutine
 		wg.Wait()
 		failures = recorder.failures
+		<-time.After(2 * hang) // of the bubble: whatever hangs ends before it does
 	})
 	return failures
 }
+
+// hang is how long a call of a broken implementation hangs.
+const hang = time.Hour
 
 // recorder is a T that keeps failures.
 type recorder struct {

@@ -10,6 +10,7 @@ import (
 	"github.com/gotd/td/session"
 	"github.com/gotd/td/telegram/auth"
 	"github.com/gotd/td/tg"
+	"github.com/gotd/td/tgerr"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -24,6 +25,35 @@ func TestSessionsOutlastConnections(t *testing.T) {
 	c.is(ada)
 	assert.Len(t, s.AuthKeys(), 1)
 	assert.Equal(t, 1, s.Sessions(ada.ID))
+}
+
+// A client that is given an auth key is logged in at once, also after the server's restart.
+func TestAddAuthKey(t *testing.T) {
+	options := telegramtest.Config{StateFile: filepath.Join(t.TempDir(), "telegram.json")}
+	s := newServer(t, options)
+	storage := func(accountID int64) session.Storage {
+		key, err := s.AddAuthKey(accountID)
+		require.NoError(t, err)
+		keyID := crypto.Key(key).ID()
+		storage := &session.StorageMemory{}
+		loader := session.Loader{Storage: storage}
+		require.NoError(t, loader.Save(t.Context(), &session.Data{DC: s.DC(), AuthKey: key, AuthKeyID: keyID[:]}))
+		return storage
+	}
+	adas, nobodys := storage(ada.ID), storage(0)
+	start(t, s, withSession(adas)).is(ada)
+	assert.Equal(t, 1, s.Sessions(ada.ID))
+	c := start(t, s, withSession(nobodys))
+	_, err := c.Self(t.Context())
+	require.True(t, tgerr.Is(err, "AUTH_KEY_UNREGISTERED"), "%v", err)
+	c.logIn(ada).is(ada)
+	assert.Equal(t, 2, s.Sessions(ada.ID))
+
+	require.NoError(t, s.Close())
+	s = newServer(t, options)
+	assert.Equal(t, 2, s.Sessions(ada.ID))
+	_, err = s.AddAuthKey(404)
+	require.ErrorContains(t, err, "there is no account 404")
 }
 
 func TestStateOutlastsTheServer(t *testing.T) {

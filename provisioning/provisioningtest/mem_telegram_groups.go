@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"unicode/utf16"
 
 	"github.com/tgprovision/tgprovision/provisioning"
 )
@@ -16,13 +17,15 @@ type TelegramGroup struct {
 	Type provisioning.ChatType
 	// Members are the Telegram user IDs of those who are in it, its owner first.
 	Members []provisioning.TelegramID
+	// Banned are those who were in it and were thrown out.
+	Banned []provisioning.TelegramID
 }
 
 // AddGroup makes a group or channel exist.
 func (t *Telegram) AddGroup(group TelegramGroup) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	group.Members = slices.Clone(group.Members)
+	group.Members, group.Banned = slices.Clone(group.Members), slices.Clone(group.Banned)
 	t.groups[group.ID] = &group
 }
 
@@ -35,7 +38,7 @@ func (t *Telegram) Group(chatID provisioning.ChatID) (TelegramGroup, bool) {
 		return TelegramGroup{}, false
 	}
 	c := *g
-	c.Members = slices.Clone(g.Members)
+	c.Members, c.Banned = slices.Clone(g.Members), slices.Clone(g.Banned)
 	return c, true
 }
 
@@ -71,11 +74,16 @@ func (c *client) GetChat(ctx context.Context, chatID provisioning.ChatID) (provi
 	return g.ChatInfo, nil
 }
 
-// CreateChat implements provisioning.ChatCreator.
+// CreateChat implements provisioning.ChatCreator. The new chat comes first in the lists of
+// its members.
 func (c *client) CreateChat(ctx context.Context, chat provisioning.NewChat) (provisioning.ChatInfo, error) {
 	account, err := c.use(ctx, "CreateChat")
 	if err != nil {
 		return provisioning.ChatInfo{}, err
+	}
+	const maxAbout = 255
+	if strings.TrimSpace(chat.Title) == "" || len(utf16.Encode([]rune(chat.About))) > maxAbout {
+		return provisioning.ChatInfo{}, provisioning.ErrNewChatInvalid
 	}
 	t := c.telegram
 	t.mu.Lock()
@@ -86,7 +94,7 @@ func (c *client) CreateChat(ctx context.Context, chat provisioning.NewChat) (pro
 	switch chat.Type {
 	case provisioning.ChatTypeBasicGroup:
 		for _, telegramID := range chat.Members {
-			if t.exists(telegramID) {
+			if t.canInvite(&account, telegramID) && !slices.Contains(g.Members, telegramID) {
 				g.Members = append(g.Members, telegramID)
 			}
 		}
@@ -99,12 +107,32 @@ func (c *client) CreateChat(ctx context.Context, chat provisioning.NewChat) (pro
 		g.Megagroup = chat.Type == provisioning.ChatTypeSupergroup
 	}
 	t.groups[g.ID] = g
+	for _, telegramID := range g.Members {
+		t.enlist(g, telegramID)
+	}
 	return g.ChatInfo, nil
 }
 
-// exists says whether there is an account of that ID. The caller holds the lock.
-func (t *Telegram) exists(telegramID provisioning.TelegramID) bool {
-	return slices.ContainsFunc(t.accounts, func(a TelegramAccount) bool { return a.ID == telegramID })
+// enlist puts a group to the top of a member's list of chats. The caller holds the lock.
+func (t *Telegram) enlist(g *TelegramGroup, telegramID provisioning.TelegramID) {
+	a := t.account(telegramID)
+	a.Chats = append([]provisioning.Chat{{ID: g.ID, Title: g.Title}}, a.Chats...)
+}
+
+// canInvite says whether an account can add somebody to a group: it has to know them, or
+// they have a username and are logged in here; and they have to let it. The caller holds
+// the lock.
+func (t *Telegram) canInvite(account *TelegramAccount, telegramID provisioning.TelegramID) bool {
+	a := t.account(telegramID)
+	if a == nil || a.NoInvites {
+		return false
+	}
+	for _, s := range t.sessions {
+		if s.account == a && s.loggedIn && a.Username != "" {
+			return true
+		}
+	}
+	return t.knows(account, telegramID)
 }
 
 // InviteToChat implements provisioning.ChatCreator.
@@ -122,10 +150,12 @@ func (c *client) InviteToChat(ctx context.Context, chatID provisioning.ChatID, t
 	}
 	for _, telegramID := range telegramIDs {
 		switch {
-		case !t.exists(telegramID):
-			missing = append(missing, telegramID)
-		case !slices.Contains(g.Members, telegramID):
+		case slices.Contains(g.Members, telegramID):
+		case t.canInvite(&account, telegramID):
 			g.Members = append(g.Members, telegramID)
+			t.enlist(g, telegramID)
+		default:
+			missing = append(missing, telegramID)
 		}
 	}
 	return missing, nil
@@ -140,46 +170,18 @@ func (c *client) DeleteChat(ctx context.Context, chatID provisioning.ChatID) err
 	t := c.telegram
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if _, err := t.groupOf(chatID, account.ID); err != nil {
+	g, err := t.groupOf(chatID, account.ID)
+	if err != nil {
 		return err
 	}
+	if g.Members[0] != account.ID {
+		return &provisioning.TelegramError{Code: 403, Type: "CHAT_ADMIN_REQUIRED"}
+	}
 	delete(t.groups, chatID)
+	for _, telegramID := range g.Members {
+		if a := t.account(telegramID); a != nil {
+			a.Chats = slices.DeleteFunc(slices.Clone(a.Chats), func(c provisioning.Chat) bool { return c.ID == chatID })
+		}
+	}
 	return nil
-}
-
-// ResolveUser implements provisioning.UserResolver. The account knows the IDs of its
-// contacts and its own.
-func (c *client) ResolveUser(ctx context.Context, identifier provisioning.Identifier) (provisioning.Contact, error) {
-	account, err := c.use(ctx, "ResolveUser")
-	if err != nil {
-		return provisioning.Contact{}, err
-	}
-	t := c.telegram
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	for _, g := range t.groups {
-		if identifier.Username != "" && strings.EqualFold(g.Username, identifier.Username) {
-			return provisioning.Contact{}, provisioning.ErrNotTelegramUser
-		}
-	}
-	if i := slices.IndexFunc(account.Contacts, func(contact provisioning.Contact) bool { return contact.ID == identifier.ID }); i >= 0 {
-		return account.Contacts[i], nil
-	}
-	for _, a := range t.accounts {
-		byName := identifier.Username != "" && strings.EqualFold(a.Username, identifier.Username)
-		byPhone := identifier.Phone != "" && a.Phone == digits(identifier.Phone)
-		if byName || byPhone || a.ID == identifier.ID && a.ID == account.ID {
-			name := strings.TrimSpace(a.FirstName + " " + a.LastName)
-			return provisioning.Contact{ID: a.ID, Name: name, Username: a.Username, Phone: a.Phone, IsBot: a.IsBot}, nil
-		}
-	}
-	return provisioning.Contact{}, provisioning.ErrTelegramUserNotFound
-}
-
-// GetPhoto implements provisioning.PhotoGetter. Every photo is the same small image.
-func (c *client) GetPhoto(ctx context.Context, _ provisioning.ChatID, photoID int64) (provisioning.Photo, error) {
-	if _, err := c.use(ctx, "GetPhoto"); err != nil {
-		return provisioning.Photo{}, err
-	}
-	return provisioning.Photo{ID: photoID, Data: []byte("\xff\xd8\xff\xe0 a photo"), Type: "image/jpeg"}, nil
 }

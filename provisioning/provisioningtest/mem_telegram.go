@@ -32,8 +32,11 @@ type TelegramAccount struct {
 	Password, PasswordHint string
 	// Token is the bot token, for bot accounts.
 	Token string
-	// Chats is the account's list of chats.
-	Chats []provisioning.Chat
+	// NoInvites says that its privacy settings let nobody add it to groups.
+	NoInvites bool
+	// Chats is the account's list of chats, but for those in Archived, the account's
+	// archive, and in Migrated, basic groups that have become supergroups.
+	Chats, Archived, Migrated []provisioning.Chat
 	// Contacts is the account's list of contacts.
 	Contacts []provisioning.Contact
 	// StickerSets are the short names of the account's sticker sets.
@@ -52,62 +55,67 @@ type Telegram struct {
 	Script
 
 	mu       sync.Mutex
-	accounts []TelegramAccount
+	accounts []*TelegramAccount
 	groups   map[provisioning.ChatID]*TelegramGroup
 	created  int64 // the last ID of a group that was created
+	photos   map[provisioning.ChatID]provisioning.Photo
+	met      map[[2]provisioning.TelegramID]bool // accounts, and whom they have found
 	sessions map[id.UserID]*session
 	started  map[id.UserID]bool
 	qrCodes  map[string]*qrCode // by what they say
+	away     bool
+	refusal  error // of everything, nil for none
 }
 
 var _ provisioning.TelegramClientFactory = (*Telegram)(nil)
 
 // session is what a client keeps: a login, half-done or done.
 type session struct {
-	account      TelegramAccount
+	account      *TelegramAccount
 	codeAccepted bool
 	loggedIn     bool
 	since        time.Time             // when the code was sent, or accepted
 	sent         provisioning.SentCode // how
+
+	// What the client learns only when it asks: that the code has expired, or that the
+	// session, or the half-done login, was ended from the outside.
+	expired, revoked bool
 }
 
 // NewTelegram returns a Telegram with some accounts and without any session.
 func NewTelegram(accounts ...TelegramAccount) *Telegram {
-	return &Telegram{
-		accounts: slices.Clone(accounts),
+	t := &Telegram{
 		groups:   map[provisioning.ChatID]*TelegramGroup{},
+		photos:   map[provisioning.ChatID]provisioning.Photo{},
+		met:      map[[2]provisioning.TelegramID]bool{},
 		sessions: map[id.UserID]*session{},
 		started:  map[id.UserID]bool{},
 		qrCodes:  map[string]*qrCode{},
 	}
+	for _, account := range accounts {
+		t.Add(account)
+	}
+	return t
 }
 
 // Add makes another account exist.
 func (t *Telegram) Add(account TelegramAccount) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.accounts = append(t.accounts, account)
+	t.accounts = append(t.accounts, &account)
 }
 
 // LogIn gives a Matrix user's client a session of the account of the given ID,
 // as if it had logged in earlier. Nothing is recorded in a user store. It panics
 // when there is no such account.
 func (t *Telegram) LogIn(userID id.UserID, telegramID provisioning.TelegramID) {
-	account, ok := t.find(func(a TelegramAccount) bool { return a.ID == telegramID })
-	if !ok {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	account := t.account(telegramID)
+	if account == nil {
 		panic("provisioningtest: there is no account of this ID")
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
 	t.sessions[userID] = &session{account: account, loggedIn: true}
-}
-
-// EndSession ends a Matrix user's session from the outside, as when the user
-// logs the bridge out in another app. A half-done login is ended too.
-func (t *Telegram) EndSession(userID id.UserID) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	delete(t.sessions, userID)
 }
 
 // LoggedIn returns the ID of the account that a Matrix user's client has a
@@ -115,7 +123,7 @@ func (t *Telegram) EndSession(userID id.UserID) {
 func (t *Telegram) LoggedIn(userID id.UserID) provisioning.TelegramID {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if s := t.sessions[userID]; s != nil && s.loggedIn {
+	if s := t.sessions[userID]; s != nil && s.loggedIn && !s.revoked {
 		return s.account.ID
 	}
 	return 0
@@ -154,13 +162,17 @@ func (f minimalFactory) Client(ctx context.Context, userID id.UserID) (provision
 // minimalClient hides the optional interfaces of a client.
 type minimalClient struct{ provisioning.TelegramClient }
 
-func (t *Telegram) find(match func(TelegramAccount) bool) (TelegramAccount, bool) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// account returns the account of an ID, nil where there is none. The caller holds the
+// lock.
+func (t *Telegram) account(telegramID provisioning.TelegramID) *TelegramAccount {
+	return t.find(func(a *TelegramAccount) bool { return a.ID == telegramID })
+}
+
+func (t *Telegram) find(match func(*TelegramAccount) bool) *TelegramAccount {
 	if i := slices.IndexFunc(t.accounts, match); i >= 0 {
-		return t.accounts[i], true
+		return t.accounts[i]
 	}
-	return TelegramAccount{}, false
+	return nil
 }
 
 // digits returns the digits of a phone number, "" if it isn't one.

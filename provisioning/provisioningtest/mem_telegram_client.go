@@ -2,6 +2,7 @@ package provisioningtest
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -18,16 +19,18 @@ type client struct {
 }
 
 var (
-	_ provisioning.TelegramClient = (*client)(nil)
-	_ provisioning.PhoneLogin     = (*client)(nil)
-	_ provisioning.QRLogin        = (*client)(nil)
-	_ provisioning.BotLogin       = (*client)(nil)
-	_ provisioning.ChatLister     = (*client)(nil)
-	_ provisioning.ContactLister  = (*client)(nil)
-	_ provisioning.ChatGetter     = (*client)(nil)
-	_ provisioning.ChatCreator    = (*client)(nil)
-	_ provisioning.UserResolver   = (*client)(nil)
-	_ provisioning.PhotoGetter    = (*client)(nil)
+	_ provisioning.TelegramClient   = (*client)(nil)
+	_ provisioning.PhoneLogin       = (*client)(nil)
+	_ provisioning.LoginControl     = (*client)(nil)
+	_ provisioning.QRLogin          = (*client)(nil)
+	_ provisioning.BotLogin         = (*client)(nil)
+	_ provisioning.ChatLister       = (*client)(nil)
+	_ provisioning.ContactLister    = (*client)(nil)
+	_ provisioning.StickerSetLister = (*client)(nil)
+	_ provisioning.ChatGetter       = (*client)(nil)
+	_ provisioning.ChatCreator      = (*client)(nil)
+	_ provisioning.UserResolver     = (*client)(nil)
+	_ provisioning.PhotoGetter      = (*client)(nil)
 )
 
 // Account implements provisioning.TelegramClient.
@@ -38,10 +41,20 @@ func (c *client) Account(ctx context.Context) (provisioning.Account, error) {
 
 // Logout implements provisioning.TelegramClient.
 func (c *client) Logout(ctx context.Context) error {
-	if _, err := c.use(ctx, "Logout"); err != nil {
+	if err := c.telegram.enter(ctx, "Logout"); err != nil {
 		return err
 	}
-	c.telegram.EndSession(c.userID)
+	t := c.telegram
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	s := t.sessions[c.userID]
+	if s == nil || !s.loggedIn {
+		return provisioning.ErrNotLoggedIn
+	}
+	delete(t.sessions, c.userID)
+	if err := t.askWith(s); errors.Is(err, provisioning.ErrNotLoggedIn) {
+		return err
+	}
 	return nil
 }
 
@@ -60,7 +73,11 @@ func (c *client) StickerSets(ctx context.Context) ([]string, error) {
 // Contacts implements provisioning.ContactLister.
 func (c *client) Contacts(ctx context.Context, _ provisioning.ContactQuery) ([]provisioning.Contact, error) {
 	account, err := c.use(ctx, "Contacts")
-	return slices.Clone(account.Contacts), err
+	contacts := slices.Clone(account.Contacts)
+	for i := range contacts {
+		contacts[i] = named(contacts[i])
+	}
+	return contacts, err
 }
 
 // RequestCode implements provisioning.PhoneLogin.
@@ -69,21 +86,28 @@ func (c *client) RequestCode(ctx context.Context, phone string) (provisioning.Se
 		return provisioning.SentCode{}, err
 	}
 	number := digits(phone)
-	if len(number) < 5 {
+	const shortest, longest = 5, 15
+	if len(number) < shortest || len(number) > longest {
 		return provisioning.SentCode{}, provisioning.ErrPhoneNumberInvalid
 	}
-	account, ok := c.telegram.find(func(a TelegramAccount) bool { return a.Phone == number })
-	if !ok {
-		return provisioning.SentCode{}, provisioning.ErrPhoneNumberUnoccupied
-	}
-	now := time.Now()
-	sent := provisioning.SentCode{Delivery: account.Delivery, Length: len(account.Code), Destination: account.Destination, Next: account.Next}
-	if sent.Next != nil {
-		sent.ResendAt = now.Add(time.Minute)
-	}
-	return sent, c.login(func(*session) (*session, error) {
+	var sent provisioning.SentCode
+	err := c.login(func(s *session) (*session, error) {
+		t := c.telegram
+		if err := t.ask(); err != nil {
+			return s, err
+		}
+		account := t.find(func(a *TelegramAccount) bool { return a.Phone == number })
+		if account == nil {
+			return s, provisioning.ErrPhoneNumberUnoccupied
+		}
+		now := time.Now()
+		sent = provisioning.SentCode{Delivery: account.Delivery, Length: len(account.Code), Destination: account.Destination, Next: account.Next}
+		if sent.Next != nil {
+			sent.ResendAt = now.Add(time.Minute)
+		}
 		return &session{account: account, since: now, sent: sent}, nil
 	})
+	return sent, err
 }
 
 // LoginProgress implements provisioning.LoginControl.
@@ -112,11 +136,11 @@ func (c *client) ResendCode(ctx context.Context) (sent provisioning.SentCode, er
 		return provisioning.SentCode{}, err
 	}
 	err = c.login(func(s *session) (*session, error) {
-		switch {
-		case s == nil:
-			return nil, provisioning.ErrPhoneCodeExpired
-		case s.codeAccepted:
-			return s, provisioning.ErrPasswordNeeded
+		switch err := c.codeOf(s); {
+		case errors.Is(err, provisioning.ErrPhoneCodeExpired):
+			return nil, err
+		case err != nil:
+			return s, err
 		case s.sent.Next == nil:
 			return s, provisioning.ErrCodeNotResendable
 		}
@@ -124,6 +148,23 @@ func (c *client) ResendCode(ctx context.Context) (sent provisioning.SentCode, er
 		return &session{account: s.account, since: time.Now(), sent: sent}, nil
 	})
 	return sent, err
+}
+
+// codeOf returns nil for a login whose code may be entered now. Errors:
+// provisioning.ErrPhoneCodeExpired, provisioning.ErrPasswordNeeded, and those of a
+// question to Telegram. The caller holds the lock.
+func (c *client) codeOf(s *session) error {
+	switch {
+	case s == nil:
+		return provisioning.ErrPhoneCodeExpired
+	case s.codeAccepted:
+		return provisioning.ErrPasswordNeeded
+	}
+	err := c.telegram.askWith(s)
+	if errors.Is(err, provisioning.ErrNotLoggedIn) || err == nil && s.expired {
+		return provisioning.ErrPhoneCodeExpired
+	}
+	return err
 }
 
 // CancelLogin implements provisioning.LoginControl.
@@ -147,9 +188,11 @@ func (c *client) SubmitCode(ctx context.Context, code provisioning.LoginCode) (a
 		return provisioning.Account{}, err
 	}
 	err = c.login(func(s *session) (*session, error) {
-		switch {
-		case s == nil:
-			return nil, provisioning.ErrPhoneCodeExpired
+		switch err := c.codeOf(s); {
+		case errors.Is(err, provisioning.ErrPhoneCodeExpired):
+			return nil, err
+		case err != nil:
+			return s, err
 		case code.Value(len(s.account.Code)) != s.account.Code:
 			return s, provisioning.ErrPhoneCodeInvalid
 		case s.account.Password != "":
@@ -167,9 +210,14 @@ func (c *client) SubmitPassword(ctx context.Context, password string) (account p
 		return provisioning.Account{}, err
 	}
 	err = c.login(func(s *session) (*session, error) {
-		switch {
-		case s == nil || !s.codeAccepted:
+		if s == nil || !s.codeAccepted {
 			return s, provisioning.ErrPhoneCodeNotEntered
+		}
+		switch err := c.telegram.askWith(s); {
+		case errors.Is(err, provisioning.ErrNotLoggedIn):
+			return nil, provisioning.ErrSessionRevoked
+		case err != nil:
+			return s, err
 		case password != s.account.Password:
 			return s, provisioning.ErrPasswordInvalid
 		}
@@ -184,20 +232,24 @@ func (c *client) LoginBot(ctx context.Context, token string) (provisioning.Accou
 	if err := c.telegram.enter(ctx, "LoginBot"); err != nil {
 		return provisioning.Account{}, err
 	}
-	account, ok := c.telegram.find(func(a TelegramAccount) bool { return a.Token != "" && a.Token == token })
-	if !ok {
-		return provisioning.Account{}, provisioning.ErrBotTokenInvalid
-	}
-	err := c.login(func(*session) (*session, error) {
-		return &session{account: account, loggedIn: true}, nil
+	var account provisioning.Account
+	err := c.login(func(s *session) (*session, error) {
+		t := c.telegram
+		if err := t.ask(); err != nil {
+			return s, err
+		}
+		bot := t.find(func(a *TelegramAccount) bool { return a.Token != "" && a.Token == token })
+		if bot == nil {
+			return s, provisioning.ErrBotTokenInvalid
+		}
+		account = bot.Account
+		return &session{account: bot, loggedIn: true}, nil
 	})
-	if err != nil {
-		return provisioning.Account{}, err
-	}
-	return account.Account, nil
+	return account, err
 }
 
-// use returns the account of the session, for a method that needs one.
+// use returns the account of the session as it is now, for a method that needs one. A
+// session that was ended is forgotten.
 func (c *client) use(ctx context.Context, method string) (TelegramAccount, error) {
 	if err := c.telegram.enter(ctx, method); err != nil {
 		return TelegramAccount{}, err
@@ -210,11 +262,17 @@ func (c *client) use(ctx context.Context, method string) (TelegramAccount, error
 		return TelegramAccount{}, provisioning.ErrNotLoggedIn
 	}
 	t.started[c.userID] = true
-	return s.account, nil
+	if err := t.askWith(s); err != nil {
+		if errors.Is(err, provisioning.ErrNotLoggedIn) {
+			delete(t.sessions, c.userID)
+		}
+		return TelegramAccount{}, err
+	}
+	return *s.account, nil
 }
 
 // login takes one step of a login: from a half-done login, nil if there is none,
-// to the next.
+// to the next, nil for none again. The step runs with the lock held.
 func (c *client) login(step func(*session) (*session, error)) error {
 	t := c.telegram
 	t.mu.Lock()
@@ -225,8 +283,10 @@ func (c *client) login(step func(*session) (*session, error)) error {
 		return provisioning.ErrAlreadyLoggedIn
 	}
 	next, err := step(s)
-	if next != nil {
-		t.sessions[c.userID] = next
+	if next == nil {
+		delete(t.sessions, c.userID)
+		return err
 	}
+	t.sessions[c.userID] = next
 	return err
 }
