@@ -164,22 +164,21 @@ func (a *accounts) claim(ctx context.Context, p *person, account Account) error 
 // in with it before. A login whose session was ended meanwhile, by somebody else's with the
 // account for example, takes the account from nobody.
 func (a *accounts) link(ctx context.Context, p *person, account Account) error {
+	ctx, cancel := detachedFor(ctx, recordTimeout)
+	defer cancel()
 	if a.links != nil {
-		ctx, cancel := detachedFor(ctx, recordTimeout)
-		defer cancel()
 		unlock, err := a.moves.Lock(ctx, account.ID)
 		if err != nil {
 			return fmt.Errorf("wait for another login with the account: %w", err)
 		}
 		defer unlock()
-		current, err := p.client.Account(WithCachedReads(ctx, false))
+		// The client knows without asking Telegram: it was this process that ended the session.
+		current, err := p.client.Account(WithCachedReads(ctx, true))
 		if errors.Is(err, ErrNotLoggedIn) || err == nil && current.ID != account.ID {
 			zerolog.Ctx(ctx).Info().Msg("The session of a login was ended before it was recorded")
 			return nil
 		}
 	}
-	ctx, cancel := detachedFor(ctx, recordTimeout)
-	defer cancel()
 	recorded, err := a.events.announce(ctx, EventLogin, p.userID, account.ID)
 	if err != nil {
 		return err

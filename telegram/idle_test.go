@@ -152,7 +152,7 @@ func TestManyUsersShareFewClients(t *testing.T) {
 					continue
 				}
 				assert.NoError(t, err)
-				assert.Equal(t, int64(5000+i), account.ID)
+				assert.EqualValues(t, 5000+i, account.ID)
 			}
 		})
 	}

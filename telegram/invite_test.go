@@ -17,7 +17,7 @@ func TestInviteToChat(t *testing.T) {
 	everybody := ids(
 		helper.ID, otherBot.ID, ada.ID, grace.ID, linus.ID, private.ID, busy.ID, gone.ID, stranger.ID, friend.ID, 404, grace.ID,
 	)
-	cantBe := []int64{private.ID, busy.ID, gone.ID, stranger.ID, 404}
+	cantBe := ids(private.ID, busy.ID, gone.ID, stranger.ID, 404)
 	for name, c := range map[string]struct {
 		kind   telegramtest.DialogKind
 		chatID provisioning.ChatID
@@ -56,7 +56,7 @@ func TestInviteToChat(t *testing.T) {
 			b.exec("UPDATE tgprovision_peer SET access_hash=1")
 			missing, err := user.InviteToChat(t.Context(), c.chatID, ids(grace.ID, linus.ID, private.ID))
 			require.NoError(t, err)
-			assert.Equal(t, []int64{private.ID}, missing)
+			assert.Equal(t, ids(private.ID), missing)
 			assert.Equal(t, []int64{ada.ID, grace.ID, linus.ID}, b.seen(c.kind, c.chatID).Members)
 		})
 		t.Run(name+", errors", func(t *testing.T) {
@@ -75,10 +75,10 @@ func TestInviteToChat(t *testing.T) {
 				require.NoError(t, err)
 				b.telegram.Fail(method, 0, 0, "")
 				if c.kind == telegramtest.KindBasicGroup {
-					assert.Equal(t, []int64{grace.ID, friend.ID}, missing, refusal)
+					assert.Equal(t, ids(grace.ID, friend.ID), missing, refusal)
 					continue
 				}
-				assert.Equal(t, []int64{grace.ID}, missing, refusal)
+				assert.Equal(t, ids(grace.ID), missing, refusal)
 				assert.Equal(t, []int64{ada.ID, friend.ID}, b.seen(c.kind, c.chatID).Members)
 			}
 			b.telegram.Fail(method, 1, 420, "FLOOD_WAIT_300")
@@ -119,7 +119,7 @@ func TestInviteToChat(t *testing.T) {
 			b.exec("UPDATE tgprovision_session SET username=$1 WHERE user_id=$2", username, them)
 			missing, err := user.InviteToChat(t.Context(), channel(4), ids(linus.ID))
 			require.NoError(t, err)
-			assert.Equal(t, []int64{linus.ID}, missing)
+			assert.Equal(t, ids(linus.ID), missing)
 		}
 		// Asking for the account finds out the new one.
 		_, err := b.client(them).Account(t.Context())

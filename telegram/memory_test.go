@@ -63,12 +63,21 @@ func TestWhoIsNotLoggedInIsRemembered(t *testing.T) {
 	assert.NotNil(t, b.get(them, "").telegramOf(t))
 }
 
+// A login asks Telegram for nothing but the login.
+func TestLoginKnowsItsAccount(t *testing.T) {
+	b := newBridge(t, withConfig(remembering))
+	b.requestCode(you, ada).is(t, 200, "")
+	b.post(you, "/login/send_code", `{"code":"01234"}`).is(t, 200, "")
+	assert.EqualValues(t, ada.ID, b.get(you, "").telegramOf(t).(map[string]any)["id"])
+	assert.Zero(t, b.telegram.Calls("users.getUsers"))
+}
+
 func TestAccountOfTheRelayBotIsRemembered(t *testing.T) {
 	b := newBridge(t, withConfig(remembering))
 	for range 3 {
 		account, err := b.relayBot().Account(provisioning.WithCachedReads(t.Context(), true))
 		require.NoError(t, err)
-		assert.Equal(t, helper.ID, account.ID)
+		assert.EqualValues(t, helper.ID, account.ID)
 	}
 	assert.Equal(t, 1, b.telegram.Calls("users.getUsers"))
 	_, err := b.relayBot().Account(t.Context())
