@@ -130,7 +130,7 @@ func checkRaceAllTaskMethods(t T, open func() provisioning.TaskStore) {
 	var taken tally
 	work := func(s provisioning.TaskStore) func() error {
 		return func() error {
-			for range 2 * adders * each {
+			for range adders * each { // 3 at a time, by six workers: more than there are
 				due, err := s.TakeTasks(t.Context(), checkKind, later, 3)
 				if err != nil {
 					return err
