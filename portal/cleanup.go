@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -107,12 +108,15 @@ func (r *Rooms) witnesses(ctx context.Context, portal provisioning.Portal) (ghos
 	if r.as.StateStore == nil {
 		return ghosts
 	}
-	seen, err := r.as.StateStore.GetRoomJoinedOrInvitedMembers(ctx, portal.RoomID)
+	// GetRoomJoinedOrInvitedMembers of mautrix v0.31.0's MemoryStateStore reads a map that
+	// the appservice's events change meanwhile, without its lock; this returns a copy.
+	seen, err := r.as.StateStore.GetAllMembers(ctx, portal.RoomID)
 	if err != nil {
 		r.logger(ctx).Debug().Err(err).Stringer("room_id", portal.RoomID).Msg("The appservice's state store does not know who is in a room")
 	}
-	for _, userID := range seen {
-		if _, ghost := r.ParseGhost(userID); ghost && !slices.Contains(ghosts, userID) && len(ghosts) < maxWitnesses {
+	for _, userID := range slices.Sorted(maps.Keys(seen)) {
+		in := seen[userID].Membership == event.MembershipJoin || seen[userID].Membership == event.MembershipInvite
+		if _, ghost := r.ParseGhost(userID); ghost && in && !slices.Contains(ghosts, userID) && len(ghosts) < maxWitnesses {
 			ghosts = append(ghosts, userID)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -274,6 +275,34 @@ func TestCleanUpWithoutBot(t *testing.T) {
 		}
 		assert.Equal(t, []id.UserID{w.alice.UserID, bob.UserID}, w.who(roomID, event.MembershipJoin))
 	}
+}
+
+// Events come to the StateStore while a clean-up looks at it. The race detector sees it
+// where the two are not apart.
+func TestCleanUpWhileEventsCome(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "")
+	roomID := w.withBot(mautrix.ReqCreateRoom{})
+	_, err := w.alice.KickUser(t.Context(), roomID, &mautrix.ReqKickUser{UserID: botID})
+	require.NoError(t, err)
+	var events sync.WaitGroup
+	cleaned := make(chan struct{})
+	events.Go(func() {
+		for i := 0; ; i++ {
+			select {
+			case <-cleaned:
+				return
+			default:
+			}
+			stranger := id.UserID(fmt.Sprintf("@stranger%d:example.com", i%1000))
+			assert.NoError(t, w.as.StateStore.SetMembership(t.Context(), roomID, stranger, event.MembershipJoin))
+		}
+	})
+	for range 20 {
+		require.NoError(t, w.rooms.CleanUp(t.Context(), provisioning.Portal{RoomID: roomID, ChatID: -1}, false))
+	}
+	close(cleaned)
+	events.Wait()
 }
 
 // A bot that was only invited refuses the invitation to a room that is deleted.
