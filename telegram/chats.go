@@ -59,7 +59,8 @@ func (d *dialogs) chats(list []provisioning.Chat) []provisioning.Chat {
 //
 // It is not gotd's iterator. That of v0.162.0 fails on a page whose last dialog has a peer
 // that the page does not describe, and asks for the same page for ever after one whose
-// last dialog has no message (no issue; TestGotdDialogIteratorNeedsPeersAndMessages).
+// last dialog has no message (no issue; TestGotdDialogIteratorNeedsPeers,
+// TestGotdDialogIteratorNeedsMessages).
 func dialogPages(ctx context.Context, api *tg.Client, folder int, visit func(page *dialogs) (more bool, err error)) error {
 	seen := map[provisioning.ChatID]bool{}
 	request := &tg.MessagesGetDialogsRequest{OffsetPeer: &tg.InputPeerEmpty{}, Limit: dialogPage}

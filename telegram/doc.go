@@ -78,5 +78,5 @@
 //	login.signIn           TestGotdKnowsNoCodesByEmail
 //	qrLogin                TestGotdQRLosesUpdates, TestGotdQRTakesNoFreshToken,
 //	                       TestGotdQRTakesNoMigrationWhenItRenews, TestGotdQRAsksWithoutPause
-//	dialogPages            TestGotdDialogIteratorNeedsPeersAndMessages
+//	dialogPages            TestGotdDialogIteratorNeedsPeers, TestGotdDialogIteratorNeedsMessages
 package telegram

@@ -159,32 +159,39 @@ func TestGotdQRAsksWithoutPause(t *testing.T) {
 	})
 }
 
-// dialogsOf answers with pages of one dialog, and keeps what it was asked for.
-type dialogsOf struct {
+// groupPages answers each request for dialogs with the same page, of one group whose last
+// message has the ID 7. It keeps what it was asked for.
+type groupPages struct {
 	page  tg.MessagesDialogsSlice
 	asked []dialogs.Request
 }
 
-func (d *dialogsOf) Query(_ context.Context, request dialogs.Request) (tg.MessagesDialogsClass, error) {
-	d.asked = append(d.asked, request)
-	return &d.page, nil
+var group1 = &tg.PeerChat{ChatID: 1}
+
+func newGroupPages() *groupPages {
+	return &groupPages{page: tg.MessagesDialogsSlice{Count: 2, Dialogs: []tg.DialogClass{&tg.Dialog{Peer: group1, TopMessage: 7}}}}
 }
 
-// A page whose last dialog has a peer that the page does not describe ends with an error,
-// and after one whose last dialog has no message the same page is asked for again. Then
-// dialogPages can go.
-func TestGotdDialogIteratorNeedsPeersAndMessages(t *testing.T) {
-	group := &tg.Dialog{Peer: &tg.PeerChat{ChatID: 1}, TopMessage: 7}
-	q := &dialogsOf{page: tg.MessagesDialogsSlice{
-		Count: 2, Dialogs: []tg.DialogClass{group}, Messages: []tg.MessageClass{&tg.Message{ID: 7, Date: 8, PeerID: group.Peer}},
-	}}
+func (g *groupPages) Query(_ context.Context, request dialogs.Request) (tg.MessagesDialogsClass, error) {
+	g.asked = append(g.asked, request)
+	return &g.page, nil
+}
+
+// A page that does not describe the peer of its last dialog is an error. When this and
+// the next one are different, dialogPages can go.
+func TestGotdDialogIteratorNeedsPeers(t *testing.T) {
+	q := newGroupPages()
+	q.page.Messages = []tg.MessageClass{&tg.Message{ID: 7, Date: 8, PeerID: group1}}
 	next := dialogs.NewIterator(q, 1)
 	require.False(t, next.Next(t.Context()))
 	require.Error(t, next.Err())
+}
 
-	q.page.Chats, q.page.Messages = []tg.ChatClass{&tg.Chat{ID: 1, Title: "Group", Photo: &tg.ChatPhotoEmpty{}}}, nil
-	q.asked = nil
-	next = dialogs.NewIterator(q, 1)
+// After a page without the message of its last dialog, the same page is asked for again.
+func TestGotdDialogIteratorNeedsMessages(t *testing.T) {
+	q := newGroupPages()
+	q.page.Chats = []tg.ChatClass{&tg.Chat{ID: 1, Title: "Group", Photo: &tg.ChatPhotoEmpty{}}}
+	next := dialogs.NewIterator(q, 1)
 	require.True(t, next.Next(t.Context()))
 	require.True(t, next.Next(t.Context()))
 	require.Len(t, q.asked, 2)

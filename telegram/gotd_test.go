@@ -33,7 +33,7 @@ import (
 // go. The list in doc.go names both.
 
 // patience is how long such a test waits for what the version of go.mod does at once.
-const patience = time.Minute
+const patience = 5 * time.Minute
 
 // gotdClient makes a client that is to run on a server.
 func gotdClient(s *telegramtest.Server, change func(*gotd.Options)) *gotd.Client {
