@@ -15,13 +15,13 @@ const (
 )
 
 const (
-	Untyped     = 1
-	Text        = "a\n\"b\""
-	Float       = 1.5
-	Character   = 'x'
-	Big         = 1 << 70
-	Typed  int8 = -1
-	Wait        = 30 * time.Second
+	Untyped        = 1
+	Text           = "a\n\"b\""
+	Float          = 1.5
+	Character      = 'x'
+	Big            = 1 << 70
+	Typed     int8 = -1
+	Wait           = 30 * time.Second
 )
 
 var (
