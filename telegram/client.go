@@ -106,7 +106,7 @@ func (cl *Client) Logout(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if r.step != stepActive {
+	if !r.step.accepted() {
 		return provisioning.ErrNotLoggedIn
 	}
 	remoteErr := cl.logoutRemote(ctx, s)

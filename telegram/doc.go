@@ -13,6 +13,9 @@
 // [Config.Running] it gets the live gotd client of every account, and through
 // [Config.Updates] it handles the account's updates on that connection.
 //
+// A bridge that keeps its own client logs people in here, and takes the finished session
+// with [Client.HandOver].
+//
 // What Telegram's errors are in package provisioning stands in package rpcerror, which
 // a bridge with another Telegram client can use too. The names of errors stand there and
 // in errors.go, and nowhere else.
@@ -28,10 +31,11 @@
 // From every step but active, RequestCode leads to code, LoginBot to active, and LoginQR
 // to password or active; CancelLogin and Config.LoginTimeout lead to no row, and so may an
 // error of Telegram's. From active, Logout leads to no row, and so does Telegram when it
-// ends the session.
+// ends the session. HandOver leads from active to handover, where no client is started any
+// more, and once the host has taken the session, from there to no row; so does Logout.
 //
 // The client of a session comes and goes apart from that. It starts when it is first
-// needed, whatever the step; it stops when it is idle, with the row, at Close, and by
+// needed, whatever the step but handover; it stops when it is idle, with the row, at Close, and by
 // itself where Telegram wants no more of it.
 //
 // # Who has what

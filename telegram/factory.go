@@ -85,9 +85,10 @@ func (f *Factory) RelayBot(token string) (*Client, error) {
 }
 
 // LoggedIn lists the Matrix users who were logged in when last seen, for a host
-// that wants all clients running after its start.
+// that wants all clients running after its start, or goes on with what [Client.HandOver]
+// has left unfinished: who is being handed over is among them.
 func (f *Factory) LoggedIn(ctx context.Context) ([]id.UserID, error) {
-	return f.store.activeUsers(ctx)
+	return f.store.acceptedUsers(ctx)
 }
 
 // Telegram returns the live gotd client of a user who is logged in, starting it if
@@ -258,7 +259,7 @@ func (f *Factory) deleteOldLogin(ctx context.Context, key sessionKey) error {
 	if err != nil {
 		return err
 	}
-	if r.step == stepActive || !f.expired(r) {
+	if r.step.accepted() || !f.expired(r) {
 		return nil
 	}
 	return f.deleteSession(ctx, key, s)

@@ -36,7 +36,7 @@ func (cl *Client) withLogin(ctx context.Context, run func(l *login) error) error
 	if err != nil {
 		return err
 	}
-	if r.step == stepActive {
+	if r.step.accepted() {
 		return provisioning.ErrAlreadyLoggedIn
 	}
 	if ok && cl.f.expired(r) {

@@ -226,7 +226,7 @@ func (q *qrLogin) replaceSession(ctx context.Context, r record) error {
 // meanwhile.
 func (q *qrLogin) stillLoggedOut(ctx context.Context) error {
 	r, _, err := q.f.store.get(ctx, q.key)
-	if err == nil && r.step == stepActive {
+	if err == nil && r.step.accepted() {
 		return provisioning.ErrAlreadyLoggedIn
 	}
 	return err

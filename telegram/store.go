@@ -26,7 +26,11 @@ const (
 	stepCode      step = "code"     // a code was requested
 	stepPassword  step = "password" // the code was right, the password is missing
 	stepActive    step = "active"   // logged in
+	stepHandOver  step = "handover" // logged in, and only for Client.HandOver
 )
+
+// accepted says whether Telegram has accepted the login: it is no longer half done.
+func (s step) accepted() bool { return s == stepActive || s == stepHandOver }
 
 // sessionKey names a session: a Matrix user ID, or relaybot:<bot ID>, which no
 // user ID can be.
@@ -151,16 +155,16 @@ func (s *sessionStore) putSession(ctx context.Context, key sessionKey, data []by
 
 // deleteLogins deletes the logins that were begun before a moment and never finished.
 func (s *sessionStore) deleteLogins(ctx context.Context, before time.Time) error {
-	const query = `DELETE FROM tgprovision_session WHERE step<>'active' AND requested_at<$1`
+	const query = `DELETE FROM tgprovision_session WHERE step<>'active' AND step<>'handover' AND requested_at<$1`
 	if _, err := s.db.Exec(ctx, query, before.UnixMilli()); err != nil {
 		return fmt.Errorf("delete old logins: %w", err)
 	}
 	return nil
 }
 
-// activeUsers lists the Matrix users who are logged in.
-func (s *sessionStore) activeUsers(ctx context.Context) ([]id.UserID, error) {
-	const query = `SELECT user_id FROM tgprovision_session WHERE step='active' AND user_id LIKE '@%' ORDER BY user_id`
+// acceptedUsers lists the Matrix users whose logins Telegram has accepted.
+func (s *sessionStore) acceptedUsers(ctx context.Context) ([]id.UserID, error) {
+	const query = `SELECT user_id FROM tgprovision_session WHERE step IN ('active', 'handover') AND user_id LIKE '@%' ORDER BY user_id`
 	rows, err := s.db.Query(ctx, query)
 	return dbutil.NewRowIterWithError(rows, dbutil.ScanSingleColumn[id.UserID], err).AsList()
 }
