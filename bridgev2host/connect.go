@@ -84,7 +84,7 @@ func (s *portalStore) save(ctx context.Context, key networkid.PortalKey, n provi
 	case err != nil:
 		return fmt.Errorf("save a portal: %w", err)
 	}
-	s.markIn(ctx, p, n.Accounts)
+	s.mark(ctx, p, n.Accounts)
 	if !n.Relay || len(n.Accounts) == 0 {
 		return nil
 	}

@@ -36,6 +36,7 @@ type Host struct {
 	br      *bridgev2.Bridge
 	as      *appservice.AppService
 	network Network
+	cfg     provisioning.Config
 	api     *provisioning.Provisioner
 
 	portals  *portalStore
@@ -72,10 +73,15 @@ func New(cfg Config) (*Host, error) {
 	if relay := h.br.Config.Relay; relay.Enabled && len(relay.DefaultRelays) > 0 {
 		api.RelayBot = &client{h: h, relay: relay.DefaultRelays[0]}
 	}
+	h.cfg = api
 	var err error
 	h.api, err = provisioning.New(api)
 	return h, err
 }
+
+// Config returns the configuration of the API, with the parts that the Host has set. They
+// can be used from Start on.
+func (h *Host) Config() provisioning.Config { return h.cfg }
 
 // Handler returns the API as a handler, see [provisioning.Provisioner.Handler].
 func (h *Host) Handler(prefix string) http.Handler { return h.api.Handler(prefix) }

@@ -12,6 +12,7 @@ import (
 	"maunium.net/go/mautrix/bridgev2/networkid"
 	"maunium.net/go/mautrix/id"
 
+	"github.com/rs/zerolog"
 	"github.com/tgprovision/tgprovision/internal/keyed"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
@@ -148,11 +149,16 @@ func (s *portalStore) AccountPortals(ctx context.Context, account provisioning.T
 	return list, nil
 }
 
-// markIn records that accounts take part in a portal, those that have a login.
-func (s *portalStore) markIn(ctx context.Context, p *bridgev2.Portal, accounts []provisioning.TelegramID) {
+// mark records that accounts take part in a portal, those that have a login. bridgev2
+// records the others by itself when it gets an event for them, and invites their users.
+func (s *portalStore) mark(ctx context.Context, p *bridgev2.Portal, accounts []provisioning.TelegramID) {
 	for _, account := range accounts {
-		if login, err := s.h.br.GetExistingUserLoginByID(ctx, s.h.network.LoginID(account)); err == nil && login != nil {
-			login.MarkInPortal(ctx, p)
+		login, err := s.h.br.GetExistingUserLoginByID(ctx, s.h.network.LoginID(account))
+		if err == nil && login != nil {
+			_, err = s.h.br.DB.UserPortal.GetOrCreate(ctx, login.UserLogin, p.PortalKey)
+		}
+		if err != nil {
+			zerolog.Ctx(ctx).Err(err).Msg("Could not record that an account takes part in a portal")
 		}
 	}
 }

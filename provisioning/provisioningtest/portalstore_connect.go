@@ -86,10 +86,10 @@ func checkChatBridged(t T, open func() provisioning.PortalStore) {
 
 func checkReplace(t T, open func() provisioning.PortalStore) {
 	s := open()
-	old, other, moved := group(roomA, 1, 7, 8), group(roomB, 2, 7), replacing(roomA, group(roomC, 1, 8, 9))
+	old, other, moved := group(roomA, 1, 7, 8), group(roomB, 2, 6), replacing(roomA, group(roomC, 1, 8, 9))
 	moved.Title, moved.Megagroup = "Renamed", true
 	connect(t, s, old, other, moved)
-	expectPortals(t, s, []provisioning.NewPortal{other, moved}, old)
+	expectPortals(t, s, []provisioning.NewPortal{other, moved}, formerly(old)...)
 	next := group(roomA, 3)
 	connect(t, s, next) // the room is free
 	expectPortals(t, s, []provisioning.NewPortal{other, moved, next}, group(roomA, 3, 7, 8))

@@ -107,7 +107,10 @@ func (c *Connector) GetName() bridgev2.BridgeName {
 
 // GetDBMetaTypes implements bridgev2.NetworkConnector.
 func (c *Connector) GetDBMetaTypes() database.MetaTypes {
-	return database.MetaTypes{UserLogin: func() any { return new(LoginMetadata) }}
+	return database.MetaTypes{
+		UserLogin: func() any { return new(LoginMetadata) },
+		Portal:    func() any { return new(PortalMetadata) },
+	}
 }
 
 // GetCapabilities implements bridgev2.NetworkConnector.
