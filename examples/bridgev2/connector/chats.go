@@ -39,6 +39,10 @@ func (c *Client) syncChats(ctx context.Context) error {
 	if err := c.remember(ctx, known.users, known.channels); err != nil {
 		return err
 	}
+	c.metadata.sync()
+	if err := c.login.Save(ctx); err != nil { // before bridgev2 changes the login as well
+		return err
+	}
 	for _, entry := range page.GetDialogs() {
 		dialog, ok := entry.(*tg.Dialog)
 		if !ok {

@@ -7,7 +7,6 @@ import (
 	"net"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/gotd/td/bin"
@@ -32,7 +31,6 @@ type Client struct {
 	metadata  *LoginMetadata
 	me        provisioning.TelegramID
 	connected chan struct{} // closed by Connect
-	syncFirst atomic.Bool   // the first chats get portals when it has connected
 
 	mu  sync.Mutex
 	run *run // of the last Connect
@@ -46,6 +44,7 @@ var (
 
 // run is one gotd client.
 type run struct {
+	key      []byte // of the session
 	telegram *tdtelegram.Client
 	cancel   context.CancelFunc
 	up       chan struct{} // has a value when there is a new connection
@@ -108,7 +107,7 @@ func (c *Client) Connect(context.Context) {
 	}
 	ctx, cancel := context.WithCancel(c.login.Log.WithContext(c.connector.bridge.BackgroundCtx))
 	c.run = &run{
-		cancel: cancel, up: make(chan struct{}, 1), stored: make(chan struct{}), ready: make(chan struct{}), done: make(chan struct{}),
+		key: c.metadata.get().AuthKey, cancel: cancel, up: make(chan struct{}, 1), stored: make(chan struct{}), ready: make(chan struct{}), done: make(chan struct{}),
 	}
 	c.run.telegram = tdtelegram.NewClient(c.connector.Config.APIID, c.connector.Config.APIHash, c.options(ctx, c.run))
 	close(c.connected)
@@ -197,7 +196,7 @@ func (c *Client) subscribe(ctx context.Context, r *run) {
 		close(r.ready)
 	}
 	c.login.BridgeState.Send(status.BridgeState{StateEvent: status.StateConnected})
-	if c.syncFirst.Swap(false) {
+	if !c.metadata.get().Synced {
 		if err := c.syncChats(ctx); err != nil {
 			zerolog.Ctx(ctx).Warn().Err(err).Msg("Could not list the first chats")
 		}
@@ -235,7 +234,7 @@ func (c *Client) noticeEnd(r *run) func(tg.Invoker) tdtelegram.InvokeFunc {
 		return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
 			err := next.Invoke(ctx, input, output)
 			rpc, ok := tgerr.As(err)
-			if ok && errors.Is(rpcerror.Error("", rpc.Code, rpc.Message), provisioning.ErrNotLoggedIn) && c.metadata.end() {
+			if ok && errors.Is(rpcerror.Error("", rpc.Code, rpc.Message), provisioning.ErrNotLoggedIn) && c.metadata.end(r.key) {
 				r.cancel()
 			}
 			return err
@@ -259,19 +258,28 @@ func (c *Client) IsLoggedIn() bool { return c.HasSession() }
 
 // LogoutRemote implements bridgev2.NetworkAPI.
 func (c *Client) LogoutRemote(ctx context.Context) {
-	const patience = 10 * time.Second
-	timed, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	if err := c.logOut(timed); err != nil && !errors.Is(err, bridgev2.ErrNotLoggedIn) {
-		zerolog.Ctx(ctx).Warn().Err(err).Msg("Could not end the session at Telegram")
-	}
-	c.Disconnect()
-	c.metadata.end()
+	c.endSession(ctx)
 	if err := c.connector.hashes.deleteLogin(context.WithoutCancel(ctx), c.login.ID); err != nil {
 		zerolog.Ctx(ctx).Warn().Err(err).Msg("Could not forget the access hashes of a login")
 	}
 }
 
+// endSession logs the account out at Telegram, if that can be reached, and stops the client.
+func (c *Client) endSession(ctx context.Context) {
+	const patience = 10 * time.Second
+	timed, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	c.Connect(ctx)
+	if err := c.logOut(timed); err != nil && !errors.Is(err, bridgev2.ErrNotLoggedIn) {
+		zerolog.Ctx(ctx).Warn().Err(err).Msg("Could not end the session at Telegram")
+	}
+	c.Disconnect()
+	c.metadata.end(c.metadata.get().AuthKey)
+}
+
+// logOut ends the session at Telegram.
+//
+// TL: auth.logOut
 func (c *Client) logOut(ctx context.Context) error {
 	api, err := c.API(ctx)
 	if err != nil {

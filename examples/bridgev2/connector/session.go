@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -25,6 +26,7 @@ type storedSession struct {
 	KeyID   []byte `json:"auth_key_id,omitempty"`
 	Salt    int64  `json:"salt,omitempty"`
 	Bot     bool   `json:"bot,omitempty"`
+	Synced  bool   `json:"synced,omitempty"` // the first chats have got portals
 }
 
 // MarshalJSON implements json.Marshaler.
@@ -59,13 +61,22 @@ func (m *LoginMetadata) set(s storedSession) {
 	m.stored = s
 }
 
-// end forgets the session, and returns false where there was none.
-func (m *LoginMetadata) end() bool {
+// end forgets the session of a key, and returns false where that is not the login's.
+func (m *LoginMetadata) end(key []byte) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	had := len(m.stored.AuthKey) > 0
+	if len(key) == 0 || !bytes.Equal(m.stored.AuthKey, key) {
+		return false
+	}
 	m.stored = storedSession{Bot: m.stored.Bot}
-	return had
+	return true
+}
+
+// sync notes that the first chats get portals.
+func (m *LoginMetadata) sync() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.stored.Synced = true
 }
 
 // storage is where gotd reads a client's session and writes it.
@@ -121,7 +132,7 @@ var errEnded = errors.New("the session has ended")
 func (m *LoginMetadata) update(data *session.Data) (changed bool, err error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if string(m.stored.AuthKey) != string(data.AuthKey) {
+	if !bytes.Equal(m.stored.AuthKey, data.AuthKey) {
 		return false, errEnded
 	}
 	changed = m.stored.DC != data.DC || m.stored.Salt != data.Salt
