@@ -152,7 +152,7 @@ func (a *adoptedLogin) leftOver(ctx context.Context, err error) error {
 	if !errors.Is(err, provisioning.ErrAlreadyLoggedIn) {
 		return err
 	}
-	if _, adoptErr := a.c.h.adopt(ctx, a.network, a.c); adoptErr != nil && !errors.Is(adoptErr, provisioning.ErrNotLoggedIn) {
+	if _, adoptErr := a.c.h.adopt(ctx, a.network, a.c, provisioning.Account{}); adoptErr != nil && !errors.Is(adoptErr, provisioning.ErrNotLoggedIn) {
 		return adoptErr
 	}
 	return err
@@ -167,7 +167,7 @@ func (a *adoptedLogin) adopt(ctx context.Context, account provisioning.Account, 
 	if other, err := a.c.h.loginOf(ctx, account.ID); err == nil && other.UserMXID != a.c.userID {
 		other.Logout(a.c.h.background(ctx))
 	}
-	login, err := a.c.h.adopt(ctx, a.network, a.c)
+	login, err := a.c.h.adopt(ctx, a.network, a.c, account)
 	if err != nil {
 		return provisioning.Account{}, err
 	}
@@ -176,12 +176,12 @@ func (a *adoptedLogin) adopt(ctx context.Context, account provisioning.Account, 
 }
 
 // adopt has the bridge take over the login of a client that is done.
-func (h *Host) adopt(ctx context.Context, network LoginNetwork, c *client) (*bridgev2.UserLogin, error) {
+func (h *Host) adopt(ctx context.Context, network LoginNetwork, c *client, account provisioning.Account) (*bridgev2.UserLogin, error) {
 	user, err := h.br.GetUserByMXID(ctx, c.userID)
 	if err != nil {
 		return nil, err
 	}
-	return network.Adopt(ctx, user)
+	return network.Adopt(ctx, user, account)
 }
 
 // adoptAll takes over the logins that were done when an earlier process ended.
@@ -197,7 +197,7 @@ func (h *Host) adoptAll(ctx context.Context) {
 		return
 	}
 	for _, userID := range users {
-		_, err := h.adopt(ctx, network, &client{h: h, userID: userID})
+		_, err := h.adopt(ctx, network, &client{h: h, userID: userID}, provisioning.Account{})
 		if err != nil && !errors.Is(err, provisioning.ErrNotLoggedIn) {
 			log.Err(err).Stringer("user_id", userID).Msg("Could not take over a Telegram login; the user's next login step tries it again")
 		}

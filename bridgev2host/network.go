@@ -78,10 +78,11 @@ type LoginNetwork interface {
 	LoginClient(userID id.UserID) LoginClient
 
 	// Adopt has the bridge take the session of a login over that is done, and returns the
-	// bridge's login. A login of the same account that the bridge has gets the new session.
-	// After an error it is called again. Where there is no such session, since another call
-	// has taken it over, it returns provisioning.ErrNotLoggedIn.
-	Adopt(ctx context.Context, user *bridgev2.User) (*bridgev2.UserLogin, error)
+	// bridge's login, whose client has been started. A login of the same account that the
+	// bridge has gets the new session. The account is the zero value where the login was
+	// done by an earlier process. After an error Adopt is called again. Where there is no such
+	// session, since another call has taken it over, it returns provisioning.ErrNotLoggedIn.
+	Adopt(ctx context.Context, user *bridgev2.User, account provisioning.Account) (*bridgev2.UserLogin, error)
 
 	// Unadopted lists the users whose logins are done and were not taken over, because
 	// the process ended in between.

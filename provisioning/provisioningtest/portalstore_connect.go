@@ -1,6 +1,10 @@
 package provisioningtest
 
-import "github.com/tgprovision/tgprovision/provisioning"
+import (
+	"slices"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+)
 
 func checkNothingBridged(t T, open func() provisioning.PortalStore) {
 	s := open()
@@ -92,7 +96,12 @@ func checkReplace(t T, open func() provisioning.PortalStore) {
 	expectPortals(t, s, []provisioning.NewPortal{other, moved}, formerly(old)...)
 	next := group(roomA, 3)
 	connect(t, s, next) // the room is free
-	expectPortals(t, s, []provisioning.NewPortal{other, moved, next}, group(roomA, 3, 7, 8))
+	expectPortals(t, s, []provisioning.NewPortal{other, moved, next})
+	for _, account := range old.Accounts {
+		if portals, err := s.AccountPortals(t.Context(), account); err != nil || slices.Contains(portals, next.Portal) {
+			t.Errorf("AccountPortals(%d) returned %+v, %v, with the new portal in a room of a former one's", account, portals, err)
+		}
+	}
 	refuse(t, s, replacing(roomA, group("!check-d:example.com", 1)), provisioning.ErrChatBridged)
 }
 

@@ -146,9 +146,6 @@ func (c *Connector) Start(ctx context.Context) (err error) {
 		DB: c.bridge.DB.Database, APIID: c.Config.APIID, APIHash: c.Config.APIHash, Datacenter: c.datacenter,
 		Log: zerolog.Ctx(ctx).With().Str("component", "telegram logins").Logger(),
 	})
-	if err == nil {
-		err = c.takeOverUnfinished(ctx)
-	}
 	return err
 }
 

@@ -12,7 +12,6 @@ import (
 
 	"github.com/tgprovision/tgprovision/bridgev2host"
 	"github.com/tgprovision/tgprovision/provisioning"
-	"github.com/tgprovision/tgprovision/telegram"
 	"github.com/tgprovision/tgprovision/telegram/rpcerror"
 )
 
@@ -98,32 +97,17 @@ func (n Network) LoginClient(userID id.UserID) bridgev2host.LoginClient {
 }
 
 // Adopt implements bridgev2host.LoginNetwork.
-func (n Network) Adopt(ctx context.Context, user *bridgev2.User) (login *bridgev2.UserLogin, err error) {
-	err = n.c.loginClient(user.MXID).HandOver(ctx, func(ctx context.Context, session telegram.HandedSession) error {
-		login, err = n.c.Adopt(ctx, user, session)
-		return err
-	})
-	return login, err
+func (n Network) Adopt(ctx context.Context, user *bridgev2.User, account provisioning.Account) (*bridgev2.UserLogin, error) {
+	return n.c.takeOver(ctx, user, account)
 }
 
 // Unadopted implements bridgev2host.LoginNetwork.
 func (n Network) Unadopted(ctx context.Context) ([]id.UserID, error) { return n.c.logins.LoggedIn(ctx) }
 
-// loginClient returns what logs a user in.
-func (c *Connector) loginClient(userID id.UserID) *telegram.Client {
-	client, _ := c.logins.Client(context.Background(), userID) // it never fails
-	return client.(*telegram.Client)
-}
-
 // PortalMetadata is what the bridge's database keeps of a portal beside what bridgev2 does.
 type PortalMetadata struct {
 	Username  string `json:"username,omitempty"`
 	Megagroup bool   `json:"megagroup,omitempty"`
-}
-
-// TODO
-func (c *Connector) Adopt(ctx context.Context, user *bridgev2.User, s telegram.HandedSession) (*bridgev2.UserLogin, error) {
-	return nil, errors.New("not yet")
 }
 
 type accountOnly struct{ c *Client }
