@@ -119,7 +119,7 @@ func newBridgev2Stage(t *testing.T, newHomeserver newHomeserver, database string
 	return s
 }
 
-// startBridge starts the bridge's process and returns when the API answers.  Dendrite says
+// startBridge starts the bridge's process and returns when the API answers. Dendrite says
 // that it supports version 1.2 of the specification.
 func (s *stage) startBridge(config string) *example {
 	s.t.Helper()
