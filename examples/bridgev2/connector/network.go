@@ -77,7 +77,7 @@ func (Network) HasSession(login *bridgev2.UserLogin) bool {
 
 // Telegram implements bridgev2host.Network.
 func (Network) Telegram(login *bridgev2.UserLogin) bridgev2host.Telegram {
-	return accountOnly{login.Client.(*Client)}
+	return login.Client.(*Client).calls
 }
 
 // Error implements bridgev2host.Network.
@@ -108,14 +108,4 @@ func (n Network) Unadopted(ctx context.Context) ([]id.UserID, error) { return n.
 type PortalMetadata struct {
 	Username  string `json:"username,omitempty"`
 	Megagroup bool   `json:"megagroup,omitempty"`
-}
-
-type accountOnly struct{ c *Client }
-
-func (a accountOnly) Account(ctx context.Context) (provisioning.Account, error) {
-	user, err := a.c.userByID(ctx, int64(a.c.me))
-	if err != nil {
-		return provisioning.Account{}, Network{}.Error(err)
-	}
-	return provisioning.Account{ID: a.c.me, Username: user.Username, FirstName: user.FirstName, LastName: user.LastName, Phone: user.Phone, IsBot: user.Bot}, nil
 }
