@@ -5,6 +5,7 @@ go 1.26.0
 require (
 	github.com/gotd/td v0.162.0
 	github.com/rs/zerolog v1.35.1
+	github.com/stretchr/testify v1.12.1
 	github.com/tgprovision/tgprovision v0.0.0
 	go.mau.fi/util v0.10.1
 	maunium.net/go/mautrix v0.31.0
@@ -54,6 +55,7 @@ require (
 	go.uber.org/atomic v1.11.0 // indirect
 	go.uber.org/multierr v1.11.0 // indirect
 	go.uber.org/zap v1.28.0 // indirect
+	go.yaml.in/yaml/v3 v3.0.5 // indirect
 	golang.org/x/crypto v0.58.0 // indirect
 	golang.org/x/exp v0.0.0-20260908205506-85c1c2202aba // indirect
 	golang.org/x/mod v0.42.0 // indirect
