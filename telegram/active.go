@@ -7,9 +7,11 @@ import (
 	"github.com/gotd/td/tg"
 
 	"github.com/tgprovision/tgprovision/provisioning"
+	"github.com/tgprovision/tgprovision/telegram/calls"
 )
 
-// active is a session that is logged in, with its client, during one call.
+// active is a session that is logged in, with its client, during one call. It is what
+// package calls makes its calls with.
 type active struct {
 	*conn
 	f      *Factory
@@ -24,54 +26,68 @@ type identity struct {
 	bot      bool
 }
 
-func identityOf(user *tg.User) identity {
-	return identity{id: user.ID, username: usernameOf(user), bot: user.Bot}
+func identityOf(account provisioning.Account) identity {
+	return identity{id: int64(account.ID), username: account.Username, bot: account.IsBot}
 }
 
-func (a *active) api() *tg.Client { return a.client.API() }
+var (
+	_ calls.Session        = (*active)(nil)
+	_ calls.LocalUsernames = (*active)(nil)
+)
 
-// finalError is an error that is one of the core's already, or the database's: explain
-// leaves it alone.
-type finalError struct{ error }
+// calls makes calls with the session.
+func (a *active) calls() *calls.Client { return calls.New(a) }
 
-// final marks an error as one that explain leaves alone.
-func final(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &finalError{err}
-}
-
-// Unwrap returns the error itself.
-func (e *finalError) Unwrap() error { return e.error }
-
-// self asks Telegram who is logged in.
+// account asks Telegram who is logged in, and stores that.
 //
 // TL: users.getUsers.
-func (a *active) self(ctx context.Context) (*tg.User, error) {
+func (a *active) account(ctx context.Context) (provisioning.Account, error) {
 	asked := time.Now()
-	self, err := a.client.Self(ctx)
+	account, err := a.calls().Account(ctx)
 	if err != nil {
-		return nil, err
+		return account, err
 	}
-	if now := identityOf(self); now != a.record.identity {
+	if now := identityOf(account); now != a.record.identity {
 		if err := a.write(ctx, func(ctx context.Context) error { return a.f.store.setAccount(ctx, a.key, now) }); err != nil {
-			return nil, err
+			return provisioning.Account{}, err
 		}
 		a.record.identity = now
 	}
-	a.rememberAccount(accountOf(self), asked)
-	return self, nil
+	a.rememberAccount(account, asked)
+	return account, nil
 }
 
-// identity returns whose session it is.
-func (a *active) identity(ctx context.Context) (identity, error) {
+// API implements calls.Session.
+func (a *active) API(context.Context) (*tg.Client, error) { return a.client.API(), nil }
+
+// Self implements calls.Session.
+func (a *active) Self(ctx context.Context) (calls.Self, error) {
 	if a.record.identity.id == 0 { // a session of an older version
-		if _, err := a.self(ctx); err != nil {
-			return identity{}, err
+		if _, err := a.account(ctx); err != nil {
+			return calls.Self{}, err
 		}
 	}
-	return a.record.identity, nil
+	return calls.Self{ID: provisioning.TelegramID(a.record.identity.id), Bot: a.record.identity.bot}, nil
+}
+
+// Hashes implements calls.Session.
+func (a *active) Hashes(ctx context.Context, kind provisioning.PeerType, ids []int64) (map[int64]int64, error) {
+	return a.f.store.hashes(ctx, a.key, kind, ids)
+}
+
+// PutHashes implements calls.Session.
+func (a *active) PutHashes(ctx context.Context, peers []calls.Peer) error {
+	return a.write(ctx, func(ctx context.Context) error { return a.f.store.putHashes(ctx, a.key, peers) })
+}
+
+// DeleteHashes implements calls.Session.
+func (a *active) DeleteHashes(ctx context.Context, kind provisioning.PeerType, ids []int64) error {
+	return a.write(ctx, func(ctx context.Context) error { return a.f.store.deleteHashes(ctx, a.key, kind, ids) })
+}
+
+// LocalUsername implements calls.LocalUsernames.
+func (a *active) LocalUsername(ctx context.Context, id provisioning.TelegramID) (string, error) {
+	return a.f.store.username(ctx, int64(id))
 }
 
 // write runs a write to what is stored of the session, unless the client has been stopped:
@@ -83,7 +99,7 @@ func (a *active) write(ctx context.Context, run func(context.Context) error) err
 	a.storage.mu.Lock()
 	defer a.storage.mu.Unlock()
 	if a.storage.closed {
-		return final(provisioning.ErrNotLoggedIn)
+		return provisioning.ErrNotLoggedIn
 	}
-	return final(run(ctx))
+	return run(ctx)
 }

@@ -3,10 +3,7 @@ package telegram
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
-
-	"github.com/gotd/td/tg"
 
 	"github.com/tgprovision/tgprovision/provisioning"
 )
@@ -59,10 +56,7 @@ func (cl *Client) Account(ctx context.Context) (provisioning.Account, error) {
 
 func (cl *Client) askAccount(ctx context.Context) (account provisioning.Account, err error) {
 	err = cl.call(ctx, func(a *active) error {
-		self, err := a.self(ctx)
-		if err == nil {
-			account = accountOf(self)
-		}
+		account, err = a.account(ctx)
 		return err
 	})
 	return account, err
@@ -134,36 +128,4 @@ func (cl *Client) logoutRemote(ctx context.Context, s *slot) error {
 	}
 	_, err = c.client.API().AuthLogOut(ctx)
 	return c.explain(ctx, "auth.logOut", err)
-}
-
-// accountOf reads the account out of Telegram's description of it.
-func accountOf(user *tg.User) provisioning.Account {
-	return provisioning.Account{
-		ID: provisioning.TelegramID(user.ID), Username: usernameOf(user), FirstName: user.FirstName, LastName: user.LastName,
-		Phone: user.Phone, IsBot: user.Bot,
-	}
-}
-
-// usernameOf returns the main username of a user.
-func usernameOf(user *tg.User) string { return mainUsername(user.Username, user.Usernames) }
-
-// mainUsername returns the main username. Who has several lists them apart.
-//
-// https://core.telegram.org/api/usernames
-func mainUsername(only string, list []tg.Username) string {
-	if only != "" {
-		return only
-	}
-	for _, name := range list {
-		if name.Active {
-			return name.Username
-		}
-	}
-	return ""
-}
-
-// unexpected is the error for an answer of a type that the TL schema has and this
-// code has no use for.
-func unexpected(answer any) error {
-	return &provisioning.TelegramError{Type: fmt.Sprintf("unexpected answer %T", answer)}
 }

@@ -303,7 +303,7 @@ func (f *Factory) callOnce(ctx context.Context, key sessionKey, run func(*active
 		defer a.unuse()
 	}
 	if err == nil {
-		err = a.explain(ctx, "", run(a))
+		err = a.reason(ctx, "", run(a))
 	}
 	if a != nil && errors.Is(err, provisioning.ErrNotLoggedIn) {
 		if deleteErr := f.deleteEndedSession(ctx, key, a.conn); deleteErr != nil {
@@ -323,7 +323,12 @@ var errInterrupted = fmt.Errorf("%w: the connection broke before the answer", pr
 // it is why that was so: gotd v0.162.0 only says that calls were cancelled (no issue;
 // TestGotdHidesWhyItHasStopped).
 func (c *conn) explain(ctx context.Context, method string, err error) error {
-	own, isFinal := errors.AsType[*finalError](err)
+	return c.reason(ctx, method, translate(method, err))
+}
+
+// reason says why there is one of the core's errors, where the client knows better.
+func (c *conn) reason(ctx context.Context, method string, err error) error {
+	cancelled := errors.Is(err, context.Canceled)
 	switch {
 	case err == nil:
 		return nil
@@ -331,14 +336,14 @@ func (c *conn) explain(ctx context.Context, method string, err error) error {
 		return fmt.Errorf("wait for Telegram: %w", ctx.Err())
 	case c.storage.isClosed():
 		return provisioning.ErrNotLoggedIn // logged out by another request meanwhile
-	case isFinal:
-		return own.error
+	case !cancelled && !errors.Is(err, provisioning.ErrTelegramUnavailable):
+		return err
 	case c.stopped():
 		return c.stopReason(method)
-	case errors.Is(err, context.Canceled): // gotd's: ctx has not ended
+	case cancelled: // by gotd: ctx has not ended
 		return errInterrupted
 	default:
-		return translate(method, err)
+		return err
 	}
 }
 

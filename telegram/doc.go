@@ -16,9 +16,10 @@
 // A bridge that keeps its own client logs people in here, and takes the finished session
 // with [Client.HandOver].
 //
-// What Telegram's errors are in package provisioning stands in package rpcerror, which
-// a bridge with another Telegram client can use too. The names of errors stand there and
-// in errors.go, and nowhere else.
+// The calls on an account that is logged in are made by package calls, which needs nothing
+// of this package: a bridge with clients of its own makes them with those. What Telegram's
+// errors are in package provisioning stands in package rpcerror, which needs no gotd at all.
+// The names of errors stand there and in the two files errors.go, and nowhere else.
 //
 // # The states of a session
 //
@@ -46,7 +47,8 @@
 //	              a session that is logged in do so only to start the client.
 //	conn          one gotd client, its connections, and what is remembered of its account. It
 //	              is started once: after its end there is another one.
-//	active        a conn for one call on a session that is logged in, and the record of the row.
+//	active        a conn for one call on a session that is logged in, and the record of the row:
+//	              the session that package calls makes the call with.
 //	login         a locked slot and the record of the row, for one step of a login.
 //	qrLogin       a conn without a slot, whose session is in memory until a code was scanned.
 //	Client        nothing: it names a session of a Factory.
@@ -82,5 +84,5 @@
 //	login.signIn           TestGotdKnowsNoCodesByEmail
 //	qrLogin                TestGotdQRLosesUpdates, TestGotdQRTakesNoFreshToken,
 //	                       TestGotdQRTakesNoMigrationWhenItRenews, TestGotdQRAsksWithoutPause
-//	dialogPages            TestGotdDialogIteratorNeedsPeers, TestGotdDialogIteratorNeedsMessages
+//	calls: dialogPages     TestGotdDialogIteratorNeedsPeers, TestGotdDialogIteratorNeedsMessages
 package telegram

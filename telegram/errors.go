@@ -23,42 +23,6 @@ const tokenExpired = "AUTH_TOKEN_EXPIRED"
 // replaced by newer ones.
 const passwordParametersUsed = "SRP_ID_INVALID"
 
-// wrongHash are the errors for an access hash that is not the one which the account
-// knows a user or channel by.
-var wrongHash = []string{"CHANNEL_INVALID", "PEER_ID_INVALID", wrongUser}
-
-// wrongUser is the one of them for a user in a request that is about others as well.
-const wrongUser = "USER_ID_INVALID"
-
-// errWrongUser is that error where Telegram says it without one.
-var errWrongUser = tgerr.New(400, wrongUser)
-
-// alreadyMember is the error for inviting somebody who is in the chat already.
-const alreadyMember = "USER_ALREADY_PARTICIPANT"
-
-// onlyAdmin is the error for inviting a bot to a channel, which it can join only as an
-// administrator.
-const onlyAdmin = "USER_BOT"
-
-// memberRefused are the errors for inviting somebody who can't be invited, which say
-// nothing about others.
-var memberRefused = []string{
-	"USER_PRIVACY_RESTRICTED", "USER_NOT_MUTUAL_CONTACT", "USER_BLOCKED", "USER_IS_BLOCKED", "YOU_BLOCKED_USER", "USER_KICKED",
-	"USER_CHANNELS_TOO_MUCH", "USER_INVALID", "USER_BOT_INVALID", "INPUT_USER_DEACTIVATED", "USERS_TOO_MUCH", "BOTS_TOO_MUCH",
-	"BOT_GROUPS_BLOCKED", "ADMINS_TOO_MUCH", "CHAT_MEMBER_ADD_FAILED", onlyAdmin,
-}
-
-// isMemberError says whether an error is about somebody whom a request was to add to
-// a chat.
-func isMemberError(err error) bool {
-	return tgerr.Is(err, alreadyMember, wrongUser) || tgerr.Is(err, memberRefused...)
-}
-
-// isUnknownUser says whether an error means that there is no such user.
-func isUnknownUser(err error) bool {
-	return errors.Is(translate("", err), provisioning.ErrTelegramUserNotFound) || errors.Is(err, provisioning.ErrNotTelegramUser)
-}
-
 // endsSession says whether Telegram means with an error that the session is no more.
 func endsSession(err error) bool {
 	rpc, ok := tgerr.As(err)

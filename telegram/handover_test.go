@@ -68,7 +68,7 @@ func TestHandOver(t *testing.T) {
 	b := newBridge(t)
 	b.logIn(you, ada)
 	b.eventuallyConnections(1)
-	err := b.client(you).HandOver(t.Context(), func(ctx context.Context, s telegram.HandedSession) error {
+	err := b.client(you).HandOver(t.Context(), func(_ context.Context, s telegram.HandedSession) error {
 		assert.Zero(t, b.factory.Stats())
 		b.eventuallyConnections(0)
 		assert.Equal(t, provisioning.Account{ID: 1001, Username: "ada"}, s.Account)

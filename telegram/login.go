@@ -11,6 +11,8 @@ import (
 
 	"github.com/tgprovision/tgprovision/internal/phone"
 	"github.com/tgprovision/tgprovision/provisioning"
+	"github.com/tgprovision/tgprovision/telegram/calls"
+	"github.com/tgprovision/tgprovision/telegram/rpcerror"
 )
 
 // A login is one row of the session table that goes through its steps. Every step locks
@@ -78,14 +80,14 @@ func (l *login) storeRecord(ctx context.Context, c *conn, r record) error {
 func (l *login) finish(ctx context.Context, c *conn, user tg.UserClass) (provisioning.Account, error) {
 	self, ok := user.AsNotEmpty()
 	if !ok {
-		return provisioning.Account{}, unexpected(user)
+		return provisioning.Account{}, rpcerror.Unexpected(user)
 	}
-	if err := l.storeRecord(ctx, c, record{step: stepActive, identity: identityOf(self)}); err != nil {
+	account := calls.AccountOf(self)
+	if err := l.storeRecord(ctx, c, record{step: stepActive, identity: identityOf(account)}); err != nil {
 		return provisioning.Account{}, err
 	}
 	l.f.loggedOut.loggedIn(l.key)
 	c.authorize()
-	account := accountOf(self)
 	c.rememberAccount(account, time.Now())
 	return account, nil
 }
@@ -173,7 +175,7 @@ func (l *login) storeSentCode(ctx context.Context, c *conn, phone string, answer
 	if !ok {
 		// auth.sentCodeSuccess is for clients that send logout tokens, and
 		// auth.sentCodePaymentRequired for those that can pay for the code.
-		return provisioning.SentCode{}, unexpected(answer)
+		return provisioning.SentCode{}, rpcerror.Unexpected(answer)
 	}
 	sent := sentCode(code)
 	r := record{
@@ -266,7 +268,7 @@ func (l *login) signIn(ctx context.Context, api *tg.Client, code string) (tg.Use
 	case *tg.AuthAuthorizationSignUpRequired:
 		return nil, &auth.SignUpRequired{TermsOfService: a.TermsOfService}
 	default:
-		return nil, unexpected(answer)
+		return nil, rpcerror.Unexpected(answer)
 	}
 }
 

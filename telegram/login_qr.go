@@ -12,6 +12,8 @@ import (
 	"github.com/gotd/td/tgerr"
 
 	"github.com/tgprovision/tgprovision/provisioning"
+	"github.com/tgprovision/tgprovision/telegram/calls"
+	"github.com/tgprovision/tgprovision/telegram/rpcerror"
 )
 
 // A login by QR code has a client of its own, with an auth key of its own, which is not
@@ -76,7 +78,7 @@ func (cl *Client) LoginQR(ctx context.Context, show func(context.Context, provis
 		case *tg.AuthLoginTokenSuccess:
 			return q.finish(ctx, answer.Authorization)
 		default:
-			return provisioning.Account{}, unexpected(answer)
+			return provisioning.Account{}, rpcerror.Unexpected(answer)
 		}
 		call = context.WithoutCancel(ctx)
 	}
@@ -173,20 +175,21 @@ func (q *qrLogin) finish(ctx context.Context, answer tg.AuthAuthorizationClass) 
 	defer cancel()
 	authorization, ok := answer.(*tg.AuthAuthorization)
 	if !ok {
-		return provisioning.Account{}, unexpected(answer)
+		return provisioning.Account{}, rpcerror.Unexpected(answer)
 	}
 	self, ok := authorization.User.AsNotEmpty()
 	if !ok {
-		return provisioning.Account{}, unexpected(authorization.User)
+		return provisioning.Account{}, rpcerror.Unexpected(authorization.User)
 	}
-	if err := q.replaceSession(ctx, record{step: stepActive, identity: identityOf(self)}); err != nil {
+	account := calls.AccountOf(self)
+	if err := q.replaceSession(ctx, record{step: stepActive, identity: identityOf(account)}); err != nil {
 		// Nobody has this session.
 		if _, logoutErr := q.conn.client.API().AuthLogOut(ctx); logoutErr != nil {
 			q.f.cfg.Log.Warn().Err(logoutErr).Str("session", string(q.key)).Msg("Could not end a session that was not kept")
 		}
 		return provisioning.Account{}, err
 	}
-	return accountOf(self), nil
+	return account, nil
 }
 
 // replaceSession stores the login in place of whatever is stored of the user, and stops

@@ -11,14 +11,8 @@ import (
 
 	"github.com/tgprovision/tgprovision/internal/schema"
 	"github.com/tgprovision/tgprovision/provisioning"
+	"github.com/tgprovision/tgprovision/telegram/calls"
 )
-
-// peer is a user or channel with its access hash.
-type peer struct {
-	kind provisioning.PeerType
-	id   int64
-	hash int64
-}
 
 // batch is how many rows or IDs stand in one statement at most.
 const batch = 500
@@ -64,16 +58,16 @@ func peerArgs(key sessionKey, kind provisioning.PeerType, ids []int64) []any {
 }
 
 // putHashes stores access hashes, each peer's once.
-func (s *sessionStore) putHashes(ctx context.Context, key sessionKey, peers []peer) error {
+func (s *sessionStore) putHashes(ctx context.Context, key sessionKey, peers []calls.Peer) error {
 	// In an order, so that two that store the same ones at once can't wait for each
 	// other.
-	slices.SortFunc(peers, func(a, b peer) int { return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.id, b.id)) })
-	peers = slices.CompactFunc(peers, func(a, b peer) bool { return a.kind == b.kind && a.id == b.id })
+	slices.SortFunc(peers, func(a, b calls.Peer) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID)) })
+	peers = slices.CompactFunc(peers, func(a, b calls.Peer) bool { return a.Kind == b.Kind && a.ID == b.ID })
 	for chunk := range slices.Chunk(peers, batch) {
 		values, args := []string{}, []any{key}
 		for _, p := range chunk {
 			values = append(values, "($1, "+placeholders(len(args)+1, 3)+")")
-			args = append(args, string(p.kind), p.id, p.hash)
+			args = append(args, string(p.Kind), p.ID, p.AccessHash)
 		}
 		_, err := s.db.Exec(ctx, `INSERT INTO tgprovision_peer (user_id, kind, peer_id, access_hash) VALUES `+
 			strings.Join(values, ", ")+` ON CONFLICT (user_id, kind, peer_id) DO UPDATE SET access_hash=excluded.access_hash`, args...)

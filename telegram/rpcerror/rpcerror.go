@@ -71,3 +71,9 @@ func split(message string) (name string, number int) {
 	}
 	return strings.Join(words, "_"), number
 }
+
+// Unexpected returns the error for an answer of a type that the TL schema has and the
+// caller has no use for.
+func Unexpected(answer any) error {
+	return &provisioning.TelegramError{Type: fmt.Sprintf("unexpected answer %T", answer)}
+}

@@ -1,4 +1,4 @@
-package telegram
+package calls
 
 import (
 	"context"
@@ -11,9 +11,8 @@ import (
 // GetChat implements provisioning.ChatGetter.
 //
 // TL: messages.getFullChat, channels.getFullChannel.
-func (cl *Client) GetChat(ctx context.Context, chatID provisioning.ChatID) (info provisioning.ChatInfo, err error) {
-	ctx = cl.f.withFloodBudget(ctx)
-	err = cl.call(ctx, func(a *active) error {
+func (c *Client) GetChat(ctx context.Context, chatID provisioning.ChatID) (info provisioning.ChatInfo, err error) {
+	err = c.call(ctx, func(a *account) error {
 		switch kind, id, _ := chatID.Split(); kind {
 		case provisioning.PeerChat:
 			info, err = a.basicGroup(ctx, id)
@@ -22,23 +21,23 @@ func (cl *Client) GetChat(ctx context.Context, chatID provisioning.ChatID) (info
 			info, err = a.channel(ctx, id)
 			return err
 		default:
-			return final(provisioning.ErrNotInChat)
+			return provisioning.ErrNotInChat
 		}
 	})
 	return info, err
 }
 
-func (a *active) basicGroup(ctx context.Context, id int64) (provisioning.ChatInfo, error) {
-	answer, err := a.api().MessagesGetFullChat(ctx, id)
+func (a *account) basicGroup(ctx context.Context, id int64) (provisioning.ChatInfo, error) {
+	answer, err := a.api.MessagesGetFullChat(ctx, id)
 	if err != nil {
 		return provisioning.ChatInfo{}, err
 	}
 	return infoIn(answer, provisioning.BasicGroupChatID(id))
 }
 
-func (a *active) channel(ctx context.Context, id int64) (info provisioning.ChatInfo, err error) {
+func (a *account) channel(ctx context.Context, id int64) (info provisioning.ChatInfo, err error) {
 	err = a.withHash(ctx, provisioning.PeerChannel, id, func(hash int64) error {
-		answer, err := a.api().ChannelsGetFullChannel(ctx, &tg.InputChannel{ChannelID: id, AccessHash: hash})
+		answer, err := a.api.ChannelsGetFullChannel(ctx, &tg.InputChannel{ChannelID: id, AccessHash: hash})
 		if err != nil {
 			return err
 		}
@@ -57,7 +56,7 @@ func infoIn(answer *tg.MessagesChatFull, id provisioning.ChatID) (provisioning.C
 			return info, nil
 		}
 	}
-	return provisioning.ChatInfo{}, final(provisioning.ErrNotInChat)
+	return provisioning.ChatInfo{}, provisioning.ErrNotInChat
 }
 
 // infoOf reads a chat out of Telegram's description, which has no about. It returns

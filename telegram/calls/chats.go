@@ -1,4 +1,4 @@
-package telegram
+package calls
 
 import (
 	"context"
@@ -8,6 +8,7 @@ import (
 	"github.com/gotd/td/tg"
 
 	"github.com/tgprovision/tgprovision/provisioning"
+	"github.com/tgprovision/tgprovision/telegram/rpcerror"
 )
 
 // dialogPage is the number of dialogs that Telegram gives at most in one answer.
@@ -19,18 +20,17 @@ const (
 	archiveFolder = 1
 )
 
-// Chats implements provisioning.ChatLister. It remembers the list for [Config.ListAge],
-// or until the account makes or deletes a chat here: the slice must not be changed.
+// Chats implements provisioning.ChatLister.
 //
 // TL: messages.getDialogs.
-func (cl *Client) Chats(ctx context.Context, _ provisioning.ChatQuery) ([]provisioning.Chat, error) {
-	return getList(ctx, cl, listOfChats, func(ctx context.Context, a *active) (chats []provisioning.Chat, err error) {
-		err = dialogPages(ctx, a.api(), mainFolder, func(page *dialogs) (bool, error) {
+func (c *Client) Chats(ctx context.Context, _ provisioning.ChatQuery) (chats []provisioning.Chat, err error) {
+	err = c.call(ctx, func(a *account) error {
+		return dialogPages(ctx, a.api, mainFolder, func(page *dialogs) (bool, error) {
 			chats = page.chats(chats)
 			return true, nil
 		})
-		return chats, err
 	})
+	return chats, err
 }
 
 // dialogs is a page of them.
@@ -72,7 +72,7 @@ func dialogPages(ctx context.Context, api *tg.Client, folder int, visit func(pag
 		}
 		modified, ok := answer.AsModified()
 		if !ok {
-			return unexpected(answer)
+			return rpcerror.Unexpected(answer)
 		}
 		page := &dialogs{modified, entitiesOf(modified), newDialogs(modified, seen)}
 		more, err := visit(page)

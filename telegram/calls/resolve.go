@@ -1,4 +1,4 @@
-package telegram
+package calls
 
 import (
 	"context"
@@ -12,15 +12,14 @@ import (
 // ResolveUser implements provisioning.UserResolver.
 //
 // TL: contacts.resolveUsername, contacts.resolvePhone, users.getUsers.
-func (cl *Client) ResolveUser(ctx context.Context, identifier provisioning.Identifier) (contact provisioning.Contact, err error) {
-	ctx = cl.f.withFloodBudget(ctx)
-	err = cl.call(ctx, func(a *active) error {
+func (c *Client) ResolveUser(ctx context.Context, identifier provisioning.Identifier) (contact provisioning.Contact, err error) {
+	err = c.call(ctx, func(a *account) error {
 		user, err := a.resolve(ctx, identifier)
 		if err != nil {
 			return err
 		}
 		if user.Deleted {
-			return final(provisioning.ErrTelegramUserNotFound)
+			return provisioning.ErrTelegramUserNotFound
 		}
 		contact = contactOf(user)
 		return nil
@@ -28,7 +27,7 @@ func (cl *Client) ResolveUser(ctx context.Context, identifier provisioning.Ident
 	return contact, err
 }
 
-func (a *active) resolve(ctx context.Context, identifier provisioning.Identifier) (*tg.User, error) {
+func (a *account) resolve(ctx context.Context, identifier provisioning.Identifier) (*tg.User, error) {
 	switch {
 	case identifier.Username != "":
 		return a.resolveUsername(ctx, identifier.Username)
@@ -39,24 +38,24 @@ func (a *active) resolve(ctx context.Context, identifier provisioning.Identifier
 	}
 }
 
-func (a *active) resolveUsername(ctx context.Context, username string) (*tg.User, error) {
-	answer, err := a.api().ContactsResolveUsername(ctx, &tg.ContactsResolveUsernameRequest{Username: username})
+func (a *account) resolveUsername(ctx context.Context, username string) (*tg.User, error) {
+	answer, err := a.api.ContactsResolveUsername(ctx, &tg.ContactsResolveUsernameRequest{Username: username})
 	if err != nil {
 		return nil, err
 	}
 	return a.resolved(ctx, answer)
 }
 
-func (a *active) resolvePhone(ctx context.Context, given string) (*tg.User, error) {
+func (a *account) resolvePhone(ctx context.Context, given string) (*tg.User, error) {
 	number, ok := phone.Normalize(given)
-	self, err := a.identity(ctx)
+	self, err := a.session.Self(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if !ok || self.bot { // bots can't look numbers up
-		return nil, final(provisioning.ErrTelegramUserNotFound)
+	if !ok || self.Bot { // bots can't look numbers up
+		return nil, provisioning.ErrTelegramUserNotFound
 	}
-	answer, err := a.api().ContactsResolvePhone(ctx, number[1:])
+	answer, err := a.api.ContactsResolvePhone(ctx, number[1:])
 	if err != nil {
 		return nil, err
 	}
@@ -64,32 +63,32 @@ func (a *active) resolvePhone(ctx context.Context, given string) (*tg.User, erro
 }
 
 // resolved reads the user out of Telegram's answer.
-func (a *active) resolved(ctx context.Context, answer *tg.ContactsResolvedPeer) (*tg.User, error) {
+func (a *account) resolved(ctx context.Context, answer *tg.ContactsResolvedPeer) (*tg.User, error) {
 	if err := a.storeHashes(ctx, answer.Users, answer.Chats); err != nil {
 		return nil, err
 	}
 	who, ok := answer.Peer.(*tg.PeerUser)
 	if !ok {
-		return nil, final(provisioning.ErrNotTelegramUser)
+		return nil, provisioning.ErrNotTelegramUser
 	}
 	user := usersByID(answer.Users)[who.UserID]
 	if user == nil {
-		return nil, final(provisioning.ErrTelegramUserNotFound)
+		return nil, provisioning.ErrTelegramUserNotFound
 	}
 	return user, nil
 }
 
 // resolveID finds a user whom the account knows.
-func (a *active) resolveID(ctx context.Context, id int64) (user *tg.User, err error) {
-	self, err := a.identity(ctx)
+func (a *account) resolveID(ctx context.Context, id int64) (user *tg.User, err error) {
+	self, err := a.session.Self(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if id == self.id {
+	if id == int64(self.ID) {
 		return a.self(ctx)
 	}
 	err = a.withHash(ctx, provisioning.PeerUser, id, func(hash int64) error {
-		users, err := a.api().UsersGetUsers(ctx, []tg.InputUserClass{&tg.InputUser{UserID: id, AccessHash: hash}})
+		users, err := a.api.UsersGetUsers(ctx, []tg.InputUserClass{&tg.InputUser{UserID: id, AccessHash: hash}})
 		if err != nil {
 			return err
 		}

@@ -1,23 +1,25 @@
-package telegram
+package calls
 
 import (
 	"context"
 	"slices"
+	"time"
 
 	"github.com/gotd/td/tg"
 	"github.com/gotd/td/tgerr"
+	"github.com/rs/zerolog"
 
 	"github.com/tgprovision/tgprovision/provisioning"
+	"github.com/tgprovision/tgprovision/telegram/rpcerror"
 )
 
 // CreateChat implements provisioning.ChatCreator. When the connection breaks before
-// Telegram's answer comes, there may be a chat that nobody here knows of.
+// Telegram's answer comes, there may be a chat that nobody here knows of. What is left
+// behind beside an answer or an error goes to the context's zerolog logger.
 //
 // TL: messages.createChat, messages.editChatAbout, channels.createChannel.
-func (cl *Client) CreateChat(ctx context.Context, chat provisioning.NewChat) (info provisioning.ChatInfo, err error) {
-	ctx = cl.f.withFloodBudget(ctx)
-	err = cl.callOnce(ctx, func(a *active) error {
-		defer a.chatsChanged()
+func (c *Client) CreateChat(ctx context.Context, chat provisioning.NewChat) (info provisioning.ChatInfo, err error) {
+	err = c.call(ctx, func(a *account) error {
 		if chat.Type == provisioning.ChatTypeBasicGroup {
 			info, err = a.createBasicGroup(ctx, chat)
 		} else {
@@ -28,9 +30,9 @@ func (cl *Client) CreateChat(ctx context.Context, chat provisioning.NewChat) (in
 	return info, err
 }
 
-func (a *active) createChannel(ctx context.Context, chat provisioning.NewChat) (provisioning.ChatInfo, error) {
+func (a *account) createChannel(ctx context.Context, chat provisioning.NewChat) (provisioning.ChatInfo, error) {
 	megagroup := chat.Type == provisioning.ChatTypeSupergroup
-	updates, err := a.api().ChannelsCreateChannel(ctx, &tg.ChannelsCreateChannelRequest{
+	updates, err := a.api.ChannelsCreateChannel(ctx, &tg.ChannelsCreateChannelRequest{
 		Megagroup: megagroup, Broadcast: !megagroup, Title: chat.Title, About: chat.About,
 	})
 	if err != nil {
@@ -39,7 +41,7 @@ func (a *active) createChannel(ctx context.Context, chat provisioning.NewChat) (
 	return a.created(ctx, updates, chat)
 }
 
-func (a *active) createBasicGroup(ctx context.Context, chat provisioning.NewChat) (provisioning.ChatInfo, error) {
+func (a *account) createBasicGroup(ctx context.Context, chat provisioning.NewChat) (provisioning.ChatInfo, error) {
 	updates, err := a.createWith(ctx, chat.Title, convertIDs[int64](chat.Members))
 	if err != nil {
 		return provisioning.ChatInfo{}, err
@@ -49,7 +51,7 @@ func (a *active) createBasicGroup(ctx context.Context, chat provisioning.NewChat
 		return info, err
 	}
 	_, id, _ := info.ID.Split()
-	_, err = a.api().MessagesEditChatAbout(ctx, &tg.MessagesEditChatAboutRequest{
+	_, err = a.api.MessagesEditChatAbout(ctx, &tg.MessagesEditChatAboutRequest{
 		Peer: &tg.InputPeerChat{ChatID: id}, About: chat.About,
 	})
 	if err != nil {
@@ -59,18 +61,22 @@ func (a *active) createBasicGroup(ctx context.Context, chat provisioning.NewChat
 	return info, nil
 }
 
+// cleanupTimeout is how long it may take to delete a group, beyond the deadline of the
+// request.
+const cleanupTimeout = 5 * time.Second
+
 // deleteUnfinished deletes a basic group that could not be finished, also when ctx has ended.
-func (a *active) deleteUnfinished(ctx context.Context, id int64) {
+func (a *account) deleteUnfinished(ctx context.Context, id int64) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
-	if _, err := a.api().MessagesDeleteChat(ctx, id); err != nil {
-		a.f.cfg.Log.Warn().Err(err).Int64("chat_id", int64(provisioning.BasicGroupChatID(id))).
+	if _, err := a.api.MessagesDeleteChat(ctx, id); err != nil {
+		zerolog.Ctx(ctx).Warn().Err(err).Int64("chat_id", int64(provisioning.BasicGroupChatID(id))).
 			Msg("Could not delete a new group that could not be finished")
 	}
 }
 
 // createWith makes a basic group with those of the members who can be invited.
-func (a *active) createWith(ctx context.Context, title string, members []int64) (tg.UpdatesClass, error) {
+func (a *account) createWith(ctx context.Context, title string, members []int64) (tg.UpdatesClass, error) {
 	members, err := a.withoutSelf(ctx, members)
 	if err != nil {
 		return nil, err
@@ -86,7 +92,7 @@ func (a *active) createWith(ctx context.Context, title string, members []int64) 
 	// Somebody among them can't be invited, and Telegram does not say who. If all of
 	// their hashes are good, that can only be found out one by one.
 	if tgerr.Is(err, wrongHash...) {
-		if err := a.deleteHashes(ctx, provisioning.PeerUser, members); err != nil {
+		if err := a.session.DeleteHashes(ctx, provisioning.PeerUser, members); err != nil {
 			return nil, err
 		}
 		if users, _, err = a.users(ctx, members); err != nil {
@@ -98,7 +104,7 @@ func (a *active) createWith(ctx context.Context, title string, members []int64) 
 
 // createOneByOne makes a basic group with the first member that it can be made with,
 // and adds the rest.
-func (a *active) createOneByOne(ctx context.Context, title string, users []*tg.InputUser) (tg.UpdatesClass, error) {
+func (a *account) createOneByOne(ctx context.Context, title string, users []*tg.InputUser) (tg.UpdatesClass, error) {
 	for i, user := range users {
 		updates, err := a.create(ctx, title, []*tg.InputUser{user})
 		if isMemberError(err) {
@@ -119,11 +125,11 @@ func (a *active) createOneByOne(ctx context.Context, title string, users []*tg.I
 		}
 		return updates, nil
 	}
-	return nil, final(provisioning.ErrTooFewMembers)
+	return nil, provisioning.ErrTooFewMembers
 }
 
-func (a *active) create(ctx context.Context, title string, users []*tg.InputUser) (tg.UpdatesClass, error) {
-	answer, err := a.api().MessagesCreateChat(ctx, &tg.MessagesCreateChatRequest{Title: title, Users: inputUsers(users)})
+func (a *account) create(ctx context.Context, title string, users []*tg.InputUser) (tg.UpdatesClass, error) {
+	answer, err := a.api.MessagesCreateChat(ctx, &tg.MessagesCreateChatRequest{Title: title, Users: inputUsers(users)})
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +137,7 @@ func (a *active) create(ctx context.Context, title string, users []*tg.InputUser
 }
 
 // created reads the new chat out of Telegram's answer.
-func (a *active) created(ctx context.Context, updates tg.UpdatesClass, chat provisioning.NewChat) (provisioning.ChatInfo, error) {
+func (a *account) created(ctx context.Context, updates tg.UpdatesClass, chat provisioning.NewChat) (provisioning.ChatInfo, error) {
 	chats, err := chatsIn(updates)
 	if err != nil {
 		return provisioning.ChatInfo{}, err
@@ -140,43 +146,41 @@ func (a *active) created(ctx context.Context, updates tg.UpdatesClass, chat prov
 		if info, ok := infoOf(described); ok {
 			info.About = chat.About
 			if err := a.storeHashes(ctx, nil, chats); err != nil { // it can be found again
-				a.f.cfg.Log.Warn().Err(err).Msg("Could not store the access hash of a new chat")
+				zerolog.Ctx(ctx).Warn().Err(err).Msg("Could not store the access hash of a new chat")
 			}
 			return info, nil
 		}
 	}
-	return provisioning.ChatInfo{}, unexpected(updates)
+	return provisioning.ChatInfo{}, rpcerror.Unexpected(updates)
 }
 
 // DeleteChat implements provisioning.ChatCreator.
 //
 // TL: messages.deleteChat, channels.deleteChannel.
-func (cl *Client) DeleteChat(ctx context.Context, chatID provisioning.ChatID) error {
-	ctx = cl.f.withFloodBudget(ctx)
-	return cl.callOnce(ctx, func(a *active) error {
-		defer a.chatsChanged()
+func (c *Client) DeleteChat(ctx context.Context, chatID provisioning.ChatID) error {
+	return c.call(ctx, func(a *account) error {
 		switch kind, id, _ := chatID.Split(); kind {
 		case provisioning.PeerChat:
-			_, err := a.api().MessagesDeleteChat(ctx, id)
+			_, err := a.api.MessagesDeleteChat(ctx, id)
 			return err
 		case provisioning.PeerChannel:
 			return a.withHash(ctx, kind, id, func(hash int64) error {
-				_, err := a.api().ChannelsDeleteChannel(ctx, &tg.InputChannel{ChannelID: id, AccessHash: hash})
+				_, err := a.api.ChannelsDeleteChannel(ctx, &tg.InputChannel{ChannelID: id, AccessHash: hash})
 				return err
 			})
 		default:
-			return final(provisioning.ErrNotInChat)
+			return provisioning.ErrNotInChat
 		}
 	})
 }
 
 // withoutSelf returns the users without the account itself, each once.
-func (a *active) withoutSelf(ctx context.Context, ids []int64) ([]int64, error) {
-	self, err := a.identity(ctx)
+func (a *account) withoutSelf(ctx context.Context, ids []int64) ([]int64, error) {
+	self, err := a.session.Self(ctx)
 	if err != nil {
 		return nil, err
 	}
 	ids = slices.Clone(ids)
 	slices.Sort(ids)
-	return slices.DeleteFunc(slices.Compact(ids), func(id int64) bool { return id == self.id }), nil
+	return slices.DeleteFunc(slices.Compact(ids), func(id int64) bool { return id == int64(self.ID) }), nil
 }

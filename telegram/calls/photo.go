@@ -1,4 +1,4 @@
-package telegram
+package calls
 
 import (
 	"context"
@@ -10,6 +10,7 @@ import (
 	"github.com/gotd/td/tg"
 
 	"github.com/tgprovision/tgprovision/provisioning"
+	"github.com/tgprovision/tgprovision/telegram/rpcerror"
 )
 
 const (
@@ -24,9 +25,8 @@ const (
 // datacenter, gotd connects to that one too.
 //
 // TL: upload.getFile.
-func (cl *Client) GetPhoto(ctx context.Context, chatID provisioning.ChatID, photoID int64) (photo provisioning.Photo, err error) {
-	ctx = cl.f.withFloodBudget(ctx)
-	err = cl.call(ctx, func(a *active) error {
+func (c *Client) GetPhoto(ctx context.Context, chatID provisioning.ChatID, photoID int64) (photo provisioning.Photo, err error) {
+	err = c.call(ctx, func(a *account) error {
 		photo, err = a.photo(ctx, chatID, photoID)
 		return err
 	})
@@ -36,17 +36,17 @@ func (cl *Client) GetPhoto(ctx context.Context, chatID provisioning.ChatID, phot
 	return photo, err
 }
 
-func (a *active) photo(ctx context.Context, chatID provisioning.ChatID, photoID int64) (photo provisioning.Photo, err error) {
+func (a *account) photo(ctx context.Context, chatID provisioning.ChatID, photoID int64) (photo provisioning.Photo, err error) {
 	download := func(peer tg.InputPeerClass) error {
 		photo, err = a.download(ctx, peer, photoID)
 		return err
 	}
-	self, err := a.identity(ctx)
+	self, err := a.session.Self(ctx)
 	if err != nil {
 		return photo, err
 	}
 	switch kind, id, _ := chatID.Split(); {
-	case kind == provisioning.PeerUser && id == self.id:
+	case kind == provisioning.PeerUser && id == int64(self.ID):
 		err = download(&tg.InputPeerSelf{})
 	case kind == provisioning.PeerUser:
 		err = a.withHash(ctx, kind, id, func(hash int64) error {
@@ -59,7 +59,7 @@ func (a *active) photo(ctx context.Context, chatID provisioning.ChatID, photoID 
 			return download(&tg.InputPeerChannel{ChannelID: id, AccessHash: hash})
 		})
 	default:
-		err = final(provisioning.ErrPhotoGone)
+		err = provisioning.ErrPhotoGone
 	}
 	return photo, err
 }
@@ -67,11 +67,11 @@ func (a *active) photo(ctx context.Context, chatID provisioning.ChatID, photoID 
 // download gets the photo of a peer.
 //
 // https://core.telegram.org/api/files#downloading-files
-func (a *active) download(ctx context.Context, peer tg.InputPeerClass, photoID int64) (provisioning.Photo, error) {
+func (a *account) download(ctx context.Context, peer tg.InputPeerClass, photoID int64) (provisioning.Photo, error) {
 	photo := provisioning.Photo{ID: photoID}
 	location := &tg.InputPeerPhotoFileLocation{Big: true, Peer: peer, PhotoID: photoID}
 	for {
-		answer, err := a.api().UploadGetFile(ctx, &tg.UploadGetFileRequest{
+		answer, err := a.api.UploadGetFile(ctx, &tg.UploadGetFileRequest{
 			Location: location, Offset: int64(len(photo.Data)), Limit: photoPart,
 		})
 		if err != nil {
@@ -79,11 +79,11 @@ func (a *active) download(ctx context.Context, peer tg.InputPeerClass, photoID i
 		}
 		part, ok := answer.(*tg.UploadFile)
 		if !ok {
-			return provisioning.Photo{}, unexpected(answer)
+			return provisioning.Photo{}, rpcerror.Unexpected(answer)
 		}
 		photo.Data = append(photo.Data, part.Bytes...)
 		if len(photo.Data) > maxPhoto {
-			return provisioning.Photo{}, final(fmt.Errorf("a photo has more than %d bytes", maxPhoto))
+			return provisioning.Photo{}, fmt.Errorf("a photo has more than %d bytes", maxPhoto)
 		}
 		if len(part.Bytes) < photoPart {
 			photo.Type = imageType(photo.Data, part.Type)

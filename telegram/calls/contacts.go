@@ -1,4 +1,4 @@
-package telegram
+package calls
 
 import (
 	"context"
@@ -6,31 +6,33 @@ import (
 	"github.com/gotd/td/tg"
 
 	"github.com/tgprovision/tgprovision/provisioning"
+	"github.com/tgprovision/tgprovision/telegram/rpcerror"
 )
 
-// Contacts implements provisioning.ContactLister. It remembers the list for
-// [Config.ListAge]: the slice must not be changed. Then it asks for the full one, since
+// Contacts implements provisioning.ContactLister. It asks for the full list, since
 // Telegram's "not modified" answer compares user IDs only: a list that is renewed by it
 // would keep old names for ever.
-func (cl *Client) Contacts(ctx context.Context, _ provisioning.ContactQuery) ([]provisioning.Contact, error) {
-	return getList(ctx, cl, listOfContacts, func(ctx context.Context, a *active) ([]provisioning.Contact, error) {
+//
+// TL: contacts.getContacts.
+func (c *Client) Contacts(ctx context.Context, _ provisioning.ContactQuery) (contacts []provisioning.Contact, err error) {
+	err = c.call(ctx, func(a *account) error {
 		list, err := a.contacts(ctx)
-		if err != nil {
-			return nil, err
+		if err == nil {
+			contacts = contactsOf(list)
 		}
-		return contactsOf(list), nil
+		return err
 	})
+	return contacts, err
 }
 
-// TL: contacts.getContacts.
-func (a *active) contacts(ctx context.Context) (*tg.ContactsContacts, error) {
-	answer, err := a.api().ContactsGetContacts(ctx, 0)
+func (a *account) contacts(ctx context.Context) (*tg.ContactsContacts, error) {
+	answer, err := a.api.ContactsGetContacts(ctx, 0)
 	if err != nil {
 		return nil, err
 	}
 	list, ok := answer.(*tg.ContactsContacts)
 	if !ok {
-		return nil, unexpected(answer)
+		return nil, rpcerror.Unexpected(answer)
 	}
 	return list, nil
 }

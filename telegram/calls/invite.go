@@ -1,4 +1,4 @@
-package telegram
+package calls
 
 import (
 	"context"
@@ -11,15 +11,14 @@ import (
 )
 
 // InviteToChat implements provisioning.ChatCreator. The account knows the people in
-// its contacts and chats, those whom it resolved before, and those with a username who
-// are logged in here, the relay bot included.
+// its contacts and chats, those whom it resolved before, and those whom [LocalUsernames]
+// has a username of.
 //
 // TL: messages.addChatUser, channels.inviteToChannel, channels.editAdmin.
-func (cl *Client) InviteToChat(ctx context.Context, chatID provisioning.ChatID, telegramIDs []provisioning.TelegramID) ([]provisioning.TelegramID, error) {
-	ctx = cl.f.withFloodBudget(ctx)
+func (c *Client) InviteToChat(ctx context.Context, chatID provisioning.ChatID, telegramIDs []provisioning.TelegramID) ([]provisioning.TelegramID, error) {
 	wanted := convertIDs[int64](telegramIDs)
 	var missing []int64
-	err := cl.call(ctx, func(a *active) (err error) {
+	err := c.call(ctx, func(a *account) (err error) {
 		switch kind, id, _ := chatID.Split(); kind {
 		case provisioning.PeerChat:
 			missing, err = a.invite(ctx, wanted, func(users []*tg.InputUser) (refused, stale []int64, err error) {
@@ -35,7 +34,7 @@ func (cl *Client) InviteToChat(ctx context.Context, chatID provisioning.ChatID, 
 				return err
 			})
 		default:
-			return final(provisioning.ErrNotInChat)
+			return provisioning.ErrNotInChat
 		}
 	})
 	return convertIDs[provisioning.TelegramID](missing), err
@@ -53,7 +52,7 @@ func convertIDs[To, From ~int64](ids []From) []To {
 // invite adds users with a function that returns who could not be added, and apart
 // from them those whose access hashes are wrong. It returns those who could not be
 // added at last.
-func (a *active) invite(
+func (a *account) invite(
 	ctx context.Context, ids []int64, add func(users []*tg.InputUser) (refused, stale []int64, err error),
 ) (missing []int64, err error) {
 	wanted, err := a.withoutSelf(ctx, ids)
@@ -73,7 +72,7 @@ func (a *active) invite(
 		if wanted = stale; len(stale) == 0 {
 			break
 		}
-		if err := a.deleteHashes(ctx, provisioning.PeerUser, stale); err != nil {
+		if err := a.session.DeleteHashes(ctx, provisioning.PeerUser, stale); err != nil {
 			return nil, err
 		}
 	}
@@ -123,9 +122,9 @@ func addEach(users []*tg.InputUser, add adder) (refused, stale []int64, err erro
 }
 
 // adderToGroup adds single users to a basic group.
-func (a *active) adderToGroup(ctx context.Context, id int64) adder {
+func (a *account) adderToGroup(ctx context.Context, id int64) adder {
 	return func(users []*tg.InputUser) ([]int64, error) {
-		answer, err := a.api().MessagesAddChatUser(ctx, &tg.MessagesAddChatUserRequest{ChatID: id, UserID: users[0]})
+		answer, err := a.api.MessagesAddChatUser(ctx, &tg.MessagesAddChatUserRequest{ChatID: id, UserID: users[0]})
 		if err != nil {
 			return nil, err
 		}
@@ -135,13 +134,13 @@ func (a *active) adderToGroup(ctx context.Context, id int64) adder {
 
 // adderToChannel adds users to a supergroup or channel. A single bot is made an
 // administrator where it can't be anything else.
-func (a *active) adderToChannel(ctx context.Context, channel *tg.InputChannel) adder {
+func (a *account) adderToChannel(ctx context.Context, channel *tg.InputChannel) adder {
 	return func(users []*tg.InputUser) ([]int64, error) {
-		answer, err := a.api().ChannelsInviteToChannel(ctx, &tg.ChannelsInviteToChannelRequest{
+		answer, err := a.api.ChannelsInviteToChannel(ctx, &tg.ChannelsInviteToChannelRequest{
 			Channel: channel, Users: inputUsers(users),
 		})
 		if tgerr.Is(err, onlyAdmin) && len(users) == 1 {
-			_, err = a.api().ChannelsEditAdmin(ctx, &tg.ChannelsEditAdminRequest{
+			_, err = a.api.ChannelsEditAdmin(ctx, &tg.ChannelsEditAdminRequest{
 				Channel: channel, UserID: users[0],
 				AdminRights: tg.ChatAdminRights{PostMessages: true, EditMessages: true, DeleteMessages: true},
 			})

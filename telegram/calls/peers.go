@@ -1,4 +1,4 @@
-package telegram
+package calls
 
 import (
 	"context"
@@ -10,18 +10,19 @@ import (
 	"github.com/gotd/td/tgerr"
 
 	"github.com/tgprovision/tgprovision/provisioning"
+	"github.com/tgprovision/tgprovision/telegram/rpcerror"
 )
 
 // Telegram knows a user or channel only by the ID together with an access hash, which
-// is another one for each account. Those that an account has met are in the database.
-// Bots need none.
+// is another one for each account. The session stores those that an account has met. Bots
+// need none.
 //
 // https://core.telegram.org/api/peers#access-hash
 
 // withHash runs a function with the access hash of a user or channel. When Telegram
 // does not take the one that is stored, it is looked for and the function is run once
 // more. Errors: that the account does not know the user or channel.
-func (a *active) withHash(ctx context.Context, kind provisioning.PeerType, id int64, use func(hash int64) error) error {
+func (a *account) withHash(ctx context.Context, kind provisioning.PeerType, id int64, use func(hash int64) error) error {
 	known, err := a.storedHashes(ctx, kind, []int64{id})
 	if err != nil {
 		return err
@@ -30,7 +31,7 @@ func (a *active) withHash(ctx context.Context, kind provisioning.PeerType, id in
 		if err := use(hash); !tgerr.Is(err, wrongHash...) {
 			return err
 		}
-		if err := a.deleteHashes(ctx, kind, []int64{id}); err != nil {
+		if err := a.session.DeleteHashes(ctx, kind, []int64{id}); err != nil {
 			return err
 		}
 	}
@@ -43,19 +44,21 @@ func (a *active) withHash(ctx context.Context, kind provisioning.PeerType, id in
 	case ok:
 		return use(hash)
 	case kind == provisioning.PeerUser:
-		return final(provisioning.ErrTelegramUserNotFound)
+		return provisioning.ErrTelegramUserNotFound
 	default:
-		return final(provisioning.ErrNotInChat)
+		return provisioning.ErrNotInChat
 	}
 }
 
 // hashes returns the access hashes of users or channels, by ID, without those that the
 // account does not know.
-func (a *active) hashes(ctx context.Context, kind provisioning.PeerType, ids []int64) (map[int64]int64, error) {
-	known, err := a.storedHashes(ctx, kind, ids)
+func (a *account) hashes(ctx context.Context, kind provisioning.PeerType, ids []int64) (map[int64]int64, error) {
+	stored, err := a.storedHashes(ctx, kind, ids)
 	if err != nil {
 		return nil, err
 	}
+	known := map[int64]int64{}
+	maps.Copy(known, stored)
 	found, err := a.searchHashes(ctx, kind, slices.DeleteFunc(slices.Clone(ids), func(id int64) bool {
 		_, ok := known[id]
 		return ok
@@ -66,29 +69,28 @@ func (a *active) hashes(ctx context.Context, kind provisioning.PeerType, ids []i
 
 // storedHashes returns the access hashes that are stored, by ID. For a bot, which needs
 // none, that is 0 for each.
-func (a *active) storedHashes(ctx context.Context, kind provisioning.PeerType, ids []int64) (map[int64]int64, error) {
-	self, err := a.identity(ctx)
+func (a *account) storedHashes(ctx context.Context, kind provisioning.PeerType, ids []int64) (map[int64]int64, error) {
+	self, err := a.session.Self(ctx)
 	if err != nil {
 		return nil, err
 	}
-	if self.bot {
+	if self.Bot {
 		known := map[int64]int64{}
 		for _, id := range ids {
 			known[id] = 0
 		}
 		return known, nil
 	}
-	known, err := a.f.store.hashes(ctx, a.key, kind, ids)
-	return known, final(err)
+	return a.session.Hashes(ctx, kind, ids)
 }
 
 // searchHashes looks for access hashes where Telegram lists users and channels that the
 // account knows, until it has all: in the contacts and the dialogs, the archived ones
 // too. It stores every hash that it sees. A bot has neither contacts nor dialogs.
-func (a *active) searchHashes(ctx context.Context, kind provisioning.PeerType, ids []int64) (map[int64]int64, error) {
+func (a *account) searchHashes(ctx context.Context, kind provisioning.PeerType, ids []int64) (map[int64]int64, error) {
 	wanted := &wantedHashes{kind: kind, ids: ids, found: map[int64]int64{}}
-	self, err := a.identity(ctx)
-	if err != nil || self.bot || wanted.complete() {
+	self, err := a.session.Self(ctx)
+	if err != nil || self.Bot || wanted.complete() {
 		return nil, err
 	}
 	if kind == provisioning.PeerUser {
@@ -104,7 +106,7 @@ func (a *active) searchHashes(ctx context.Context, kind provisioning.PeerType, i
 		if wanted.complete() {
 			break
 		}
-		err := dialogPages(ctx, a.api(), folder, func(page *dialogs) (bool, error) {
+		err := dialogPages(ctx, a.api, folder, func(page *dialogs) (bool, error) {
 			err := a.takeWanted(ctx, wanted, page.GetUsers(), page.GetChats())
 			return !wanted.complete(), err
 		})
@@ -126,36 +128,30 @@ func (w *wantedHashes) complete() bool { return len(w.found) == len(w.ids) }
 
 // takeWanted stores the access hashes in an answer of Telegram's, and adds those that are
 // wanted to what was found.
-func (a *active) takeWanted(ctx context.Context, wanted *wantedHashes, users []tg.UserClass, chats []tg.ChatClass) error {
+func (a *account) takeWanted(ctx context.Context, wanted *wantedHashes, users []tg.UserClass, chats []tg.ChatClass) error {
 	peers := peersOf(users, chats)
 	for _, p := range peers {
-		if p.kind == wanted.kind && slices.Contains(wanted.ids, p.id) {
-			wanted.found[p.id] = p.hash
+		if p.Kind == wanted.kind && slices.Contains(wanted.ids, p.ID) {
+			wanted.found[p.ID] = p.AccessHash
 		}
 	}
 	return a.storeHashes(ctx, users, chats)
 }
 
 // storeHashes stores the access hashes in an answer of Telegram's.
-func (a *active) storeHashes(ctx context.Context, users []tg.UserClass, chats []tg.ChatClass) error {
-	peers := peersOf(users, chats)
-	return a.write(ctx, func(ctx context.Context) error { return a.f.store.putHashes(ctx, a.key, peers) })
-}
-
-// deleteHashes deletes access hashes that have turned out wrong.
-func (a *active) deleteHashes(ctx context.Context, kind provisioning.PeerType, ids []int64) error {
-	return a.write(ctx, func(ctx context.Context) error { return a.f.store.deleteHashes(ctx, a.key, kind, ids) })
+func (a *account) storeHashes(ctx context.Context, users []tg.UserClass, chats []tg.ChatClass) error {
+	return a.session.PutHashes(ctx, peersOf(users, chats))
 }
 
 // peersOf returns the access hashes in an answer of Telegram's. Those of "min" users
 // and channels name them only together with the message that they were met in.
 //
 // https://core.telegram.org/api/min
-func peersOf(users []tg.UserClass, chats []tg.ChatClass) (peers []peer) {
+func peersOf(users []tg.UserClass, chats []tg.ChatClass) (peers []Peer) {
 	for _, user := range users {
 		if u, ok := user.(*tg.User); ok && !u.Min {
 			if hash, ok := u.GetAccessHash(); ok {
-				peers = append(peers, peer{provisioning.PeerUser, u.ID, hash})
+				peers = append(peers, Peer{provisioning.PeerUser, u.ID, hash})
 			}
 		}
 	}
@@ -163,19 +159,19 @@ func peersOf(users []tg.UserClass, chats []tg.ChatClass) (peers []peer) {
 		switch c := chat.(type) {
 		case *tg.Channel:
 			if hash, ok := c.GetAccessHash(); ok && !c.Min {
-				peers = append(peers, peer{provisioning.PeerChannel, c.ID, hash})
+				peers = append(peers, Peer{provisioning.PeerChannel, c.ID, hash})
 			}
 		case *tg.ChannelForbidden:
-			peers = append(peers, peer{provisioning.PeerChannel, c.ID, c.AccessHash})
+			peers = append(peers, Peer{provisioning.PeerChannel, c.ID, c.AccessHash})
 		}
 	}
 	return peers
 }
 
 // users returns the users of the given IDs as they stand in requests, and the IDs of
-// those whom the account does not know. It knows everybody who is logged in here and
-// has a username, the relay bot included.
-func (a *active) users(ctx context.Context, ids []int64) (users []*tg.InputUser, unknown []int64, err error) {
+// those whom the account does not know. It knows everybody whom LocalUsernames has a
+// username of.
+func (a *account) users(ctx context.Context, ids []int64) (users []*tg.InputUser, unknown []int64, err error) {
 	hashes, err := a.hashes(ctx, provisioning.PeerUser, ids)
 	if err != nil {
 		return nil, nil, err
@@ -197,13 +193,17 @@ func (a *active) users(ctx context.Context, ids []int64) (users []*tg.InputUser,
 }
 
 // hashByUsername finds the access hash of somebody who is logged in here.
-func (a *active) hashByUsername(ctx context.Context, id int64) (hash int64, ok bool, err error) {
-	username, err := a.f.store.username(ctx, id)
+func (a *account) hashByUsername(ctx context.Context, id int64) (hash int64, ok bool, err error) {
+	local, ok := a.session.(LocalUsernames)
+	if !ok {
+		return 0, false, nil
+	}
+	username, err := local.LocalUsername(ctx, provisioning.TelegramID(id))
 	if err != nil || username == "" {
-		return 0, false, final(err)
+		return 0, false, err
 	}
 	user, err := a.resolveUsername(ctx, username)
-	if isUnknownUser(err) || err == nil && user.ID != id {
+	if isUnknownUser(ctx, err) || err == nil && user.ID != id {
 		return 0, false, nil // the username has gone to somebody else meanwhile
 	}
 	if err != nil {
@@ -226,7 +226,7 @@ func inputUsers(users []*tg.InputUser) []tg.InputUserClass {
 func chatsIn(updates tg.UpdatesClass) ([]tg.ChatClass, error) {
 	described, ok := updates.(interface{ GetChats() []tg.ChatClass })
 	if !ok {
-		return nil, fmt.Errorf("find the chat in the answer: %w", unexpected(updates))
+		return nil, fmt.Errorf("find the chat in the answer: %w", rpcerror.Unexpected(updates))
 	}
 	return described.GetChats(), nil
 }

@@ -1,0 +1,94 @@
+package calls
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/gotd/td/bin"
+	"github.com/gotd/td/tg"
+	"github.com/gotd/td/tgerr"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+	"github.com/tgprovision/tgprovision/telegram/rpcerror"
+)
+
+// What Telegram's errors are in package provisioning stands in package rpcerror. Here
+// are those that decide what this package does next.
+
+// wrongHash are the errors for an access hash that is not the one which the account
+// knows a user or channel by.
+var wrongHash = []string{"CHANNEL_INVALID", "PEER_ID_INVALID", wrongUser}
+
+// wrongUser is the one of them for a user in a request that is about others as well.
+const wrongUser = "USER_ID_INVALID"
+
+// errWrongUser is that error where Telegram says it without one.
+var errWrongUser error = &callError{"users.getUsers", tgerr.New(400, wrongUser)}
+
+// alreadyMember is the error for inviting somebody who is in the chat already.
+const alreadyMember = "USER_ALREADY_PARTICIPANT"
+
+// onlyAdmin is the error for inviting a bot to a channel, which it can join only as an
+// administrator.
+const onlyAdmin = "USER_BOT"
+
+// memberRefused are the errors for inviting somebody who can't be invited, which say
+// nothing about others.
+var memberRefused = []string{
+	"USER_PRIVACY_RESTRICTED", "USER_NOT_MUTUAL_CONTACT", "USER_BLOCKED", "USER_IS_BLOCKED", "YOU_BLOCKED_USER", "USER_KICKED",
+	"USER_CHANNELS_TOO_MUCH", "USER_INVALID", "USER_BOT_INVALID", "INPUT_USER_DEACTIVATED", "USERS_TOO_MUCH", "BOTS_TOO_MUCH",
+	"BOT_GROUPS_BLOCKED", "ADMINS_TOO_MUCH", "CHAT_MEMBER_ADD_FAILED", onlyAdmin,
+}
+
+// isMemberError says whether an error is about somebody whom a request was to add to
+// a chat.
+func isMemberError(err error) bool {
+	return tgerr.Is(err, alreadyMember, wrongUser) || tgerr.Is(err, memberRefused...)
+}
+
+// isUnknownUser says whether an error means that there is no such user.
+func isUnknownUser(ctx context.Context, err error) bool {
+	return errors.Is(explain(ctx, err), provisioning.ErrTelegramUserNotFound) || errors.Is(err, provisioning.ErrNotTelegramUser)
+}
+
+// callError is what a call to Telegram has failed with. All other errors are the core's
+// already, or the session's.
+type callError struct {
+	method string // by its name in the TL schema
+	error
+}
+
+// Unwrap returns what gotd says.
+func (e *callError) Unwrap() error { return e.error }
+
+// marking makes the errors of calls callErrors.
+type marking struct{ tg.Invoker }
+
+// Invoke implements tg.Invoker.
+func (m marking) Invoke(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
+	err := m.Invoker.Invoke(ctx, input, output)
+	if err == nil {
+		return nil
+	}
+	failed := &callError{error: err}
+	if typed, ok := input.(interface{ TypeName() string }); ok {
+		failed.method = typed.TypeName()
+	}
+	return failed
+}
+
+// explain turns the error of a call into one of the core's. Others stay as they are.
+func explain(ctx context.Context, err error) error {
+	failed, ok := errors.AsType[*callError](err)
+	if !ok {
+		return err
+	}
+	if ctx.Err() != nil {
+		return fmt.Errorf("wait for Telegram: %w", ctx.Err())
+	}
+	if rpc, ok := tgerr.As(failed); ok {
+		return rpcerror.Error(failed.method, rpc.Code, rpc.Message)
+	}
+	return fmt.Errorf("%w: %w", provisioning.ErrTelegramUnavailable, failed)
+}
