@@ -43,7 +43,7 @@ func TestRacingProcesses(t *testing.T) {
 	const racers = 50
 	s := newStage(t, homeservers["matrixtest"], postgres.newDatabase(t))
 	alice := s.hs.user(t, "alice")
-	second := startExample(t, s.flags...)
+	second := s.launch()
 	dialogs, chatIDs := groups(5000, racers)
 	require.NoError(t, s.telegram.SetDialogs(relayBot.ID, append([]telegramtest.Dialog{adasLounge}, dialogs...)))
 	rooms := make([]id.RoomID, racers)

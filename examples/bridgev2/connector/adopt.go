@@ -3,7 +3,6 @@ package connector
 import (
 	"bytes"
 	"context"
-	"errors"
 	"strings"
 
 	"maunium.net/go/mautrix/bridgev2"
@@ -15,38 +14,17 @@ import (
 )
 
 // takeOver makes a login of the bridge's of one that package telegram has finished, whose
-// account is as Telegram described it, or nil. Errors: provisioning.ErrNotLoggedIn.
-func (c *Connector) takeOver(ctx context.Context, user *bridgev2.User, client *telegram.Client, account *provisioning.Account) (login *bridgev2.UserLogin, err error) {
-	err = client.HandOver(ctx, func(ctx context.Context, s telegram.HandedSession) error {
-		if account != nil {
-			s.Account = *account
+// account is as Telegram described it, or the zero value. Errors:
+// provisioning.ErrNotLoggedIn.
+func (c *Connector) takeOver(ctx context.Context, user *bridgev2.User, account provisioning.Account) (login *bridgev2.UserLogin, err error) {
+	err = c.loginClient(user.MXID).HandOver(ctx, func(ctx context.Context, s telegram.HandedSession) error {
+		if account.ID == s.Account.ID {
+			s.Account = account
 		}
 		login, err = c.Adopt(ctx, user, s)
 		return err
 	})
 	return login, err
-}
-
-// takeOverUnfinished takes over the logins that a crash has left with package telegram.
-func (c *Connector) takeOverUnfinished(ctx context.Context) error {
-	userIDs, err := c.logins.LoggedIn(ctx)
-	if err != nil {
-		return err
-	}
-	for _, userID := range userIDs {
-		user, err := c.bridge.GetUserByMXID(ctx, userID)
-		if err != nil {
-			return err
-		}
-		client, err := c.loginClient(ctx, user)
-		if err != nil {
-			return err
-		}
-		if _, err := c.takeOver(ctx, user, client, nil); err != nil && !errors.Is(err, provisioning.ErrNotLoggedIn) {
-			return err
-		}
-	}
-	return nil
 }
 
 // Adopt makes a login of a session that package telegram hands over, and starts its client,

@@ -20,6 +20,7 @@ import (
 	"maunium.net/go/mautrix/bridgev2/status"
 
 	"github.com/tgprovision/tgprovision/provisioning"
+	"github.com/tgprovision/tgprovision/telegram/calls"
 	"github.com/tgprovision/tgprovision/telegram/rpcerror"
 )
 
@@ -29,6 +30,7 @@ type Client struct {
 	connector *Connector
 	login     *bridgev2.UserLogin
 	metadata  *LoginMetadata
+	calls     *calls.Client // for the provisioning API
 	me        provisioning.TelegramID
 	connected chan struct{} // closed by Connect
 
@@ -55,9 +57,11 @@ type run struct {
 
 func newClient(connector *Connector, login *bridgev2.UserLogin) *Client {
 	me, _ := ParseLoginID(login.ID)
-	return &Client{
+	c := &Client{
 		connector: connector, login: login, metadata: login.Metadata.(*LoginMetadata), me: me, connected: make(chan struct{}),
 	}
+	c.calls = calls.New(callsSession{c})
+	return c
 }
 
 // ErrStopped is returned by calls of a client that is stopped.

@@ -107,7 +107,10 @@ func (c *Connector) GetName() bridgev2.BridgeName {
 
 // GetDBMetaTypes implements bridgev2.NetworkConnector.
 func (c *Connector) GetDBMetaTypes() database.MetaTypes {
-	return database.MetaTypes{UserLogin: func() any { return new(LoginMetadata) }}
+	return database.MetaTypes{
+		UserLogin: func() any { return new(LoginMetadata) },
+		Portal:    func() any { return new(PortalMetadata) },
+	}
 }
 
 // GetCapabilities implements bridgev2.NetworkConnector.
@@ -143,9 +146,6 @@ func (c *Connector) Start(ctx context.Context) (err error) {
 		DB: c.bridge.DB.Database, APIID: c.Config.APIID, APIHash: c.Config.APIHash, Datacenter: c.datacenter,
 		Log: zerolog.Ctx(ctx).With().Str("component", "telegram logins").Logger(),
 	})
-	if err == nil {
-		err = c.takeOverUnfinished(ctx)
-	}
 	return err
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"maunium.net/go/mautrix/bridgev2"
+	"maunium.net/go/mautrix/id"
 
 	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/telegram"
@@ -39,24 +40,17 @@ func (c *Connector) GetLoginFlows() []bridgev2.LoginFlow {
 }
 
 // CreateLogin implements bridgev2.NetworkConnector.
-func (c *Connector) CreateLogin(ctx context.Context, user *bridgev2.User, flow string) (bridgev2.LoginProcess, error) {
+func (c *Connector) CreateLogin(_ context.Context, user *bridgev2.User, flow string) (bridgev2.LoginProcess, error) {
 	if flow != flowPhone && flow != flowBot && flow != flowQR {
 		return nil, bridgev2.ErrInvalidLoginFlowID
 	}
-	client, err := c.loginClient(ctx, user)
-	if err != nil {
-		return nil, err
-	}
-	return &login{connector: c, user: user, client: client, flow: flow}, nil
+	return &login{connector: c, user: user, client: c.loginClient(user.MXID), flow: flow}, nil
 }
 
 // loginClient returns what logs a user in.
-func (c *Connector) loginClient(ctx context.Context, user *bridgev2.User) (*telegram.Client, error) {
-	client, err := c.logins.Client(ctx, user.MXID)
-	if err != nil {
-		return nil, err
-	}
-	return client.(*telegram.Client), nil
+func (c *Connector) loginClient(userID id.UserID) *telegram.Client {
+	client, _ := c.logins.Client(context.Background(), userID) // it never fails
+	return client.(*telegram.Client)
 }
 
 // login is a login under way. Package telegram keeps how far it has come, so that this has
@@ -78,7 +72,7 @@ var (
 // Start implements bridgev2.LoginProcess.
 func (l *login) Start(ctx context.Context) (*bridgev2.LoginStep, error) {
 	// What a crash has left unfinished would be in the way.
-	if _, err := l.connector.takeOver(ctx, l.user, l.client, nil); err != nil && !errors.Is(err, provisioning.ErrNotLoggedIn) {
+	if _, err := l.connector.takeOver(ctx, l.user, provisioning.Account{}); err != nil && !errors.Is(err, provisioning.ErrNotLoggedIn) {
 		return nil, err
 	}
 	switch l.flow {
@@ -167,7 +161,7 @@ func (l *login) next(ctx context.Context, account provisioning.Account, err erro
 	case err != nil:
 		return nil, loginError(err)
 	}
-	done, err := l.connector.takeOver(ctx, l.user, l.client, &account)
+	done, err := l.connector.takeOver(ctx, l.user, account)
 	if err != nil {
 		return nil, err
 	}
