@@ -162,9 +162,25 @@ func (c *Client) groupChat(chat provisioning.ChatID, full *tg.MessagesChatFull, 
 	for _, channel := range described.channels {
 		if provisioning.ChannelChatID(channel.ID) == chat {
 			info.Name = &channel.Title
+			info.ExtraUpdates = func(_ context.Context, portal *bridgev2.Portal) bool { return describe(portal, channel) }
 		}
 	}
 	return info
+}
+
+// describe keeps with a portal what bridgev2 does not, and says whether that has changed.
+func describe(portal *bridgev2.Portal, channel *tg.Channel) bool {
+	now := PortalMetadata{Username: channel.Username, Megagroup: channel.Megagroup}
+	for _, name := range channel.Usernames { // of a channel with several
+		if name.Active && now.Username == "" {
+			now.Username = name.Username
+		}
+	}
+	if before, ok := portal.Metadata.(*PortalMetadata); ok && *before == now {
+		return false
+	}
+	portal.Metadata = &now
+	return true
 }
 
 func pointers[V any](values []V) []*V {

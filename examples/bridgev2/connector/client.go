@@ -162,6 +162,9 @@ func (c *Client) work(ctx context.Context, r *run) {
 			}
 		}
 	})
+	if endsSession(err) { // gotd's own call at the beginning of a connection has failed
+		c.metadata.end(r.key)
+	}
 	switch {
 	case !c.HasSession():
 		zerolog.Ctx(ctx).Info().Msg("Telegram has ended the session")
@@ -237,13 +240,18 @@ func (c *Client) noticeEnd(r *run) func(tg.Invoker) tdtelegram.InvokeFunc {
 	return func(next tg.Invoker) tdtelegram.InvokeFunc {
 		return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
 			err := next.Invoke(ctx, input, output)
-			rpc, ok := tgerr.As(err)
-			if ok && errors.Is(rpcerror.Error("", rpc.Code, rpc.Message), provisioning.ErrNotLoggedIn) && c.metadata.end(r.key) {
+			if endsSession(err) && c.metadata.end(r.key) {
 				r.cancel()
 			}
 			return err
 		}
 	}
+}
+
+// endsSession says whether Telegram means with an error that the session is no more.
+func endsSession(err error) bool {
+	rpc, ok := tgerr.As(err)
+	return ok && errors.Is(rpcerror.Error("", rpc.Code, rpc.Message), provisioning.ErrNotLoggedIn)
 }
 
 // Disconnect implements bridgev2.NetworkAPI. It waits until the client has stopped.

@@ -4,17 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"github.com/gotd/td/tg"
-	"github.com/gotd/td/tgerr"
-	"go.mau.fi/util/ptr"
 	"maunium.net/go/mautrix/bridgev2"
 	"maunium.net/go/mautrix/bridgev2/networkid"
 
 	"github.com/tgprovision/tgprovision/provisioning"
-	"github.com/tgprovision/tgprovision/telegram/rpcerror"
 )
 
 // GetUserInfo implements bridgev2.NetworkAPI. Of users whom the account has not met, and of
@@ -27,11 +23,14 @@ func (c *Client) GetUserInfo(ctx context.Context, ghost *bridgev2.Ghost) (*bridg
 	if !ok {
 		return nil, nil
 	}
-	user, err := c.userByID(ctx, id)
-	if errors.Is(err, ErrUnknownChat) || user == nil {
+	contact, err := c.calls.ResolveUser(ctx, provisioning.Identifier{ID: provisioning.TelegramID(id)})
+	if errors.Is(err, provisioning.ErrTelegramUserNotFound) {
 		return nil, nil
 	}
-	return infoOf(user), err
+	if err != nil {
+		return nil, err
+	}
+	return infoOf(contact), nil
 }
 
 // channelInfo is the name of a channel that sends messages.
@@ -61,133 +60,63 @@ func (c *Client) channelInfo(ctx context.Context, id int64) (*bridgev2.UserInfo,
 	return nil, nil
 }
 
-// userByID asks Telegram for a user, and returns nil for none. Errors: ErrUnknownChat.
-//
-// TL: users.getUsers
-func (c *Client) userByID(ctx context.Context, id int64) (*tg.User, error) {
-	var input tg.InputUserClass = &tg.InputUserSelf{}
-	if id != int64(c.me) {
-		peer, err := c.inputPeer(ctx, provisioning.UserChatID(provisioning.TelegramID(id)))
-		if err != nil {
-			return nil, err
-		}
-		if user, ok := peer.(*tg.InputPeerUser); ok {
-			input = &tg.InputUser{UserID: user.UserID, AccessHash: user.AccessHash}
-		}
+func infoOf(contact provisioning.Contact) *bridgev2.UserInfo {
+	info := &bridgev2.UserInfo{Name: &contact.Name, IsBot: &contact.IsBot}
+	if contact.Username != "" {
+		info.Identifiers = append(info.Identifiers, "telegram:"+contact.Username)
 	}
-	api, err := c.API(ctx)
-	if err != nil {
-		return nil, err
-	}
-	users, err := api.UsersGetUsers(ctx, []tg.InputUserClass{input})
-	if err != nil {
-		return nil, fmt.Errorf("users.getUsers: %w", err)
-	}
-	return tg.UserClassArray(users).NotEmptyToMap()[id], nil
-}
-
-func infoOf(user *tg.User) *bridgev2.UserInfo {
-	info := &bridgev2.UserInfo{Name: ptr.Ptr(nameOf(user)), IsBot: &user.Bot}
-	if user.Username != "" {
-		info.Identifiers = append(info.Identifiers, "telegram:"+user.Username)
-	}
-	if user.Phone != "" {
-		info.Identifiers = append(info.Identifiers, "tel:+"+user.Phone)
+	if contact.Phone != "" {
+		info.Identifiers = append(info.Identifiers, "tel:+"+contact.Phone)
 	}
 	return info
 }
 
-func nameOf(user *tg.User) string {
-	name := strings.TrimSpace(user.FirstName + " " + user.LastName)
-	if user.Deleted || name == "" {
-		return "Deleted account " + strconv.FormatInt(user.ID, 10)
-	}
-	return name
-}
-
 // ResolveIdentifier implements bridgev2.IdentifierResolvingNetworkAPI, for +phone numbers,
-// usernames, and the IDs of users whom the account has met. It returns nil for nobody.
+// usernames, and the IDs of users whom the account knows. It returns nil for nobody.
 func (c *Client) ResolveIdentifier(ctx context.Context, identifier string, _ bool) (*bridgev2.ResolveIdentifierResponse, error) {
-	user, err := c.resolve(ctx, identifier)
-	if errors.Is(err, ErrUnknownChat) {
-		return nil, nil
-	}
-	if rpc, ok := tgerr.As(err); ok && errors.Is(rpcerror.Error("", rpc.Code, rpc.Message), provisioning.ErrTelegramUserNotFound) {
-		return nil, nil
-	}
-	if err != nil || user == nil || user.Deleted {
-		return nil, err
-	}
-	return c.resolved(ctx, user)
-}
-
-// TL: contacts.resolvePhone, contacts.resolveUsername
-func (c *Client) resolve(ctx context.Context, identifier string) (*tg.User, error) {
+	var who provisioning.Identifier
 	if id, ok := ParseUserID(networkid.UserID(identifier)); ok {
-		return c.userByID(ctx, id)
-	}
-	api, err := c.API(ctx)
-	if err != nil {
-		return nil, err
-	}
-	var found *tg.ContactsResolvedPeer
-	if phone, ok := strings.CutPrefix(identifier, "+"); ok {
-		found, err = api.ContactsResolvePhone(ctx, phone)
+		who.ID = provisioning.TelegramID(id)
+	} else if strings.HasPrefix(identifier, "+") {
+		who.Phone = identifier
 	} else {
-		username := strings.TrimPrefix(identifier, "@")
-		found, err = api.ContactsResolveUsername(ctx, &tg.ContactsResolveUsernameRequest{Username: username})
+		who.Username = strings.TrimPrefix(identifier, "@")
+	}
+	contact, err := c.calls.ResolveUser(ctx, who)
+	if errors.Is(err, provisioning.ErrTelegramUserNotFound) || errors.Is(err, provisioning.ErrNotTelegramUser) {
+		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("resolve an identifier: %w", err)
-	}
-	described := newKnown(found.Users, found.Chats)
-	if err := c.remember(ctx, described.users, described.channels); err != nil {
 		return nil, err
 	}
-	peer, _ := found.Peer.(*tg.PeerUser) // nil for a channel's username
-	return tg.UserClassArray(found.Users).NotEmptyToMap()[peer.GetUserID()], nil
+	return c.resolved(ctx, contact)
 }
 
 // resolved describes a user, with the private chat that may be had.
-func (c *Client) resolved(ctx context.Context, user *tg.User) (*bridgev2.ResolveIdentifierResponse, error) {
-	ghost, err := c.connector.bridge.GetGhostByID(ctx, UserID(user.ID))
+func (c *Client) resolved(ctx context.Context, contact provisioning.Contact) (*bridgev2.ResolveIdentifierResponse, error) {
+	ghost, err := c.connector.bridge.GetGhostByID(ctx, UserID(int64(contact.ID)))
 	if err != nil {
 		return nil, err
 	}
-	chat := provisioning.UserChatID(provisioning.TelegramID(user.ID))
 	return &bridgev2.ResolveIdentifierResponse{
-		Ghost: ghost, UserID: ghost.ID, UserInfo: infoOf(user),
-		Chat: &bridgev2.CreateChatResponse{PortalKey: c.connector.PortalKey(chat, c.login.ID), PortalInfo: c.directChat(ghost.ID)},
+		Ghost: ghost, UserID: ghost.ID, UserInfo: infoOf(contact),
+		Chat: &bridgev2.CreateChatResponse{
+			PortalKey: c.connector.PortalKey(provisioning.UserChatID(contact.ID), c.login.ID), PortalInfo: c.directChat(ghost.ID),
+		},
 	}, nil
 }
 
 // GetContactList implements bridgev2.ContactListingNetworkAPI.
-//
-// TL: contacts.getContacts
 func (c *Client) GetContactList(ctx context.Context) ([]*bridgev2.ResolveIdentifierResponse, error) {
-	api, err := c.API(ctx)
+	contacts, err := c.calls.Contacts(ctx, provisioning.ContactQuery{})
 	if err != nil {
 		return nil, err
 	}
-	answer, err := api.ContactsGetContacts(ctx, 0)
-	if err != nil {
-		return nil, fmt.Errorf("contacts.getContacts: %w", err)
-	}
-	contacts, ok := answer.(*tg.ContactsContacts)
-	if !ok {
-		return nil, errors.New("Telegram says that the contacts have not changed, of which it was told none")
-	}
-	described := newKnown(contacts.Users, nil)
-	if err := c.remember(ctx, described.users, nil); err != nil {
-		return nil, err
-	}
-	list := make([]*bridgev2.ResolveIdentifierResponse, 0, len(described.users))
-	for _, user := range described.users {
-		resolved, err := c.resolved(ctx, user)
-		if err != nil {
+	list := make([]*bridgev2.ResolveIdentifierResponse, len(contacts))
+	for i, contact := range contacts {
+		if list[i], err = c.resolved(ctx, contact); err != nil {
 			return nil, err
 		}
-		list = append(list, resolved)
 	}
 	return list, nil
 }
