@@ -46,12 +46,12 @@
 // From every step but active, RequestCode leads to code, LoginBot to active, and LoginQR
 // to password or active; CancelLogin and Config.LoginTimeout lead to no row, and so may an
 // error of Telegram's. From active, Logout leads to no row, and so does Telegram when it
-// ends the session. HandOver leads from active to handover, where no client is started any
-// more, and once the host has taken the session, from there to no row; so does Logout.
+// ends the session. HandOver leads from active to handover, where no client is started but
+// to log out, and once the host has taken the session, from there to no row; so does Logout.
 //
 // The client of a session comes and goes apart from that. It starts when it is first
-// needed, whatever the step but handover; it stops when it is idle, with the row, at Close, and by
-// itself where Telegram wants no more of it.
+// needed, whatever the step but handover; it stops when it is idle, with the row, at Close,
+// and by itself where Telegram wants no more of it.
 //
 // # Who has what
 //
