@@ -33,11 +33,16 @@ func runTests(m *testing.M) (code int, err error) {
 		return 1, err
 	}
 	defer os.RemoveAll(dir)
-	program = filepath.Join(dir, "local")
-	build := exec.Command("go", "build", "-o", program, "./examples/local")
-	build.Dir = ".."
-	if out, err := build.CombinedOutput(); err != nil {
-		return 1, fmt.Errorf("build the example: %w: %s", err, out)
+	program, bridgeProgram = filepath.Join(dir, "local"), filepath.Join(dir, "bridgev2")
+	for folder, args := range map[string][]string{
+		"../examples/local":    {"-o", program},
+		"../examples/bridgev2": {"-o", bridgeProgram, "-tags", "goolm"},
+	} {
+		build := exec.Command("go", append(append([]string{"build"}, args...), ".")...)
+		build.Dir = folder
+		if out, err := build.CombinedOutput(); err != nil {
+			return 1, fmt.Errorf("build the example: %w: %s", err, out)
+		}
 	}
 	if postgres, err = startPostgres(); err != nil {
 		return 1, err

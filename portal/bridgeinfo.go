@@ -51,14 +51,14 @@ func bridgeInfo(bot id.UserID, setup provisioning.PortalSetup, avatar id.Content
 func (e editor) setBridgeInfo(ctx context.Context, setup provisioning.PortalSetup, avatar id.ContentURIString) error {
 	info := bridgeInfo(e.bot.UserID, setup, avatar)
 	for _, eventType := range bridgeInfoTypes {
-		current, err := stateOf(ctx, e.bot, e.roomID, eventType, bridgeInfoKey(setup.Portal))
+		current, err := stateOf(ctx, e.bot, e.roomID, eventType, e.bridgeInfoKey(setup.Portal))
 		if err != nil {
 			return err
 		}
 		if same(current, info) {
 			continue
 		}
-		if err = e.set(ctx, eventType, bridgeInfoKey(setup.Portal), info); err != nil {
+		if err = e.set(ctx, eventType, e.bridgeInfoKey(setup.Portal), info); err != nil {
 			return err
 		}
 	}
@@ -75,9 +75,9 @@ func same(content json.RawMessage, value any) bool {
 // removeBridgeInfo empties a portal's bridge info, where the one who does so may.
 func (r *Rooms) removeBridgeInfo(ctx context.Context, as *mautrix.Client, portal provisioning.Portal) error {
 	for _, eventType := range bridgeInfoTypes {
-		current, err := stateOf(ctx, as, portal.RoomID, eventType, bridgeInfoKey(portal))
+		current, err := stateOf(ctx, as, portal.RoomID, eventType, r.bridgeInfoKey(portal))
 		if err == nil && current != nil {
-			err = r.emptyBridgeInfo(ctx, as, portal.RoomID, eventType, bridgeInfoKey(portal), current)
+			err = r.emptyBridgeInfo(ctx, as, portal.RoomID, eventType, r.bridgeInfoKey(portal), current)
 		}
 		if err != nil {
 			return err
@@ -93,7 +93,7 @@ func (r *Rooms) removeAllBridgeInfo(ctx context.Context, as *mautrix.Client, por
 	for _, e := range state {
 		eventType := event.Type{Type: e.Type, Class: event.StateEventType}
 		earlier := strings.HasPrefix(e.StateKey, bridgeInfoPrefix) && textOf(e.Content, "bridgebot") == string(r.bot.UserID)
-		if !slices.Contains(bridgeInfoTypes, eventType) || !earlier && e.StateKey != bridgeInfoKey(portal) {
+		if !slices.Contains(bridgeInfoTypes, eventType) || !earlier && e.StateKey != r.bridgeInfoKey(portal) {
 			continue
 		}
 		if err := r.emptyBridgeInfo(ctx, as, portal.RoomID, eventType, e.StateKey, e.Content); err != nil {

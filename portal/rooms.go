@@ -46,6 +46,9 @@ type RoomsConfig struct {
 	// concurrently.
 	GhostID    func(telegramID provisioning.TelegramID) id.UserID
 	ParseGhost func(userID id.UserID) (telegramID provisioning.TelegramID, ok bool)
+	// BridgeInfoKey returns the state key of a portal's bridge info (MSC2346), for a bridge
+	// that has its own. It is called concurrently. Nil is that of [Rooms].
+	BridgeInfoKey func(portal provisioning.Portal) string
 	// DisplayName is the display name of ghosts, with {name} in place of the person's.
 	// Empty is "{name}".
 	DisplayName string
@@ -64,15 +67,16 @@ type RoomsConfig struct {
 // fi.mau.telegram://telegram/<receiver>/<chat>, with the chat's ID in the style of
 // the Bot API.
 type Rooms struct {
-	as          *appservice.AppService
-	db          *dbutil.Database
-	bot         *mautrix.Client
-	displayName string
-	ghostID     func(provisioning.TelegramID) id.UserID
-	parseGhost  func(id.UserID) (provisioning.TelegramID, bool)
-	log         zerolog.Logger
-	photos      keyed.Mutex[int64] // by Telegram's ID of the photo
-	ghosts      keyed.Mutex[int64] // by Telegram user ID
+	as            *appservice.AppService
+	db            *dbutil.Database
+	bot           *mautrix.Client
+	displayName   string
+	ghostID       func(provisioning.TelegramID) id.UserID
+	parseGhost    func(id.UserID) (provisioning.TelegramID, bool)
+	bridgeInfoKey func(provisioning.Portal) string
+	log           zerolog.Logger
+	photos        keyed.Mutex[int64] // by Telegram's ID of the photo
+	ghosts        keyed.Mutex[int64] // by Telegram user ID
 }
 
 var (
@@ -90,7 +94,10 @@ func NewRooms(ctx context.Context, cfg RoomsConfig) (*Rooms, error) {
 	case cfg.DB == nil:
 		return nil, errors.New("RoomsConfig.DB is nil: set the bridge's database")
 	}
-	r := &Rooms{as: cfg.AppService, displayName: cmp.Or(cfg.DisplayName, defaultDisplayName), log: cfg.Log}
+	r := &Rooms{as: cfg.AppService, displayName: cmp.Or(cfg.DisplayName, defaultDisplayName), bridgeInfoKey: cfg.BridgeInfoKey, log: cfg.Log}
+	if r.bridgeInfoKey == nil {
+		r.bridgeInfoKey = bridgeInfoKey
+	}
 	r.bot = r.client(r.as.BotMXID())
 	if !strings.Contains(r.displayName, "{name}") {
 		return nil, fmt.Errorf("RoomsConfig.DisplayName %q: {name} has to stand in it", cfg.DisplayName)
@@ -169,10 +176,12 @@ func (r *Rooms) IsBridgeUser(userID id.UserID) bool {
 
 // logger returns the logger of a call.
 func (r *Rooms) logger(ctx context.Context) *zerolog.Logger {
-	if log := zerolog.Ctx(ctx); log.GetLevel() != zerolog.Disabled {
-		return log
+	log := zerolog.Ctx(ctx)
+	// mautrix-go's bridges set a DefaultContextLogger, which is no call's.
+	if log == zerolog.DefaultContextLogger || log.GetLevel() == zerolog.Disabled {
+		return &r.log
 	}
-	return &r.log
+	return log
 }
 
 // CheckBot implements [provisioning.Rooms].

@@ -16,6 +16,7 @@ import (
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
+	"github.com/tgprovision/tgprovision/portal"
 	"github.com/tgprovision/tgprovision/portal/matrixtest"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
@@ -258,4 +259,38 @@ func TestSetUpDirectPortal(t *testing.T) {
 	assert.JSONEq(t, fmt.Sprintf(`{"bridgebot":"@telegrambot:example.com",
 		"protocol":{"id":"telegram","displayname":"Telegram","external_url":"https://telegram.org/"},
 		"channel":{"id":"42","displayname":"Zaphod","avatar_url":%q}}`, avatar), w.state(roomID, "m.bridge", "fi.mau.telegram://telegram/7/42"))
+}
+
+func TestDescribe(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "10")
+	roomID := w.mighty(mautrix.ReqCreateRoom{Preset: "private_chat", Topic: "Ours"})
+	var photos atomic.Int64
+	require.NoError(t, w.rooms.Describe(t.Context(), news(roomID, photoOf(1, &photos))))
+	assert.JSONEq(t, `{"name":"News"}`, w.state(roomID, "m.room.name", ""))
+	assert.Contains(t, w.state(roomID, "m.room.topic", ""), "Ours", "a topic that the room has stays")
+	assert.NotEmpty(t, w.avatar(roomID))
+	assert.Empty(t, w.state(roomID, "m.bridge", newsKey), "the bridge sends its own bridge info")
+
+	_, err := w.client(botID).LeaveRoom(t.Context(), roomID)
+	require.NoError(t, err)
+	assert.ErrorIs(t, w.rooms.Describe(t.Context(), news(roomID, nil)), provisioning.ErrBridgeBotNotInRoom)
+}
+
+// A bridge that sends its own bridge info has that removed with the portal.
+func TestBridgeInfoKey(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "10")
+	rooms, err := portal.NewRooms(t.Context(), portal.RoomsConfig{
+		AppService: w.as, DB: w.db, BridgeInfoKey: func(provisioning.Portal) string { return "its own" },
+	})
+	require.NoError(t, err)
+	for _, everybody := range []bool{false, true} {
+		roomID := w.mighty(mautrix.ReqCreateRoom{Preset: "private_chat"})
+		setup := news(roomID, nil)
+		require.NoError(t, rooms.SetUpPortal(t.Context(), setup))
+		assert.JSONEq(t, newsInfo(""), w.state(roomID, "m.bridge", "its own"))
+		require.NoError(t, rooms.CleanUp(t.Context(), setup.Portal, everybody))
+		assert.JSONEq(t, `{}`, w.state(roomID, "m.bridge", "its own"))
+	}
 }

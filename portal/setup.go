@@ -22,11 +22,29 @@ func (r *Rooms) SetUpPortal(ctx context.Context, setup provisioning.PortalSetup)
 		var avatar id.ContentURIString
 		if setup.Portal.Receiver != 0 {
 			avatar, err = r.ghostAvatar(ctx, provisioning.TelegramID(setup.Portal.ChatID))
-		} else if err = editor.describe(ctx, setup.Portal); err == nil {
-			avatar, err = editor.setAvatar(ctx, setup.Photo)
+		} else {
+			avatar, err = editor.describe(ctx, setup)
 		}
 		// The bridge info does not wait for an avatar.
 		return errors.Join(err, editor.setBridgeInfo(ctx, setup, avatar))
+	})
+}
+
+// Describe does the part of SetUpPortal that shows what the chat is: it gives the room of a
+// group or channel the chat's title, description and photo, each only where the room has none
+// and the bot may set it. It is for a bridge that sends its own bridge info. Errors: those
+// of SetUpPortal.
+func (r *Rooms) Describe(ctx context.Context, setup provisioning.PortalSetup) error {
+	return r.inRoom(ctx, setup.Portal.RoomID, func() error {
+		if setup.Portal.Receiver != 0 {
+			return nil
+		}
+		levels, err := levelsOf(ctx, r.bot, setup.Portal.RoomID)
+		if err != nil {
+			return err
+		}
+		_, err = editor{r, setup.Portal.RoomID, levels}.describe(ctx, setup)
+		return err
 	})
 }
 
@@ -49,9 +67,19 @@ func (e editor) set(ctx context.Context, eventType event.Type, stateKey string, 
 	return err
 }
 
-// describe gives a room the chat's title as name and its description as topic, each
+// describe gives a room the chat's title as name, its description as topic and its photo as
+// avatar, each where it has none. It returns the room's avatar where that is a photo from
+// Telegram.
+func (e editor) describe(ctx context.Context, setup provisioning.PortalSetup) (id.ContentURIString, error) {
+	if err := e.setTexts(ctx, setup.Portal); err != nil {
+		return "", err
+	}
+	return e.setAvatar(ctx, setup.Photo)
+}
+
+// setTexts gives a room the chat's title as name and its description as topic, each
 // where it has none.
-func (e editor) describe(ctx context.Context, portal provisioning.Portal) error {
+func (e editor) setTexts(ctx context.Context, portal provisioning.Portal) error {
 	for _, part := range []struct {
 		eventType   event.Type
 		field, text string

@@ -26,7 +26,8 @@ type PortalStore interface {
 	// AccountPortals returns the portals that the Telegram account of the given
 	// user ID takes part in, in any order. It is asked for bot accounts, which
 	// have no chat list of their own on Telegram. No portals, also for an unknown
-	// account, is an empty list and no error.
+	// account, is an empty list and no error. A bridge that knows by itself who is in a chat
+	// may list its portal for them too.
 	AccountPortals(ctx context.Context, account TelegramID) ([]Portal, error)
 
 	// Connect records a new portal, the accounts that take part in it and the

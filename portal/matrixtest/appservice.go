@@ -108,21 +108,53 @@ func (sv *service) stop() {
 
 // tell sends a transaction, and says whether it was taken.
 func (sv *service) tell(ctx context.Context, client *http.Client, transaction int, events []*roomEvent) bool {
-	body, err := json.Marshal(map[string]any{"events": events})
+	status, err := sv.request(ctx, client, http.MethodPut, fmt.Sprintf("transactions/%d", transaction), map[string]any{"events": events})
+	return err == nil && status == http.StatusOK
+}
+
+// request asks the appservice for something, and returns the status of its answer.
+func (sv *service) request(ctx context.Context, client *http.Client, method, path string, content any) (status int, err error) {
+	body, err := json.Marshal(content)
 	if err != nil {
-		return true // it never will be
+		return 0, err
 	}
-	address := fmt.Sprintf("%s/_matrix/app/v1/transactions/%d", strings.TrimSuffix(sv.registration.URL, "/"), transaction)
-	request, err := http.NewRequestWithContext(ctx, http.MethodPut, address, bytes.NewReader(body))
+	address := strings.TrimSuffix(sv.registration.URL, "/") + "/_matrix/app/v1/" + path
+	request, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
 	if err != nil {
-		return true
+		return 0, err
 	}
 	request.Header.Set("Authorization", "Bearer "+sv.registration.ServerToken)
 	request.Header.Set("Content-Type", "application/json")
 	response, err := client.Do(request)
 	if err != nil {
-		return false
+		return 0, err
 	}
 	response.Body.Close()
-	return response.StatusCode == http.StatusOK
+	return response.StatusCode, nil
+}
+
+// ping has an appservice find out whether the server reaches it
+// (https://spec.matrix.org/v1.16/application-service-api/#pinging).
+func (s *Server) ping(c *call) (any, *fault) {
+	var body struct {
+		TransactionID string `json:"transaction_id"`
+	}
+	if f := c.read(&body); f != nil {
+		return nil, f
+	}
+	switch {
+	case c.service == nil || c.service.registration.ID != c.PathValue("id"):
+		return nil, &fault{403, "M_FORBIDDEN", "the appservice is another one"}
+	case c.service.registration.URL == "":
+		return nil, &fault{400, "M_URL_NOT_SET", "the registration has no URL"}
+	}
+	begin := time.Now()
+	status, err := c.service.request(c.Context(), http.DefaultClient, http.MethodPost, "ping", map[string]any{"transaction_id": body.TransactionID})
+	switch {
+	case err != nil:
+		return nil, &fault{502, "M_CONNECTION_FAILED", "the appservice can't be reached"}
+	case status != http.StatusOK:
+		return nil, &fault{502, "M_BAD_STATUS", fmt.Sprintf("the appservice answered %d", status)}
+	}
+	return map[string]any{"duration_ms": time.Since(begin).Milliseconds()}, nil
 }

@@ -41,7 +41,12 @@ func (r routes) addUsers() {
 	r.open("GET", clientAPI+"/profile/{user}", "GET profile", s.getProfile)
 	r.open("GET", clientAPI+"/profile/{user}/{field}", "GET profile", s.getProfile)
 	r.authed("PUT", clientAPI+"/profile/{user}/{field}", "PUT profile", s.putProfile)
+	r.authed("POST", "/_matrix/client/v1/appservice/{id}/ping", "ping", s.ping)
 	r.authed("POST", "/_matrix/media/{v}/upload", "upload", s.upload)
+	r.authed("GET", "/_matrix/client/v1/media/config", "media config", func(*call) (any, *fault) {
+		const most = 10 << 20
+		return map[string]any{"m.upload.size": most}, nil
+	})
 	r.authed("GET", "/_matrix/client/v1/media/download/{server}/{media}", "download", s.download)
 }
 

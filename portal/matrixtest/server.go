@@ -81,15 +81,6 @@ func Start(cfg Config) (*Server, error) {
 		cfg: cfg, served: make(chan error, 1), users: map[id.UserID]*user{}, tokens: map[string]id.UserID{}, openIDs: map[string]id.UserID{},
 		rooms: map[id.RoomID]*room{}, aliases: map[id.RoomAlias]id.RoomID{}, media: map[string]Media{}, changed: make(chan struct{}),
 	}
-	for _, registration := range cfg.Registrations {
-		sv, err := newService(registration, cfg.ServerName)
-		if err != nil {
-			return nil, err
-		}
-		s.services = append(s.services, sv)
-		s.users[sv.bot] = &user{}
-		s.tokens[registration.AppToken] = sv.bot
-	}
 	listener, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", cfg.Addr)
 	if err != nil {
 		return nil, fmt.Errorf("listen: %w", err)
@@ -97,17 +88,39 @@ func Start(cfg Config) (*Server, error) {
 	s.url = "http://" + listener.Addr().String()
 	s.http = &http.Server{Handler: s.handler(), ReadHeaderTimeout: 10 * time.Second}
 	go func() { s.served <- s.http.Serve(listener) }()
-	for _, sv := range s.services {
-		sv.start()
+	for _, registration := range cfg.Registrations {
+		if err := s.AddAppservice(registration); err != nil {
+			return nil, errors.Join(err, s.Close())
+		}
 	}
 	return s, nil
+}
+
+// AddAppservice makes the server know an appservice, for those whose registration is made
+// when the server's address is known. It returns an error for a namespace that is no
+// regular expression.
+func (s *Server) AddAppservice(registration *appservice.Registration) error {
+	sv, err := newService(registration, s.cfg.ServerName)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.services = append(s.services, sv)
+	s.users[sv.bot] = &user{}
+	s.tokens[registration.AppToken] = sv.bot
+	sv.start()
+	return nil
 }
 
 // Close ends the server. Requests that are under way fail. Later calls do nothing.
 func (s *Server) Close() (err error) {
 	s.closing.Do(func() {
 		s.script.releaseAll()
-		for _, sv := range s.services {
+		s.mu.Lock()
+		services := slices.Clone(s.services)
+		s.mu.Unlock()
+		for _, sv := range services {
 			sv.stop()
 		}
 		err = s.http.Close()

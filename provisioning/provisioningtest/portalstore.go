@@ -75,10 +75,11 @@ const (
 	roomC id.RoomID = "!check-c:example.com"
 )
 
-// group returns a portal of a basic group in a room, with accounts.
+// group returns a portal of a supergroup in a room, with accounts. In some bridges each account
+// has a portal of its own of a basic group.
 func group(roomID id.RoomID, groupID int64, accounts ...provisioning.TelegramID) provisioning.NewPortal {
 	return provisioning.NewPortal{
-		Portal:   provisioning.Portal{RoomID: roomID, ChatID: provisioning.BasicGroupChatID(groupID), Title: "Group"},
+		Portal:   provisioning.Portal{RoomID: roomID, ChatID: provisioning.ChannelChatID(groupID), Title: "Group", Megagroup: true},
 		Accounts: accounts,
 	}
 }
@@ -145,6 +146,16 @@ func expectPortals(t T, s provisioning.PortalStore, want []provisioning.NewPorta
 	for telegramID, portals := range byAccount {
 		expectAccount(t, s, telegramID, portals...)
 	}
+}
+
+// formerly returns portals without their accounts, for expectPortals: whoever took part in a
+// chat's former portal may take part in its next one.
+func formerly(portals ...provisioning.NewPortal) []provisioning.NewPortal {
+	portals = slices.Clone(portals)
+	for i := range portals {
+		portals[i].Accounts = nil
+	}
+	return portals
 }
 
 // participants returns the accounts that take part, each once.

@@ -1,6 +1,10 @@
 package provisioningtest
 
-import "github.com/tgprovision/tgprovision/provisioning"
+import (
+	"slices"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+)
 
 func checkNothingBridged(t T, open func() provisioning.PortalStore) {
 	s := open()
@@ -86,13 +90,18 @@ func checkChatBridged(t T, open func() provisioning.PortalStore) {
 
 func checkReplace(t T, open func() provisioning.PortalStore) {
 	s := open()
-	old, other, moved := group(roomA, 1, 7, 8), group(roomB, 2, 7), replacing(roomA, group(roomC, 1, 8, 9))
+	old, other, moved := group(roomA, 1, 7, 8), group(roomB, 2, 6), replacing(roomA, group(roomC, 1, 8, 9))
 	moved.Title, moved.Megagroup = "Renamed", true
 	connect(t, s, old, other, moved)
-	expectPortals(t, s, []provisioning.NewPortal{other, moved}, old)
+	expectPortals(t, s, []provisioning.NewPortal{other, moved}, formerly(old)...)
 	next := group(roomA, 3)
 	connect(t, s, next) // the room is free
-	expectPortals(t, s, []provisioning.NewPortal{other, moved, next}, group(roomA, 3, 7, 8))
+	expectPortals(t, s, []provisioning.NewPortal{other, moved, next})
+	for _, account := range old.Accounts {
+		if portals, err := s.AccountPortals(t.Context(), account); err != nil || slices.Contains(portals, next.Portal) {
+			t.Errorf("AccountPortals(%d) returned %+v, %v, with the new portal in a room of a former one's", account, portals, err)
+		}
+	}
 	refuse(t, s, replacing(roomA, group("!check-d:example.com", 1)), provisioning.ErrChatBridged)
 }
 

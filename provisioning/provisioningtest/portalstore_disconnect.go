@@ -61,11 +61,11 @@ func checkConnectAgain(t T, open func() provisioning.PortalStore) {
 	disconnect(t, s, a.Portal)
 	next := []provisioning.NewPortal{group(roomA, 2), group(roomB, 1, 9)}
 	connect(t, s, next...)
-	expectPortals(t, s, next, a)
+	expectPortals(t, s, next, formerly(a)...)
 	disconnect(t, s, next[0].Portal)
 	disconnect(t, s, next[1].Portal)
 	connect(t, s, a)
-	expectPortals(t, s, []provisioning.NewPortal{a}, next...)
+	expectPortals(t, s, []provisioning.NewPortal{a}, formerly(next...)...)
 }
 
 func checkPortalContext(t T, open func() provisioning.PortalStore) {

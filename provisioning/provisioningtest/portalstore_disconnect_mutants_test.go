@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"slices"
 
 	"maunium.net/go/mautrix/id"
 
@@ -68,18 +67,6 @@ var disconnectMutants = []storeMutant{
 		s.disconnect = func(ctx context.Context, p provisioning.Portal, tasks ...provisioning.NewTask) error {
 			err := s.MemPortalStore.Disconnect(ctx, p, tasks...)
 			s.accounts[p.RoomID] = nil
-			return err
-		}
-	}},
-	{"accounts outlive their portal", "connect again", func(s *altered) {
-		s.connect = func(ctx context.Context, n provisioning.NewPortal) error {
-			n.Accounts = slices.Concat(n.Accounts, s.accounts[n.RoomID])
-			return s.MemPortalStore.Connect(ctx, n)
-		}
-		s.disconnect = func(ctx context.Context, p provisioning.Portal, tasks ...provisioning.NewTask) error {
-			accounts := s.accounts[p.RoomID]
-			err := s.MemPortalStore.Disconnect(ctx, p, tasks...)
-			s.accounts[p.RoomID] = accounts
 			return err
 		}
 	}},

@@ -171,12 +171,6 @@ var connectMutants = []storeMutant{
 			return err
 		}
 	}},
-	{"the old accounts stay", "replace", func(s *altered) {
-		s.connect = func(ctx context.Context, n provisioning.NewPortal) error {
-			n.Accounts = slices.Concat(n.Accounts, s.accounts[n.Replaces])
-			return s.MemPortalStore.Connect(ctx, n)
-		}
-	}},
 	{"the old accounts wait in the room", "replace", func(s *altered) {
 		s.connect = func(ctx context.Context, n provisioning.NewPortal) error {
 			n.Accounts = slices.Concat(n.Accounts, s.accounts[n.RoomID])

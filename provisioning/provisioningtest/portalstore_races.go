@@ -149,7 +149,7 @@ func checkRaceReplacements(t T, open func() provisioning.PortalStore) {
 		portals = append(portals, replacing(roomA, group(checkRoom(i), 1, provisioning.TelegramID(i+8))))
 	}
 	winner := raceConnects(t, handles, portals, provisioning.ErrChatBridged)
-	expectPortals(t, handles[0], []provisioning.NewPortal{winner}, old)
+	expectPortals(t, handles[0], []provisioning.NewPortal{winner}, formerly(old)...)
 }
 
 func checkRaceReplaceDisconnect(t T, open func() provisioning.PortalStore) {
@@ -174,7 +174,7 @@ func checkRaceReplaceDisconnect(t T, open func() provisioning.PortalStore) {
 			expectPortals(t, handles[0], nil, portals...)
 			continue
 		}
-		expectPortals(t, handles[1], portals[won:won+1], portals...)
+		expectPortals(t, handles[1], portals[won:won+1], formerly(portals...)...)
 		disconnect(t, handles[0], portals[won].Portal)
 	}
 }
@@ -268,7 +268,7 @@ func checkReadsDuringReplacements(t T, open func() provisioning.PortalStore) {
 	}
 	read := func() error {
 		for !done.Load() {
-			if _, err := handles[1].PortalByChat(t.Context(), provisioning.BasicGroupChatID(1), 0); err != nil {
+			if _, err := handles[1].PortalByChat(t.Context(), provisioning.ChannelChatID(1), 0); err != nil {
 				return err
 			}
 			portals, err := handles[1].AccountPortals(t.Context(), 7)

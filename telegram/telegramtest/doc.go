@@ -18,6 +18,9 @@
 //   - Groups and channels that are the same for all their members: looking at them,
 //     making and deleting them, adding members and administrators. [Server.Chat] shows
 //     a test what has become of one.
+//   - Text messages, of which everybody in a chat gets an update who is connected.
+//     [Server.SendMessage] sends one as an app does, and [Server.WaitMessages] waits for
+//     those of clients.
 //   - Faults when asked for: [Server.Fail], [Server.Hold], [Server.Latency],
 //     [Server.DropConnections], [Server.Refuse], [Server.Blackhole],
 //     [Server.Revoke], [Server.ForgetKeys].

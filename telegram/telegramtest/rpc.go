@@ -16,7 +16,7 @@ import (
 func methodTable() map[uint32]method {
 	table := map[uint32]method{}
 	for _, m := range slices.Concat(helpMethods(), authMethods(), tokenMethods(), userMethods(), contactMethods(), stickerMethods(), dialogMethods(), chatMethods(),
-		memberMethods(), fileMethods()) {
+		memberMethods(), fileMethods(), messageMethods()) {
 		table[m.id] = m
 	}
 	return table

@@ -89,13 +89,15 @@ type Server struct {
 	work   sync.WaitGroup
 
 	blackhole atomic.Bool
+	telling   sync.Mutex // is held while updates about messages are sent
 
-	mu     sync.Mutex // guards what follows; held while a method is worked off
-	conns  map[*conn]struct{}
-	refuse bool
-	state  state
-	world  world
-	faults faults
+	mu       sync.Mutex // guards what follows; held while a method is worked off
+	conns    map[*conn]struct{}
+	refuse   bool
+	state    state
+	world    world
+	messages messages
+	faults   faults
 }
 
 // Start starts a server, which must be closed. It returns an error when it can't
@@ -131,6 +133,7 @@ func Start(cfg Config) (*Server, error) {
 		conns:      map[*conn]struct{}{},
 		state:      loaded,
 		world:      newWorld(),
+		messages:   newMessages(),
 		faults:     newFaults(),
 	}
 	for _, account := range cfg.Accounts {

@@ -1,0 +1,153 @@
+package bridgev2host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix/bridgev2"
+	"maunium.net/go/mautrix/bridgev2/networkid"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+)
+
+// taskHold is for how long tasks are kept from being taken while bridgev2 makes the change
+// that they follow.
+const taskHold = 30 * time.Second
+
+// Connect implements [provisioning.PortalStore]. bridgev2 saves a portal in a transaction of
+// its own: the tasks are recorded before that, and removed where it fails.
+func (s *portalStore) Connect(ctx context.Context, n provisioning.NewPortal) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	key, err := s.free(ctx, n)
+	if err != nil {
+		return err
+	}
+	return s.withTasks(ctx, n.Tasks, func() error { return s.save(s.h.background(ctx), key, n) })
+}
+
+// free returns the key of a new portal whose room and chat are free, or are to be.
+func (s *portalStore) free(ctx context.Context, n provisioning.NewPortal) (key networkid.PortalKey, err error) {
+	account := n.Receiver
+	if account == 0 && len(n.Accounts) > 0 {
+		account = n.Accounts[0]
+	}
+	portalID, perLogin := s.portalID(n.ChatID)
+	if key.ID = portalID; perLogin {
+		key.Receiver = s.h.network.LoginID(account)
+	}
+	if row, err := s.h.br.DB.Portal.GetByMXID(ctx, n.RoomID); err != nil {
+		return key, fmt.Errorf("read the portal of a room: %w", err)
+	} else if row != nil {
+		return key, provisioning.ErrRoomBridged
+	}
+	row, err := s.h.br.DB.Portal.GetByKey(ctx, key)
+	if err != nil {
+		return key, fmt.Errorf("read the portal of a chat: %w", err)
+	}
+	bridged := row != nil && row.MXID != ""
+	switch {
+	case n.Created: // the bridge may have made a room for it, which gives way
+	case !bridged && n.Replaces != "":
+		return key, provisioning.ErrPortalNotFound
+	case bridged && row.MXID != n.Replaces:
+		return key, provisioning.ErrChatBridged
+	}
+	return key, nil
+}
+
+// save has bridgev2 make a room the portal's. Not with a request's context: bridgev2 goes
+// on with it in the background.
+func (s *portalStore) save(ctx context.Context, key networkid.PortalKey, n provisioning.NewPortal) error {
+	p, err := s.h.br.GetPortalByKey(ctx, key) // makes the row
+	if err != nil {
+		return fmt.Errorf("make a portal: %w", err)
+	}
+	err = p.UpdateMatrixRoomID(ctx, n.RoomID, bridgev2.UpdateMatrixRoomIDParams{
+		FailIfMXIDSet: n.Replaces == "" && !n.Created, TombstoneOldRoom: n.Created, DeleteOldRoom: n.Created,
+		SyncDBMetadata: func() {
+			p.Name, p.Topic = n.Title, n.About
+			s.h.network.Fill(p.Portal, n.Portal)
+		},
+	})
+	switch {
+	case errors.Is(err, bridgev2.ErrTargetRoomIsPortal):
+		return provisioning.ErrRoomBridged
+	case errors.Is(err, bridgev2.ErrRoomAlreadyExists):
+		return provisioning.ErrChatBridged
+	case err != nil:
+		return fmt.Errorf("save a portal: %w", err)
+	}
+	s.mark(ctx, p, n.Accounts)
+	if !n.Relay || len(n.Accounts) == 0 {
+		return nil
+	}
+	relay, err := s.h.loginOf(ctx, n.Accounts[0])
+	if err == nil {
+		err = p.SetRelay(ctx, relay)
+	}
+	if err != nil {
+		zerolog.Ctx(ctx).Err(err).Stringer("room_id", n.RoomID).Msg("Could not make the relay bot the relay of a portal")
+	}
+	return nil
+}
+
+// withTasks makes a change with the tasks that follow it.
+func (s *portalStore) withTasks(ctx context.Context, tasks []provisioning.NewTask, change func() error) error {
+	held := make([]provisioning.NewTask, len(tasks))
+	for i, task := range tasks {
+		held[i] = task
+		held[i].Delay = max(task.Delay, taskHold)
+	}
+	if err := s.h.tasks.AddTasks(ctx, held...); err != nil {
+		return fmt.Errorf("record the work that follows: %w", err)
+	}
+	changeErr := change()
+	ctx = context.WithoutCancel(ctx)
+	for _, task := range tasks {
+		var err error
+		if changeErr != nil {
+			err = s.h.tasks.FinishTask(ctx, task.ID)
+		} else if task.Delay < taskHold {
+			err = s.h.tasks.PostponeTask(ctx, task.ID, task.Delay)
+		}
+		if err != nil { // it is found to have nothing to do, or comes later
+			zerolog.Ctx(ctx).Warn().Err(err).Msg("Could not release work that was recorded before a change")
+		}
+	}
+	return changeErr
+}
+
+// Disconnect implements [provisioning.PortalStore]. The row stays, as bridgev2's own command
+// leaves it.
+func (s *portalStore) Disconnect(ctx context.Context, portal provisioning.Portal, tasks ...provisioning.NewTask) error {
+	s.changing.Lock()
+	defer s.changing.Unlock()
+	row, err := s.h.br.DB.Portal.GetByMXID(ctx, portal.RoomID)
+	if err != nil {
+		return fmt.Errorf("read the portal of a room: %w", err)
+	}
+	found, err := s.describe(ctx, row)
+	if err != nil {
+		return err
+	}
+	if found.ChatID != portal.ChatID || found.Receiver != portal.Receiver {
+		return provisioning.ErrPortalNotFound
+	}
+	p, err := s.h.br.GetExistingPortalByKey(ctx, row.PortalKey)
+	if err != nil || p == nil {
+		return errors.Join(provisioning.ErrPortalNotFound, err)
+	}
+	return s.withTasks(ctx, tasks, func() error {
+		if err := p.RemoveMXID(s.h.background(ctx)); err != nil {
+			return fmt.Errorf("remove a portal: %w", err)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,80 @@
+package bridgev2host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"maunium.net/go/mautrix/bridgev2"
+	"maunium.net/go/mautrix/id"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+)
+
+// StartDirect implements [provisioning.DirectPortals]. bridgev2 makes the room and invites
+// the user; with double puppeting the user joins it at once.
+func (s *portalStore) StartDirect(ctx context.Context, userID id.UserID, account provisioning.Account, contact provisioning.Contact) (provisioning.Portal, bool, error) {
+	login, err := s.h.loginOf(ctx, account.ID)
+	if err != nil {
+		return provisioning.Portal{}, false, err
+	}
+	unlock, err := s.starting.Lock(ctx, directChat{account.ID, contact.ID})
+	if err != nil {
+		return provisioning.Portal{}, false, fmt.Errorf("wait for another start of the chat: %w", err)
+	}
+	defer unlock()
+	chatID := provisioning.UserChatID(contact.ID)
+	portal, err := s.PortalByChat(ctx, chatID, account.ID)
+	if err == nil {
+		return portal, false, s.invite(ctx, portal.RoomID, userID, contact.ID)
+	}
+	if !errors.Is(err, provisioning.ErrPortalNotFound) {
+		return provisioning.Portal{}, false, err
+	}
+	if err := s.makeDirect(ctx, login, chatID, account.ID); err != nil {
+		return provisioning.Portal{}, false, err
+	}
+	if portal, err = s.PortalByChat(ctx, chatID, account.ID); err != nil {
+		return provisioning.Portal{}, false, err
+	}
+	return portal, true, s.invite(ctx, portal.RoomID, userID, contact.ID)
+}
+
+// directChat is an account's chat with somebody.
+type directChat struct{ account, contact provisioning.TelegramID }
+
+// makeDirect has bridgev2 make the room of a direct chat. It goes on when the context ends:
+// the next request finds the room.
+func (s *portalStore) makeDirect(ctx context.Context, login *bridgev2.UserLogin, chatID provisioning.ChatID, account provisioning.TelegramID) error {
+	key, err := s.key(ctx, chatID, account)
+	if err != nil {
+		return err
+	}
+	p, err := s.h.br.GetPortalByKey(ctx, key)
+	if err != nil {
+		return fmt.Errorf("make a portal: %w", err)
+	}
+	made := make(chan error, 1)
+	go func() { made <- p.CreateMatrixRoom(s.h.background(ctx), login, nil) }()
+	select {
+	case err = <-made:
+	case <-ctx.Done():
+		return fmt.Errorf("make a direct room: %w", ctx.Err())
+	}
+	if err == nil {
+		return nil
+	}
+	if err = s.h.network.Error(err); errors.Is(err, provisioning.ErrNotLoggedIn) || errors.Is(err, provisioning.ErrTelegramUserNotFound) {
+		return err
+	}
+	return fmt.Errorf("%w: make a direct room: %w", provisioning.ErrHomeserver, err)
+}
+
+// invite invites a user to a room, unless they are in it or invited. It asks the homeserver:
+// bridgev2 may not have heard yet that somebody has left.
+func (s *portalStore) invite(ctx context.Context, roomID id.RoomID, userID id.UserID, contact provisioning.TelegramID) error {
+	if err := s.h.rooms.InviteToDirect(ctx, roomID, userID, contact); err != nil {
+		return fmt.Errorf("invite the user to a direct chat: %w", err)
+	}
+	return nil
+}

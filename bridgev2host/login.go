@@ -1,0 +1,205 @@
+package bridgev2host
+
+import (
+	"context"
+	"errors"
+
+	"maunium.net/go/mautrix/bridgev2"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+)
+
+// loginSteps is what a client's login does: with a LoginNetwork's client, or with
+// bridgev2's login processes.
+func (c *client) loginSteps(ctx context.Context) (LoginClient, error) {
+	switch login, err := c.h.login(ctx, c.userID); {
+	case err != nil:
+		return nil, err
+	case login != nil:
+		return nil, provisioning.ErrAlreadyLoggedIn
+	}
+	network, ok := c.h.network.(LoginNetwork)
+	if !ok {
+		return c.h.logins.of(c), nil
+	}
+	return &adoptedLogin{network.LoginClient(c.userID), c, network}, nil
+}
+
+// RequestCode implements [provisioning.PhoneLogin].
+func (c *client) RequestCode(ctx context.Context, phone string) (provisioning.SentCode, error) {
+	steps, err := c.loginSteps(ctx)
+	if err != nil {
+		return provisioning.SentCode{}, err
+	}
+	return steps.RequestCode(ctx, phone)
+}
+
+// SubmitCode implements [provisioning.PhoneLogin].
+func (c *client) SubmitCode(ctx context.Context, code provisioning.LoginCode) (provisioning.Account, error) {
+	steps, err := c.loginSteps(ctx)
+	if err != nil {
+		return provisioning.Account{}, err
+	}
+	return steps.SubmitCode(ctx, code)
+}
+
+// SubmitPassword implements [provisioning.PhoneLogin].
+func (c *client) SubmitPassword(ctx context.Context, password string) (provisioning.Account, error) {
+	steps, err := c.loginSteps(ctx)
+	if err != nil {
+		return provisioning.Account{}, err
+	}
+	return steps.SubmitPassword(ctx, password)
+}
+
+// LoginProgress implements [provisioning.LoginControl].
+func (c *client) LoginProgress(ctx context.Context) (provisioning.LoginProgress, error) {
+	steps, err := c.loginSteps(ctx)
+	if err != nil {
+		return provisioning.LoginProgress{}, err
+	}
+	return steps.LoginProgress(ctx)
+}
+
+// ResendCode implements [provisioning.LoginControl].
+func (c *client) ResendCode(ctx context.Context) (provisioning.SentCode, error) {
+	steps, err := c.loginSteps(ctx)
+	if err != nil {
+		return provisioning.SentCode{}, err
+	}
+	return steps.ResendCode(ctx)
+}
+
+// CancelLogin implements [provisioning.LoginControl].
+func (c *client) CancelLogin(ctx context.Context) error {
+	steps, err := c.loginSteps(ctx)
+	if err != nil {
+		return err
+	}
+	return steps.CancelLogin(ctx)
+}
+
+// LoginQR implements [provisioning.QRLogin].
+func (c *client) LoginQR(ctx context.Context, show func(context.Context, provisioning.QRToken) error) (provisioning.Account, error) {
+	steps, err := c.loginSteps(ctx)
+	if err != nil {
+		return provisioning.Account{}, err
+	}
+	return steps.LoginQR(ctx, show)
+}
+
+// LoginBot implements [provisioning.BotLogin].
+func (c *client) LoginBot(ctx context.Context, token string) (provisioning.Account, error) {
+	steps, err := c.loginSteps(ctx)
+	if err != nil {
+		return provisioning.Account{}, err
+	}
+	return steps.LoginBot(ctx, token)
+}
+
+// adoptedLogin is a login of a LoginNetwork, which the bridge takes over when it is done.
+type adoptedLogin struct {
+	LoginClient
+	c       *client
+	network LoginNetwork
+}
+
+// RequestCode implements [provisioning.PhoneLogin].
+func (a *adoptedLogin) RequestCode(ctx context.Context, phone string) (provisioning.SentCode, error) {
+	sent, err := a.LoginClient.RequestCode(ctx, phone)
+	return sent, a.leftOver(ctx, err)
+}
+
+// SubmitCode implements [provisioning.PhoneLogin].
+func (a *adoptedLogin) SubmitCode(ctx context.Context, code provisioning.LoginCode) (provisioning.Account, error) {
+	account, err := a.LoginClient.SubmitCode(ctx, code)
+	return a.adopt(ctx, account, err)
+}
+
+// SubmitPassword implements [provisioning.PhoneLogin].
+func (a *adoptedLogin) SubmitPassword(ctx context.Context, password string) (provisioning.Account, error) {
+	account, err := a.LoginClient.SubmitPassword(ctx, password)
+	return a.adopt(ctx, account, err)
+}
+
+// LoginQR implements [provisioning.QRLogin].
+func (a *adoptedLogin) LoginQR(ctx context.Context, show func(context.Context, provisioning.QRToken) error) (provisioning.Account, error) {
+	account, err := a.LoginClient.LoginQR(ctx, show)
+	// Somebody has scanned the code: that counts, though the request may have ended.
+	return a.adopt(context.WithoutCancel(ctx), account, err)
+}
+
+// LoginBot implements [provisioning.BotLogin].
+func (a *adoptedLogin) LoginBot(ctx context.Context, token string) (provisioning.Account, error) {
+	account, err := a.LoginClient.LoginBot(ctx, token)
+	return a.adopt(ctx, account, err)
+}
+
+// CancelLogin implements [provisioning.LoginControl].
+func (a *adoptedLogin) CancelLogin(ctx context.Context) error {
+	return a.leftOver(ctx, a.LoginClient.CancelLogin(ctx))
+}
+
+// ResendCode implements [provisioning.LoginControl].
+func (a *adoptedLogin) ResendCode(ctx context.Context) (provisioning.SentCode, error) {
+	sent, err := a.LoginClient.ResendCode(ctx)
+	return sent, a.leftOver(ctx, err)
+}
+
+// leftOver takes a login over that was done before, and returns the error of the step that
+// found it.
+func (a *adoptedLogin) leftOver(ctx context.Context, err error) error {
+	if !errors.Is(err, provisioning.ErrAlreadyLoggedIn) {
+		return err
+	}
+	if _, adoptErr := a.c.h.adopt(ctx, a.network, a.c, provisioning.Account{}); adoptErr != nil && !errors.Is(adoptErr, provisioning.ErrNotLoggedIn) {
+		return adoptErr
+	}
+	return err
+}
+
+// adopt ends the last step of a login, which has returned an account or an error.
+func (a *adoptedLogin) adopt(ctx context.Context, account provisioning.Account, err error) (provisioning.Account, error) {
+	if err != nil {
+		return provisioning.Account{}, a.leftOver(ctx, err)
+	}
+	// bridgev2 would move the login without a word to the session that it had before.
+	if other, err := a.c.h.loginOf(ctx, account.ID); err == nil && other.UserMXID != a.c.userID {
+		other.Logout(a.c.h.background(ctx))
+	}
+	login, err := a.c.h.adopt(ctx, a.network, a.c, account)
+	if err != nil {
+		return provisioning.Account{}, err
+	}
+	a.c.h.accounts.put(login, account)
+	return account, nil
+}
+
+// adopt has the bridge take over the login of a client that is done.
+func (h *Host) adopt(ctx context.Context, network LoginNetwork, c *client, account provisioning.Account) (*bridgev2.UserLogin, error) {
+	user, err := h.br.GetUserByMXID(ctx, c.userID)
+	if err != nil {
+		return nil, err
+	}
+	return network.Adopt(ctx, user, account)
+}
+
+// adoptAll takes over the logins that were done when an earlier process ended.
+func (h *Host) adoptAll(ctx context.Context) {
+	network, ok := h.network.(LoginNetwork)
+	if !ok {
+		return
+	}
+	log := h.br.Log
+	users, err := network.Unadopted(ctx)
+	if err != nil {
+		log.Err(err).Msg("Could not list the Telegram logins that an earlier process has left")
+		return
+	}
+	for _, userID := range users {
+		_, err := h.adopt(ctx, network, &client{h: h, userID: userID}, provisioning.Account{})
+		if err != nil && !errors.Is(err, provisioning.ErrNotLoggedIn) {
+			log.Err(err).Stringer("user_id", userID).Msg("Could not take over a Telegram login; the user's next login step tries it again")
+		}
+	}
+}

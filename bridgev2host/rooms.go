@@ -1,0 +1,155 @@
+package bridgev2host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.mau.fi/util/dbutil"
+	"maunium.net/go/mautrix/bridgev2"
+	"maunium.net/go/mautrix/bridgev2/networkid"
+	"maunium.net/go/mautrix/bridgev2/simplevent"
+	"maunium.net/go/mautrix/id"
+
+	"github.com/tgprovision/tgprovision/portal"
+	"github.com/tgprovision/tgprovision/provisioning"
+)
+
+// rooms reads and cleans up rooms as package portal does, and has bridgev2 show in them that
+// they are bridged. The Rooms are set by Start.
+type rooms struct {
+	*portal.Rooms
+	h *Host
+}
+
+var (
+	_ provisioning.Rooms        = (*rooms)(nil)
+	_ provisioning.GhostAvatars = (*rooms)(nil)
+)
+
+// SetUpPortal implements [provisioning.Rooms]. The room gets the chat's name, topic and
+// avatar where it has none; then bridgev2 brings in the members and the bridge info. Later
+// changes of the chat come from bridgev2 as in every portal.
+func (r *rooms) SetUpPortal(ctx context.Context, setup provisioning.PortalSetup) error {
+	if err := r.Describe(ctx, setup); err != nil {
+		return err
+	}
+	p, err := r.h.br.GetPortalByMXID(ctx, setup.Portal.RoomID)
+	if err != nil {
+		return fmt.Errorf("load a portal: %w", err)
+	}
+	if p == nil {
+		return nil
+	}
+	login, err := r.source(ctx, p.PortalKey, setup.UserID)
+	if err != nil {
+		return err
+	}
+	info, err := login.Client.GetChatInfo(r.h.background(ctx), p)
+	if err != nil {
+		return r.h.network.Error(err)
+	}
+	return r.resync(ctx, p, login, info)
+}
+
+// source returns the login that describes the chat of a portal: the user's, or else any.
+func (r *rooms) source(ctx context.Context, key networkid.PortalKey, userID id.UserID) (*bridgev2.UserLogin, error) {
+	logins, err := r.h.br.GetUserLoginsInPortal(ctx, key)
+	if err != nil {
+		return nil, fmt.Errorf("list the logins in a portal: %w", err)
+	}
+	logins = slices.DeleteFunc(logins, func(l *bridgev2.UserLogin) bool { return !r.h.network.HasSession(l) })
+	if len(logins) == 0 {
+		return nil, provisioning.ErrNotLoggedIn
+	}
+	if i := slices.IndexFunc(logins, func(l *bridgev2.UserLogin) bool { return l.UserMXID == userID }); i >= 0 {
+		return logins[i], nil
+	}
+	return logins[0], nil
+}
+
+// resync has the portal's own goroutine take in what is known of the chat, but for what
+// the room shows already.
+func (r *rooms) resync(ctx context.Context, p *bridgev2.Portal, login *bridgev2.UserLogin, info *bridgev2.ChatInfo) error {
+	if info == nil {
+		return errors.New("the connector says nothing of a chat")
+	}
+	done := make(chan struct{})
+	shown := *info
+	shown.Avatar = nil
+	result := r.h.br.QueueRemoteEvent(login, &simplevent.ChatResync{
+		EventMeta: simplevent.EventMeta{
+			Type: bridgev2.RemoteEventChatResync, PortalKey: p.PortalKey,
+			PreHandleFunc: func(_ context.Context, p *bridgev2.Portal) {
+				if shown.Name != nil {
+					p.Name = *shown.Name
+				}
+				if shown.Topic != nil {
+					p.Topic = *shown.Topic
+				}
+				p.NameSet, p.TopicSet = true, true
+			},
+			PostHandleFunc: func(ctx context.Context, p *bridgev2.Portal) {
+				p.UpdateBridgeInfo(ctx)
+				if err := p.Save(ctx); err != nil {
+					p.Log.Err(err).Msg("Could not save a portal after its set-up")
+				}
+				close(done)
+			},
+		},
+		ChatInfo: &shown,
+	})
+	if result.Error != nil {
+		return fmt.Errorf("set up a portal: %w", result.Error)
+	}
+	if result.Ignored {
+		return nil // it is no portal any more
+	}
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("wait for the bridge to set up a portal: %w", ctx.Err())
+	}
+}
+
+// Avatars implements [provisioning.GhostAvatars]. bridgev2 keeps the ghosts up to date by
+// itself: none is outdated.
+func (r *rooms) Avatars(ctx context.Context, contacts []provisioning.Contact) (map[provisioning.TelegramID]id.ContentURIString, []provisioning.Contact, error) {
+	const most = 5000 // arguments of one query: SQLite takes 32766, PostgreSQL 65535
+	withPhoto := slices.DeleteFunc(slices.Clone(contacts), func(c provisioning.Contact) bool { return c.PhotoID == 0 })
+	known := make(map[provisioning.TelegramID]id.ContentURIString, len(withPhoto))
+	for chunk := range slices.Chunk(withPhoto, most) {
+		args, marks := []any{r.h.br.ID}, make([]string, len(chunk))
+		for i, contact := range chunk {
+			args, marks[i] = append(args, r.h.network.GhostID(contact.ID)), fmt.Sprint("$", i+2)
+		}
+		rows, err := r.h.br.DB.Query(ctx, `SELECT id, avatar_mxc FROM ghost
+			WHERE bridge_id=$1 AND avatar_mxc<>'' AND id IN (`+strings.Join(marks, ",")+`)`, args...)
+		err = dbutil.NewRowIterWithError(rows, scanAvatar, err).Iter(func(a ghostAvatar) (bool, error) {
+			known[r.h.network.ParseGhostID(a.ghostID)] = a.avatar
+			return true, nil
+		})
+		if err != nil {
+			return nil, nil, fmt.Errorf("look up ghosts: %w", err)
+		}
+	}
+	return known, nil, nil
+}
+
+type ghostAvatar struct {
+	ghostID networkid.UserID
+	avatar  id.ContentURIString
+}
+
+func scanAvatar(row dbutil.Scannable) (a ghostAvatar, err error) {
+	err = row.Scan(&a.ghostID, &a.avatar)
+	return a, err
+}
+
+// UpdateGhost implements [provisioning.GhostAvatars]: bridgev2 does it by itself.
+func (r *rooms) UpdateGhost(context.Context, provisioning.Contact, provisioning.PhotoFunc) error {
+	return nil
+}

@@ -1,0 +1,312 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/gotd/td/bin"
+	tdtelegram "github.com/gotd/td/telegram"
+	"github.com/gotd/td/telegram/dcs"
+	"github.com/gotd/td/tg"
+	"github.com/gotd/td/tgerr"
+	"github.com/rs/zerolog"
+	"maunium.net/go/mautrix/bridgev2"
+	"maunium.net/go/mautrix/bridgev2/networkid"
+	"maunium.net/go/mautrix/bridgev2/status"
+
+	"github.com/tgprovision/tgprovision/provisioning"
+	"github.com/tgprovision/tgprovision/telegram/calls"
+	"github.com/tgprovision/tgprovision/telegram/rpcerror"
+)
+
+// Client is the Telegram client of a login. It runs from Connect until Disconnect, or until
+// Telegram has ended its session, and reconnects by itself. It is safe for concurrent use.
+type Client struct {
+	connector *Connector
+	login     *bridgev2.UserLogin
+	metadata  *LoginMetadata
+	calls     *calls.Client // for the provisioning API
+	me        provisioning.TelegramID
+	connected chan struct{} // closed by Connect
+
+	mu  sync.Mutex
+	run *run // of the last Connect
+}
+
+var (
+	_ bridgev2.NetworkAPI                    = (*Client)(nil)
+	_ bridgev2.IdentifierResolvingNetworkAPI = (*Client)(nil)
+	_ bridgev2.ContactListingNetworkAPI      = (*Client)(nil)
+)
+
+// run is one gotd client.
+type run struct {
+	key      []byte // of the session
+	telegram *tdtelegram.Client
+	cancel   context.CancelFunc
+	up       chan struct{} // has a value when there is a new connection
+	stored   chan struct{} // closed when gotd has stored the session
+	ready    chan struct{} // closed when calls can be made
+	done     chan struct{} // closed when it has stopped
+}
+
+func newClient(connector *Connector, login *bridgev2.UserLogin) *Client {
+	me, _ := ParseLoginID(login.ID)
+	c := &Client{
+		connector: connector, login: login, metadata: login.Metadata.(*LoginMetadata), me: me, connected: make(chan struct{}),
+	}
+	c.calls = calls.New(callsSession{c})
+	return c
+}
+
+// ErrStopped is returned by calls of a client that is stopped.
+var ErrStopped = errors.New("the Telegram client of this login is stopped")
+
+// HasSession says whether the login has a session that Telegram has not ended, as far as
+// is known.
+func (c *Client) HasSession() bool { return len(c.metadata.get().AuthKey) > 0 }
+
+// API returns the raw Telegram calls. It waits until the client is connected. Errors:
+// bridgev2.ErrNotLoggedIn when there is no session, ErrStopped, the context's.
+func (c *Client) API(ctx context.Context) (*tg.Client, error) {
+	if !c.HasSession() {
+		return nil, bridgev2.ErrNotLoggedIn
+	}
+	select {
+	case <-c.connected:
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	c.mu.Lock()
+	r := c.run
+	c.mu.Unlock()
+	select {
+	case <-r.ready:
+		return r.telegram.API(), nil
+	case <-r.done:
+		if !c.HasSession() {
+			return nil, bridgev2.ErrNotLoggedIn
+		}
+		return nil, ErrStopped
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Connect implements bridgev2.NetworkAPI. It does not wait for the connection.
+func (c *Client) Connect(context.Context) {
+	if !c.HasSession() {
+		c.login.BridgeState.Send(badCredentials)
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.run != nil {
+		return
+	}
+	ctx, cancel := context.WithCancel(c.login.Log.WithContext(c.connector.bridge.BackgroundCtx))
+	c.run = &run{
+		key: c.metadata.get().AuthKey, cancel: cancel, up: make(chan struct{}, 1), stored: make(chan struct{}), ready: make(chan struct{}), done: make(chan struct{}),
+	}
+	c.run.telegram = tdtelegram.NewClient(c.connector.Config.APIID, c.connector.Config.APIHash, c.options(ctx, c.run))
+	close(c.connected)
+	go c.work(ctx, c.run)
+}
+
+// options is what the gotd client of a run is made with.
+func (c *Client) options(ctx context.Context, r *run) tdtelegram.Options {
+	options := tdtelegram.Options{
+		SessionStorage: &storage{c.metadata, c.login.Save, sync.OnceFunc(func() { close(r.stored) })},
+		UpdateHandler:  c.updates(),
+		Middlewares:    []tdtelegram.Middleware{tdtelegram.MiddlewareFunc(c.noticeEnd(r))},
+		OnConnectionState: func(state tdtelegram.ConnectionState) {
+			zerolog.Ctx(ctx).Debug().Stringer("state", state).Msg("Connection to Telegram")
+			if state == tdtelegram.ConnectionStateReady {
+				r.tellUp()
+			}
+		},
+	}
+	if dc := c.connector.datacenter; dc != nil {
+		options.DC, options.PublicKeys = dc.ID, []tdtelegram.PublicKey{{RSA: dc.Key}}
+		options.DCList = dcs.List{Options: []tg.DCOption{dcOption(dc.ID, dc.Addr)}}
+		if own := c.metadata.get(); own.DC != dc.ID {
+			options.DCList.Options = append(options.DCList.Options, dcOption(own.DC, own.Addr))
+		}
+	}
+	return options
+}
+
+func dcOption(id int, addr string) tg.DCOption {
+	host, port, _ := net.SplitHostPort(addr)
+	number, _ := strconv.Atoi(port)
+	return tg.DCOption{ID: id, IPAddress: host, Port: number, Static: true, Ipv6: net.ParseIP(host).To4() == nil}
+}
+
+// work runs the client of a run until it is to stop.
+func (c *Client) work(ctx context.Context, r *run) {
+	defer close(r.done)
+	defer r.cancel()
+	c.login.BridgeState.Send(status.BridgeState{StateEvent: status.StateConnecting})
+	err := r.telegram.Run(ctx, func(ctx context.Context) error {
+		for {
+			select {
+			case <-r.up:
+				c.subscribe(ctx, r)
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}
+	})
+	if endsSession(err) { // gotd's own call at the beginning of a connection has failed
+		c.metadata.end(r.key)
+	}
+	switch {
+	case !c.HasSession():
+		zerolog.Ctx(ctx).Info().Msg("Telegram has ended the session")
+		if err := c.login.Save(context.WithoutCancel(ctx)); err != nil {
+			zerolog.Ctx(ctx).Err(err).Msg("Could not store that the session has ended")
+		}
+		c.login.BridgeState.Send(badCredentials)
+	case ctx.Err() == nil:
+		zerolog.Ctx(ctx).Err(err).Msg("The Telegram client has stopped by itself")
+		c.login.BridgeState.Send(status.BridgeState{StateEvent: status.StateUnknownError, Error: "telegram-client-stopped"})
+	}
+}
+
+var badCredentials = status.BridgeState{StateEvent: status.StateBadCredentials, Error: "telegram-session-ended", UserAction: status.UserActionRelogin}
+
+func init() {
+	status.BridgeStateHumanErrors.Update(status.BridgeStateErrorMap{
+		"telegram-session-ended":  "Telegram has ended the session. Log in again.",
+		"telegram-client-stopped": "The connection to Telegram has failed.",
+	})
+}
+
+// subscribe makes Telegram send updates over a new connection, by the first call on it. It
+// finds out as well whether the session has ended meanwhile.
+func (c *Client) subscribe(ctx context.Context, r *run) {
+	if _, err := r.telegram.API().UpdatesGetState(ctx); err != nil {
+		c.subscribeLater(ctx, r, err)
+		return
+	}
+	select {
+	case <-r.stored: // gotd may store it after it says that there is a connection
+	case <-ctx.Done():
+		return
+	}
+	if !isClosed(r.ready) {
+		close(r.ready)
+	}
+	c.login.BridgeState.Send(status.BridgeState{StateEvent: status.StateConnected})
+	if !c.metadata.get().Synced {
+		if err := c.syncChats(ctx); err != nil {
+			zerolog.Ctx(ctx).Warn().Err(err).Msg("Could not list the first chats")
+		}
+	}
+}
+
+// subscribeLater has subscribe called again.
+func (c *Client) subscribeLater(ctx context.Context, r *run, reason error) {
+	const pause = 5 * time.Second
+	zerolog.Ctx(ctx).Debug().Err(reason).Msg("Could not subscribe to updates")
+	time.AfterFunc(pause, r.tellUp)
+}
+
+// tellUp has the client subscribe to updates.
+func (r *run) tellUp() {
+	select {
+	case r.up <- struct{}{}:
+	default:
+	}
+}
+
+func isClosed(ch <-chan struct{}) bool {
+	select {
+	case <-ch:
+		return true
+	default:
+		return false
+	}
+}
+
+// noticeEnd looks at the error of every call for one that means that Telegram has ended the
+// session, and stops the client then.
+func (c *Client) noticeEnd(r *run) func(tg.Invoker) tdtelegram.InvokeFunc {
+	return func(next tg.Invoker) tdtelegram.InvokeFunc {
+		return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
+			err := next.Invoke(ctx, input, output)
+			if endsSession(err) && c.metadata.end(r.key) {
+				r.cancel()
+			}
+			return err
+		}
+	}
+}
+
+// endsSession says whether Telegram means with an error that the session is no more.
+func endsSession(err error) bool {
+	rpc, ok := tgerr.As(err)
+	return ok && errors.Is(rpcerror.Error("", rpc.Code, rpc.Message), provisioning.ErrNotLoggedIn)
+}
+
+// Disconnect implements bridgev2.NetworkAPI. It waits until the client has stopped.
+func (c *Client) Disconnect() {
+	c.mu.Lock()
+	r := c.run
+	c.mu.Unlock()
+	if r != nil {
+		r.cancel()
+		<-r.done
+	}
+}
+
+// IsLoggedIn implements bridgev2.NetworkAPI.
+func (c *Client) IsLoggedIn() bool { return c.HasSession() }
+
+// LogoutRemote implements bridgev2.NetworkAPI.
+func (c *Client) LogoutRemote(ctx context.Context) {
+	c.endSession(ctx)
+	if err := c.connector.hashes.deleteLogin(context.WithoutCancel(ctx), c.login.ID); err != nil {
+		zerolog.Ctx(ctx).Warn().Err(err).Msg("Could not forget the access hashes of a login")
+	}
+}
+
+// endSession logs the account out at Telegram, if that can be reached, and stops the client.
+func (c *Client) endSession(ctx context.Context) {
+	const patience = 10 * time.Second
+	timed, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	c.Connect(ctx)
+	if err := c.logOut(timed); err != nil && !errors.Is(err, bridgev2.ErrNotLoggedIn) {
+		zerolog.Ctx(ctx).Warn().Err(err).Msg("Could not end the session at Telegram")
+	}
+	c.Disconnect()
+	c.metadata.end(c.metadata.get().AuthKey)
+}
+
+// logOut ends the session at Telegram.
+//
+// TL: auth.logOut
+func (c *Client) logOut(ctx context.Context) error {
+	api, err := c.API(ctx)
+	if err != nil {
+		return err
+	}
+	if _, err := api.AuthLogOut(ctx); err != nil {
+		return fmt.Errorf("auth.logOut: %w", err)
+	}
+	return nil
+}
+
+// IsThisUser implements bridgev2.NetworkAPI.
+func (c *Client) IsThisUser(_ context.Context, user networkid.UserID) bool {
+	return user == UserID(int64(c.me))
+}
+
+// GetUserID implements bridgev2.NetworkAPIWithUserID.
+func (c *Client) GetUserID() networkid.UserID { return UserID(int64(c.me)) }
