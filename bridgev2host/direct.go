@@ -26,7 +26,7 @@ func (s *portalStore) StartDirect(ctx context.Context, userID id.UserID, account
 	chatID := provisioning.UserChatID(contact.ID)
 	portal, err := s.PortalByChat(ctx, chatID, account.ID)
 	if err == nil {
-		return portal, false, s.invite(ctx, portal.RoomID, userID)
+		return portal, false, s.invite(ctx, portal.RoomID, userID, contact.ID)
 	}
 	if !errors.Is(err, provisioning.ErrPortalNotFound) {
 		return provisioning.Portal{}, false, err
@@ -37,7 +37,7 @@ func (s *portalStore) StartDirect(ctx context.Context, userID id.UserID, account
 	if portal, err = s.PortalByChat(ctx, chatID, account.ID); err != nil {
 		return provisioning.Portal{}, false, err
 	}
-	return portal, true, s.invite(ctx, portal.RoomID, userID)
+	return portal, true, s.invite(ctx, portal.RoomID, userID, contact.ID)
 }
 
 // directChat is an account's chat with somebody.
@@ -70,10 +70,11 @@ func (s *portalStore) makeDirect(ctx context.Context, login *bridgev2.UserLogin,
 	return fmt.Errorf("%w: make a direct room: %w", provisioning.ErrHomeserver, err)
 }
 
-// invite invites a user to a room, unless they are in it or invited.
-func (s *portalStore) invite(ctx context.Context, roomID id.RoomID, userID id.UserID) error {
-	if err := s.h.br.Bot.EnsureInvited(ctx, roomID, userID); err != nil {
-		return fmt.Errorf("%w: invite the user to a direct chat: %w", provisioning.ErrHomeserver, err)
+// invite invites a user to a room, unless they are in it or invited. It asks the homeserver:
+// bridgev2 may not have heard yet that somebody has left.
+func (s *portalStore) invite(ctx context.Context, roomID id.RoomID, userID id.UserID, contact provisioning.TelegramID) error {
+	if err := s.h.rooms.InviteToDirect(ctx, roomID, userID, contact); err != nil {
+		return fmt.Errorf("invite the user to a direct chat: %w", err)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"reflect"
 	"sync"
 
 	"github.com/rs/zerolog"
@@ -66,7 +67,7 @@ func New(cfg Config) (*Host, error) {
 	h.portals = newPortalStore(h)
 	h.rooms = &rooms{h: h}
 	api := cfg.API
-	if api.Log.GetLevel() == zerolog.Disabled {
+	if reflect.ValueOf(api.Log).IsZero() {
 		api.Log = h.br.Log
 	}
 	api.Users, api.Telegram, api.Portals, api.Tasks, api.Rooms = h, h, h.portals, h.tasks, h.rooms

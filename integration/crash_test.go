@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -25,8 +26,21 @@ import (
 	"github.com/tgprovision/tgprovision/telegram/telegramtest"
 )
 
-// killsPerDatabase is how often the crash test kills the bridge on each database.
-const killsPerDatabase = 50
+// CONTRIBUTING.md has the command for the full numbers.
+var (
+	kills = flag.Int("kills", 10, "how often the crash tests kill a bridge on each database")
+	seed  = flag.Uint64("seed", 1, "what the crash tests begin with; 0 is another one each time")
+)
+
+// newRandom returns the random numbers of a crash test.
+func newRandom(t *testing.T) *rand.Rand {
+	start := *seed
+	if start == 0 {
+		start = rand.Uint64()
+	}
+	t.Logf("the seed is %d", start)
+	return rand.New(rand.NewPCG(start, 0))
+}
 
 // groups adds groups to the relay bot's Telegram, and returns their IDs as the API has
 // them.
@@ -40,22 +54,31 @@ func groups(first, count int64) (dialogs []telegramtest.Dialog, chatIDs []int64)
 
 // Two processes on one PostgreSQL: of many racing requests, one wins.
 func TestRacingProcesses(t *testing.T) {
-	const racers = 50
 	s := newStage(t, homeservers["matrixtest"], postgres.newDatabase(t))
+	race(t, s, s.example, s.launch())
+}
+
+// Of many racing requests to one bridge of bridgev2, one wins.
+func TestRacesOnBridgev2(t *testing.T) {
+	onBridgev2(t, bridgeSettings{}, func(t *testing.T, s *stage) { race(t, s, s.example) })
+}
+
+// race sends racing requests to processes of one bridge.
+func race(t *testing.T, s *stage, processes ...*example) {
+	const racers = 50
 	alice := s.hs.user(t, "alice")
-	second := s.launch()
 	dialogs, chatIDs := groups(5000, racers)
 	require.NoError(t, s.telegram.SetDialogs(relayBot.ID, append([]telegramtest.Dialog{adasLounge}, dialogs...)))
 	rooms := make([]id.RoomID, racers)
 	for i := range rooms {
 		rooms[i] = s.room(alice, mautrix.ReqCreateRoom{Preset: "private_chat"})
 	}
-	race := func(path func(i int) string) (won int, errcodes map[string]int) {
+	compete := func(path func(i int) string) (won int, errcodes map[string]int) {
 		var mu sync.Mutex
 		errcodes, won = map[string]int{}, -1
 		var wg sync.WaitGroup
 		for i := range racers {
-			process := []*example{s.example, second}[i%2]
+			process := processes[i%len(processes)]
 			wg.Go(func() {
 				status, answer := process.call(t, http.MethodPost, "/v1"+path(i), "")
 				mu.Lock()
@@ -69,25 +92,25 @@ func TestRacingProcesses(t *testing.T) {
 		wg.Wait()
 		return won, errcodes
 	}
-	won, answers := race(func(i int) string { return fmt.Sprintf("/portal/%s/connect/-1000000000011", rooms[i]) })
+	won, answers := compete(func(i int) string { return fmt.Sprintf("/portal/%s/connect/-1000000000011", rooms[i]) })
 	require.Equal(t, map[string]int{"202 <nil>": 1, "409 chat_already_bridged": racers - 1}, answers)
 	for i, roomID := range rooms {
-		for _, process := range []*example{s.example, second} {
+		for _, process := range processes {
 			status, answer := process.call(t, http.MethodGet, "/v1/portal/"+string(roomID), "")
 			assert.Equal(t, i == won, status == 200, "%v", answer)
 		}
 	}
 	free := rooms[(won+1)%racers]
-	won, answers = race(func(i int) string { return fmt.Sprintf("/portal/%s/connect/%d", free, chatIDs[i]) })
+	won, answers = compete(func(i int) string { return fmt.Sprintf("/portal/%s/connect/%d", free, chatIDs[i]) })
 	require.Equal(t, map[string]int{"202 <nil>": 1, "409 room_already_bridged": racers - 1}, answers)
 	for i, chatID := range chatIDs {
-		for _, process := range []*example{s.example, second} {
+		for _, process := range processes {
 			status, answer := process.call(t, http.MethodGet, fmt.Sprintf("/v1/portal/%d", chatID), "")
 			assert.Equal(t, i == won, status == 200, "%v", answer)
 		}
 	}
 	database := openRaw(t, s.database)
-	assert.Equal(t, 2, count(t, database, `SELECT COUNT(*) FROM tgprovision_portal`))
+	assert.Equal(t, 2, count(t, database, `SELECT COUNT(*) FROM `+s.tables.portals))
 	s.until("the promised work is done", func() bool { return count(t, database, `SELECT COUNT(*) FROM tgprovision_portal_task`) == 0 })
 }
 
@@ -224,69 +247,78 @@ func (c *crowd) wantConsistent() {
 // The bridge is killed at random points of requests that change portals.
 func TestCrashes(t *testing.T) {
 	for name, newDatabase := range databases {
-		t.Run(name, func(t *testing.T) {
-			s := newStage(t, homeservers["matrixtest"], newDatabase(t))
-			c := &crowd{stage: s, alice: s.hs.user(t, "alice"), answered: make(chan struct{})}
-			s.login(c.alice, ada)
-			var dialogs []telegramtest.Dialog
-			dialogs, c.chatIDs = groups(6000, 6)
-			require.NoError(t, s.telegram.SetDialogs(relayBot.ID, dialogs))
-			_, _, err := s.as(s.ghost(bert)).Register(t.Context(), &mautrix.ReqRegister[any]{
-				Username: s.ghost(bert).Localpart(), Type: mautrix.AuthTypeAppservice, InhibitLogin: true,
-			})
-			require.NoError(t, err)
-			for range 8 {
-				roomID, err := c.newRoom(t.Context())
-				require.NoError(t, err)
-				c.rooms = append(c.rooms, roomID)
-			}
-			seed := rand.Uint64()
-			t.Logf("the seed is %d", seed)
-			random := rand.New(rand.NewPCG(seed, 0))
-
-			for range killsPerDatabase {
-				c.url.Store(s.example.url)
-				ctx, cancel := context.WithCancel(t.Context())
-				var crowd sync.WaitGroup
-				for i := range 4 {
-					own := rand.New(rand.NewPCG(random.Uint64(), uint64(i)))
-					crowd.Go(func() {
-						for ctx.Err() == nil {
-							c.request(ctx, own)
-						}
-					})
-				}
-				for range 1 + random.IntN(12) {
-					<-c.answered
-				}
-				s.kill(t)
-				cancel()
-				crowd.Wait()
-				s.restart()
-				c.wantConsistent()
-			}
-
-			database := openRaw(t, s.database)
-			s.until("the promised work is done", func() bool { return count(t, database, `SELECT COUNT(*) FROM tgprovision_portal_task`) == 0 })
-			c.wantConsistent()
-			c.wantDone(database)
-			var answers []string
-			c.statuses.Range(func(key, n any) bool {
-				answers = append(answers, fmt.Sprintf("%s: %d", key, n.(*atomic.Int64).Load()))
-				assert.NotContains(t, key, " 500 ")
-				return true
-			})
-			slices.Sort(answers)
-			t.Logf("%d kills; the answers were:\n%s", killsPerDatabase, strings.Join(answers, "\n"))
+		t.Run(name, func(t *testing.T) { crash(t, newStage(t, homeservers["matrixtest"], newDatabase(t))) })
+		t.Run("bridgev2 "+name, func(t *testing.T) {
+			crash(t, newBridgev2Stage(t, homeservers["dendrite"], newDatabase(t), bridgeSettings{}))
 		})
 	}
+}
+
+// crash sends requests, kills the bridge and starts it again, and checks that nothing is lost
+// and nothing half done.
+func crash(t *testing.T, s *stage) {
+	c := &crowd{stage: s, alice: s.hs.user(t, "alice"), answered: make(chan struct{})}
+	s.login(c.alice, ada)
+	var dialogs []telegramtest.Dialog
+	dialogs, c.chatIDs = groups(6000, 6)
+	require.NoError(t, s.telegram.SetDialogs(relayBot.ID, dialogs))
+	_, _, err := s.as(s.ghost(bert)).Register(t.Context(), &mautrix.ReqRegister[any]{
+		Username: s.ghost(bert).Localpart(), Type: mautrix.AuthTypeAppservice, InhibitLogin: true,
+	})
+	if err != nil {
+		require.ErrorIs(t, err, mautrix.MUserInUse)
+	}
+	for range 8 {
+		roomID, err := c.newRoom(t.Context())
+		require.NoError(t, err)
+		c.rooms = append(c.rooms, roomID)
+	}
+	random := newRandom(t)
+	for range *kills {
+		c.oneLife(random)
+		s.restart()
+		c.wantConsistent()
+	}
+	database := openRaw(t, s.database)
+	s.until("the promised work is done", func() bool { return count(t, database, `SELECT COUNT(*) FROM tgprovision_portal_task`) == 0 })
+	c.wantConsistent()
+	c.wantDone(database)
+	var answers []string
+	c.statuses.Range(func(key, n any) bool {
+		answers = append(answers, fmt.Sprintf("%s: %d", key, n.(*atomic.Int64).Load()))
+		assert.NotContains(t, key, " 500 ")
+		return true
+	})
+	slices.Sort(answers)
+	t.Logf("%d kills; the answers were:\n%s", *kills, strings.Join(answers, "\n"))
+}
+
+// oneLife sends requests until a number of them was answered, and kills the bridge.
+func (c *crowd) oneLife(random *rand.Rand) {
+	c.url.Store(c.example.url)
+	ctx, cancel := context.WithCancel(c.t.Context())
+	var crowd sync.WaitGroup
+	for i := range 4 {
+		own := rand.New(rand.NewPCG(random.Uint64(), uint64(i)))
+		crowd.Go(func() {
+			for ctx.Err() == nil {
+				c.request(ctx, own)
+			}
+		})
+	}
+	for range 1 + random.IntN(12) {
+		<-c.answered
+	}
+	c.kill(c.t)
+	cancel()
+	crowd.Wait()
 }
 
 // wantDone checks that all rooms are as their last change promised.
 func (c *crowd) wantDone(database *sql.DB) {
 	c.t.Helper()
 	titles := map[id.RoomID]string{}
-	rows, err := database.QueryContext(c.t.Context(), `SELECT room_id, title FROM tgprovision_portal`)
+	rows, err := database.QueryContext(c.t.Context(), c.tables.rooms)
 	require.NoError(c.t, err)
 	defer rows.Close()
 	for rows.Next() {

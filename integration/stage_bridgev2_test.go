@@ -68,9 +68,8 @@ type bridgeSettings struct {
 
 // newBridgev2Stage starts everything, with a bridge on mautrix-go's bridgev2. A user who is
 // no other user of the tests is logged in as the relay bot.
-func newBridgev2Stage(t *testing.T, newHomeserver newHomeserver, database string, settings ...bridgeSettings) *stage {
+func newBridgev2Stage(t *testing.T, newHomeserver newHomeserver, database string, settings bridgeSettings) *stage {
 	t.Helper()
-	settings = append(settings, bridgeSettings{})
 	dir, err := os.MkdirTemp("", "b2") // a socket's path may be 107 bytes long
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
@@ -96,8 +95,8 @@ func newBridgev2Stage(t *testing.T, newHomeserver newHomeserver, database string
 		file, err := os.Create(config)
 		require.NoError(t, err)
 		require.NoError(t, bridgeConfig.Execute(file, map[string]any{
-			"Telegram": s.telegram, "Key": key, "CreateLimit": settings[0].createLimit,
-			"SplitPortals": settings[0].splitPortals, "Domain": dendriteDomain, "Relay": relayBot.ID,
+			"Telegram": s.telegram, "Key": key, "CreateLimit": settings.createLimit,
+			"SplitPortals": settings.splitPortals, "Domain": dendriteDomain, "Relay": relayBot.ID,
 			"DatabaseType": databaseType, "DatabaseURI": databaseURI, "Homeserver": homeserver,
 			"Address": s.front.URL, "Socket": socket, "Secret": secret,
 			"ASToken": s.registration.AppToken, "HSToken": s.registration.ServerToken,

@@ -16,11 +16,23 @@ import (
 // everywhere runs a story on the bundled parts, on every homeserver with every database, and
 // on a bridge of bridgev2, on Dendrite with every database.
 func everywhere(t *testing.T, story func(*testing.T, *stage)) {
+	onBundledParts(t, story)
+	onBridgev2(t, bridgeSettings{}, story)
+}
+
+func onBundledParts(t *testing.T, story func(*testing.T, *stage)) {
 	for db, newDatabase := range databases {
 		for hs, newHomeserver := range homeservers {
 			t.Run(hs+" "+db, func(t *testing.T) { story(t, newStage(t, newHomeserver, newDatabase(t))) })
 		}
-		t.Run("bridgev2 "+db, func(t *testing.T) { story(t, newBridgev2Stage(t, homeservers["dendrite"], newDatabase(t))) })
+	}
+}
+
+func onBridgev2(t *testing.T, settings bridgeSettings, story func(*testing.T, *stage)) {
+	for db, newDatabase := range databases {
+		t.Run("bridgev2 "+db, func(t *testing.T) {
+			story(t, newBridgev2Stage(t, homeservers["dendrite"], newDatabase(t), settings))
+		})
 	}
 }
 

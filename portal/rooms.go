@@ -176,10 +176,12 @@ func (r *Rooms) IsBridgeUser(userID id.UserID) bool {
 
 // logger returns the logger of a call.
 func (r *Rooms) logger(ctx context.Context) *zerolog.Logger {
-	if log := zerolog.Ctx(ctx); log.GetLevel() != zerolog.Disabled {
-		return log
+	log := zerolog.Ctx(ctx)
+	// mautrix-go's bridges set a DefaultContextLogger, which is no call's.
+	if log == zerolog.DefaultContextLogger || log.GetLevel() == zerolog.Disabled {
+		return &r.log
 	}
-	return &r.log
+	return log
 }
 
 // CheckBot implements [provisioning.Rooms].

@@ -87,7 +87,7 @@ func TestPreflight(t *testing.T) {
 				}
 			}
 		}
-		if line := b.log.lines(t)[0]; line["op"] != "preflight" || line["status"] != 204.0 || line["caller"] != nil || line["request_id"] == "" {
+		if line := b.log.lines(t)[0]; line["op"] != "preflight" || line["status"] != 204.0 || line["auth"] != nil || line["request_id"] == "" {
 			t.Errorf("the access line is %v", line)
 		}
 	}

@@ -204,10 +204,12 @@ func (p *pipeline) checkNamed(ctx context.Context, c *call) error {
 
 // logger returns the host's logger of a request, or that of the Config.
 func (p *pipeline) logger(r *http.Request) *zerolog.Logger {
-	if log := zerolog.Ctx(r.Context()); log.GetLevel() != zerolog.Disabled {
-		return log
+	log := zerolog.Ctx(r.Context())
+	// mautrix-go's bridges set a DefaultContextLogger, which is no request's.
+	if log == zerolog.DefaultContextLogger || log.GetLevel() == zerolog.Disabled {
+		return &p.log
 	}
-	return &p.log
+	return log
 }
 
 // panicked is the error for a recovered panic.
@@ -251,7 +253,7 @@ func (c *call) accessLine(status int, o outcome, err error, took time.Duration) 
 	}
 	line := c.log.WithLevel(level).Str("op", c.op.rt.operation).Int("status", status).Dur("duration", took)
 	if c.op.caller.kind != "" {
-		line = line.Str("caller", string(c.op.caller.kind))
+		line = line.Str("auth", string(c.op.caller.kind))
 	}
 	if c.op.caller.userID != "" {
 		line = line.Str("caller_id", string(c.op.caller.userID))

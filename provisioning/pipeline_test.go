@@ -320,3 +320,16 @@ func TestCloseWaitsForDetachedWork(t *testing.T) {
 		t.Errorf("after Close: logged in with %d, %d rows", got, b.users.Len())
 	}
 }
+
+// zerolog's logger for contexts without one, which mautrix-go's bridges set, is no request's.
+func TestDefaultContextLogger(t *testing.T) {
+	var other logBuffer
+	log := zerolog.New(&other)
+	zerolog.DefaultContextLogger = &log
+	defer func() { zerolog.DefaultContextLogger = nil }()
+	b := newBridge(t)
+	b.call(t, http.MethodGet, "/bridge", "").want(t, 200, "")
+	if lines := b.log.lines(t); len(lines) != 1 || other.String() != "" {
+		t.Errorf("Config.Log has %v, and the other logger %q", lines, other.String())
+	}
+}

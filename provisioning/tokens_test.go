@@ -324,7 +324,7 @@ func TestCallerInTheLog(t *testing.T) {
 		b, checks := newTokenBridge(t)
 		b.callAs(t, c.token, http.MethodGet, c.path, "")
 		line := b.log.lines(t)[0]
-		if line["caller"] != c.caller || line["caller_id"] != c.callerID || line["user_id"] != c.user {
+		if line["auth"] != c.caller || line["caller_id"] != c.callerID || line["user_id"] != c.user {
 			t.Errorf("%s %s: the access line is %v", c.token, c.path, line)
 		}
 		for _, fault := range []func(context.Context) error{
