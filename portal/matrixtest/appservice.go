@@ -21,6 +21,7 @@ type service struct {
 	registration *appservice.Registration
 	bot          id.UserID
 	namespaces   []*regexp.Regexp
+	client       *http.Client
 
 	mu     sync.Mutex
 	queue  []*roomEvent
@@ -32,7 +33,7 @@ type service struct {
 func newService(registration *appservice.Registration, serverName string) (*service, error) {
 	sv := &service{
 		registration: registration, bot: id.NewUserID(registration.SenderLocalpart, serverName),
-		wake: make(chan struct{}, 1), done: make(chan struct{}),
+		client: &http.Client{Transport: &http.Transport{}}, wake: make(chan struct{}, 1), done: make(chan struct{}),
 	}
 	for _, namespace := range registration.Namespaces.UserIDs {
 		pattern, err := regexp.Compile("^(?:" + namespace.Regex + ")$")
@@ -78,8 +79,7 @@ func (sv *service) start() {
 	sv.cancel = cancel
 	go func() {
 		defer close(sv.done)
-		client := &http.Client{Transport: &http.Transport{}}
-		defer client.CloseIdleConnections()
+		defer sv.client.CloseIdleConnections()
 		for transaction := 1; ; transaction++ {
 			select {
 			case <-sv.wake:
@@ -90,7 +90,7 @@ func (sv *service) start() {
 			events := sv.queue
 			sv.queue = nil
 			sv.mu.Unlock()
-			for len(events) > 0 && !sv.tell(ctx, client, transaction, events) {
+			for len(events) > 0 && !sv.tell(ctx, transaction, events) {
 				select {
 				case <-time.After(50 * time.Millisecond):
 				case <-ctx.Done():
@@ -107,13 +107,13 @@ func (sv *service) stop() {
 }
 
 // tell sends a transaction, and says whether it was taken.
-func (sv *service) tell(ctx context.Context, client *http.Client, transaction int, events []*roomEvent) bool {
-	status, err := sv.request(ctx, client, http.MethodPut, fmt.Sprintf("transactions/%d", transaction), map[string]any{"events": events})
+func (sv *service) tell(ctx context.Context, transaction int, events []*roomEvent) bool {
+	status, err := sv.request(ctx, http.MethodPut, fmt.Sprintf("transactions/%d", transaction), map[string]any{"events": events})
 	return err == nil && status == http.StatusOK
 }
 
 // request asks the appservice for something, and returns the status of its answer.
-func (sv *service) request(ctx context.Context, client *http.Client, method, path string, content any) (status int, err error) {
+func (sv *service) request(ctx context.Context, method, path string, content any) (status int, err error) {
 	body, err := json.Marshal(content)
 	if err != nil {
 		return 0, err
@@ -125,7 +125,7 @@ func (sv *service) request(ctx context.Context, client *http.Client, method, pat
 	}
 	request.Header.Set("Authorization", "Bearer "+sv.registration.ServerToken)
 	request.Header.Set("Content-Type", "application/json")
-	response, err := client.Do(request)
+	response, err := sv.client.Do(request)
 	if err != nil {
 		return 0, err
 	}
@@ -149,7 +149,7 @@ func (s *Server) ping(c *call) (any, *fault) {
 		return nil, &fault{400, "M_URL_NOT_SET", "the registration has no URL"}
 	}
 	begin := time.Now()
-	status, err := c.service.request(c.Context(), http.DefaultClient, http.MethodPost, "ping", map[string]any{"transaction_id": body.TransactionID})
+	status, err := c.service.request(c.Context(), http.MethodPost, "ping", map[string]any{"transaction_id": body.TransactionID})
 	switch {
 	case err != nil:
 		return nil, &fault{502, "M_CONNECTION_FAILED", "the appservice can't be reached"}

@@ -79,3 +79,42 @@ func TestEventsForAnAppservice(t *testing.T) {
 		assert.Equal(t, want, <-told)
 	}
 }
+
+// An appservice that is added later finds out whether the server reaches it.
+func TestPing(t *testing.T) {
+	hs, err := matrixtest.Start(matrixtest.Config{ServerName: "example.com"})
+	require.NoError(t, err)
+	defer func() { assert.NoError(t, hs.Close()) }()
+	status := http.StatusOK
+	pinged := make(chan string, 2)
+	bridge := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var body struct {
+			TransactionID string `json:"transaction_id"`
+		}
+		assert.NoError(t, json.NewDecoder(r.Body).Decode(&body))
+		pinged <- r.URL.Path + " " + r.Header.Get("Authorization") + " " + body.TransactionID
+		w.WriteHeader(status)
+	}))
+	defer bridge.Close()
+	registration := appservice.CreateRegistration()
+	registration.ID, registration.URL, registration.SenderLocalpart = "bridge", bridge.URL, "bot"
+	require.NoError(t, hs.AddAppservice(registration))
+	client, err := mautrix.NewClient(hs.URL(), "@bot:example.com", registration.AppToken)
+	require.NoError(t, err)
+	client.DefaultHTTPRetries = 0
+
+	_, err = client.AppservicePing(t.Context(), "bridge", "txn")
+	require.NoError(t, err)
+	assert.Equal(t, "/_matrix/app/v1/ping Bearer "+registration.ServerToken+" txn", <-pinged)
+	_, err = client.AppservicePing(t.Context(), "another", "txn")
+	require.ErrorIs(t, err, mautrix.MForbidden)
+	status = http.StatusTeapot
+	_, err = client.AppservicePing(t.Context(), "bridge", "txn")
+	require.ErrorContains(t, err, "M_BAD_STATUS")
+
+	config, err := client.GetMediaConfig(t.Context())
+	require.NoError(t, err)
+	assert.NotZero(t, config.UploadSize)
+	registration.Namespaces.UserIDs = appservice.NamespaceList{{Regex: "("}}
+	require.Error(t, hs.AddAppservice(registration))
+}

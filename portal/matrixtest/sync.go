@@ -1,7 +1,9 @@
 package matrixtest
 
 import (
+	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -91,8 +93,8 @@ func (s *Server) since(userID id.UserID, position int) syncRooms {
 		switch r.membership(userID) {
 		case event.MembershipJoin:
 			joined := joinedRoom{State: eventList{[]*roomEvent{}}, Timeline: eventList{fresh}}
-			if own.position > position {
-				joined.State.Events = r.stateEvents()
+			if own.position > position && !r.hadJoined(userID, position) {
+				joined.State.Events, joined.Timeline.Events = r.stateEvents(), r.latest()
 			}
 			if len(fresh) > 0 {
 				news.Join[roomID] = joined
@@ -108,4 +110,23 @@ func (s *Server) since(userID id.UserID, position int) syncRooms {
 		}
 	}
 	return news
+}
+
+// hadJoined says whether a user was in the room at a position.
+func (r *room) hadJoined(userID id.UserID, position int) bool {
+	for _, e := range slices.Backward(r.events) {
+		if e.position > position || e.Type != memberType || e.StateKey == nil || *e.StateKey != string(userID) {
+			continue
+		}
+		var content event.MemberEventContent
+		_ = json.Unmarshal(e.Content, &content)
+		return content.Membership == event.MembershipJoin
+	}
+	return false
+}
+
+// latest are the events that somebody gets who has just joined: also some from before.
+func (r *room) latest() []*roomEvent {
+	const most = 20
+	return r.events[max(0, len(r.events)-most):]
 }

@@ -89,39 +89,73 @@ func (k known) open(chat provisioning.ChatID) bool {
 	}
 }
 
-// GetChatInfo implements bridgev2.NetworkAPI. Errors: ErrUnknownChat.
-//
-// TL: messages.getFullChat, channels.getFullChannel
+// GetChatInfo implements bridgev2.NetworkAPI. Errors: ErrUnknownChat for what is no chat;
+// those of calls.Client.GetChat.
 func (c *Client) GetChatInfo(ctx context.Context, portal *bridgev2.Portal) (*bridgev2.ChatInfo, error) {
 	chat, ok := ParsePortalID(portal.ID)
 	if !ok {
 		return nil, ErrUnknownChat
 	}
+	kind, id, _ := chat.Split()
+	if kind == provisioning.PeerUser {
+		return c.directChat(UserID(id)), nil
+	}
+	described, err := c.calls.GetChat(ctx, chat)
+	if err != nil {
+		return nil, err
+	}
+	members := &bridgev2.ChatMemberList{MemberMap: bridgev2.ChatMemberMap{UserID(int64(c.me)): {EventSender: c.sender(int64(c.me))}}}
+	if kind == provisioning.PeerChat {
+		if err := c.addMembers(ctx, id, members); err != nil {
+			return nil, err
+		}
+	}
+	room := database.RoomTypeDefault
+	return &bridgev2.ChatInfo{
+		Name: &described.Title, Topic: &described.About, Type: &room, Members: members,
+		ExtraUpdates: func(_ context.Context, portal *bridgev2.Portal) bool { return describe(portal, described) },
+	}, nil
+}
+
+// describe keeps with a portal what bridgev2 does not, and says whether that has changed.
+func describe(portal *bridgev2.Portal, chat provisioning.ChatInfo) bool {
+	now := PortalMetadata{Username: chat.Username, Megagroup: chat.Megagroup}
+	if before, ok := portal.Metadata.(*PortalMetadata); ok && *before == now {
+		return false
+	}
+	portal.Metadata = &now
+	return true
+}
+
+// addMembers adds the members of a basic group to a list. Channels may have very many, who
+// join their rooms when they say something.
+//
+// TL: messages.getFullChat
+func (c *Client) addMembers(ctx context.Context, group int64, list *bridgev2.ChatMemberList) error {
 	api, err := c.API(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	peer, err := c.inputPeer(ctx, chat)
+	full, err := api.MessagesGetFullChat(ctx, group)
 	if err != nil {
-		return nil, err
+		return fmt.Errorf("messages.getFullChat: %w", err)
 	}
-	var full *tg.MessagesChatFull
-	switch p := peer.(type) {
-	case *tg.InputPeerChat:
-		full, err = api.MessagesGetFullChat(ctx, p.ChatID)
-	case *tg.InputPeerChannel:
-		full, err = api.ChannelsGetFullChannel(ctx, &tg.InputChannel{ChannelID: p.ChannelID, AccessHash: p.AccessHash})
-	default:
-		return c.directChat(UserID(int64(chat))), nil
+	if err := c.remember(ctx, newKnown(full.Users, nil).users, nil); err != nil {
+		return err
 	}
-	if err != nil {
-		return nil, fmt.Errorf("get the chat: %w", err)
+	chat, ok := full.FullChat.(*tg.ChatFull)
+	if !ok {
+		return nil
 	}
-	described := newKnown(full.Users, full.Chats)
-	if err := c.remember(ctx, described.users, described.channels); err != nil {
-		return nil, err
+	participants, ok := chat.Participants.(*tg.ChatParticipants)
+	if !ok {
+		return nil // the account may not see them
 	}
-	return c.groupChat(chat, full, described), nil
+	for _, member := range participants.Participants {
+		list.MemberMap[UserID(member.GetUserID())] = bridgev2.ChatMember{EventSender: c.sender(member.GetUserID())}
+	}
+	list.IsFull, list.TotalMemberCount = true, len(list.MemberMap)
+	return nil
 }
 
 func (c *Client) directChat(with networkid.UserID) *bridgev2.ChatInfo {
@@ -134,53 +168,6 @@ func (c *Client) directChat(with networkid.UserID) *bridgev2.ChatInfo {
 	return &bridgev2.ChatInfo{
 		Type: &kind, Members: &bridgev2.ChatMemberList{IsFull: true, OtherUserID: with, TotalMemberCount: len(members), MemberMap: members},
 	}
-}
-
-// groupChat describes a basic group with its members, or a channel without them.
-func (c *Client) groupChat(chat provisioning.ChatID, full *tg.MessagesChatFull, described known) *bridgev2.ChatInfo {
-	about := full.FullChat.GetAbout()
-	kind := database.RoomTypeDefault
-	members := bridgev2.ChatMemberMap{UserID(int64(c.me)): {EventSender: c.sender(int64(c.me))}}
-	info := &bridgev2.ChatInfo{Topic: &about, Type: &kind, Members: &bridgev2.ChatMemberList{MemberMap: members}}
-	switch f := full.FullChat.(type) {
-	case *tg.ChatFull:
-		if list, ok := f.Participants.(*tg.ChatParticipants); ok {
-			for _, member := range list.Participants {
-				members[UserID(member.GetUserID())] = bridgev2.ChatMember{EventSender: c.sender(member.GetUserID())}
-			}
-			info.Members.IsFull = true
-		}
-		info.Members.TotalMemberCount = len(members)
-	case *tg.ChannelFull:
-		info.Members.TotalMemberCount = f.ParticipantsCount
-	}
-	for _, group := range described.chats {
-		if provisioning.BasicGroupChatID(group.ID) == chat {
-			info.Name = &group.Title
-		}
-	}
-	for _, channel := range described.channels {
-		if provisioning.ChannelChatID(channel.ID) == chat {
-			info.Name = &channel.Title
-			info.ExtraUpdates = func(_ context.Context, portal *bridgev2.Portal) bool { return describe(portal, channel) }
-		}
-	}
-	return info
-}
-
-// describe keeps with a portal what bridgev2 does not, and says whether that has changed.
-func describe(portal *bridgev2.Portal, channel *tg.Channel) bool {
-	now := PortalMetadata{Username: channel.Username, Megagroup: channel.Megagroup}
-	for _, name := range channel.Usernames { // of a channel with several
-		if name.Active && now.Username == "" {
-			now.Username = name.Username
-		}
-	}
-	if before, ok := portal.Metadata.(*PortalMetadata); ok && *before == now {
-		return false
-	}
-	portal.Metadata = &now
-	return true
 }
 
 func pointers[V any](values []V) []*V {

@@ -113,6 +113,6 @@ func (c *Client) inputPeer(ctx context.Context, chat provisioning.ChatID) (tg.In
 	}
 }
 
-// ErrUnknownChat: the account has not met the user or channel yet, and so can't name it to
+// ErrUnknownChat means that the account has not met the user or channel yet, and so can't name it to
 // Telegram.
 var ErrUnknownChat = errors.New("Telegram has not told this account of the chat yet")
