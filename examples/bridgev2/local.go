@@ -144,6 +144,16 @@ func (l *local) writeConfig() (path string, err error) {
 
 // startBridge starts a bridge on the homeserver, or starts it again on its database.
 func (l *local) startBridge() (*bridge, error) {
+	b, err := l.newBridge()
+	if err != nil {
+		return nil, err
+	}
+	b.Start()
+	return b, nil
+}
+
+// newBridge makes a bridge that is ready to be started.
+func (l *local) newBridge() (*bridge, error) {
 	path, err := l.writeConfig()
 	if err != nil {
 		return nil, fmt.Errorf("write the configuration: %w", err)
@@ -161,7 +171,6 @@ func (l *local) startBridge() (*bridge, error) {
 	b.Config.AppService.NoServer = true // l.server is
 	b.Init()
 	l.handler.Store(b.Matrix.AS.Router)
-	b.Start()
 	return b, nil
 }
 

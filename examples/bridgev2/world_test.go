@@ -25,10 +25,17 @@ type world struct {
 	t      *testing.T
 	ctx    context.Context
 	bridge *bridge
+	change func(*bridge) // is called before a bridge starts
 }
 
 // newWorld starts a bridge that is stopped when the test ends.
 func newWorld(t *testing.T) *world {
+	t.Helper()
+	return newWorldWith(t, func(*bridge) {})
+}
+
+// newWorldWith starts a bridge that is changed before it starts.
+func newWorldWith(t *testing.T, change func(*bridge)) *world {
 	t.Helper()
 	const patience = 2 * time.Minute // for a slow machine
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -36,7 +43,7 @@ func newWorld(t *testing.T) *world {
 	l, err := startLocal("error")
 	require.NoError(t, err)
 	t.Cleanup(l.close)
-	w := &world{local: l, t: t, ctx: ctx}
+	w := &world{local: l, t: t, ctx: ctx, change: change}
 	w.start()
 	t.Cleanup(w.stop)
 	return w
@@ -44,8 +51,10 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) start() {
 	w.t.Helper()
-	b, err := w.startBridge()
+	b, err := w.newBridge()
 	require.NoError(w.t, err)
+	w.change(b)
+	b.Start()
 	w.bridge = b
 }
 
