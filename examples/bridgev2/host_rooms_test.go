@@ -11,7 +11,6 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"github.com/gotd/td/crypto"
 	"github.com/stretchr/testify/require"
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/event"
@@ -21,7 +20,6 @@ import (
 	"github.com/tgprovision/tgprovision/internal/roomstest"
 	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/provisioning/provisioningtest"
-	"github.com/tgprovision/tgprovision/telegram"
 	"github.com/tgprovision/tgprovision/telegram/telegramtest"
 )
 
@@ -33,14 +31,16 @@ func roomsBackend(t *testing.T) provisioningtest.RoomsBackend {
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	network := &suiteNetwork{Network: &provisioningtest.Network{Next: transport}, marked: make(chan struct{}, 1)}
-	w := newWorldWith(t, func(b *bridge) {
+	accounts := []telegramtest.Account{
+		{ID: 7, Phone: "9996610007", FirstName: "Seven"},
+		{ID: participant, Phone: "9996610008", FirstName: "Eight", Contacts: []int64{7}},
+	}
+	w := newWorldWith(t, accounts, func(b *bridge) {
 		b.Matrix.AS.HTTPClient.Transport = network
 		b.connector.Config.CreateLimit = 0
 		b.Config.Bridge.PersonalFilteringSpaces, b.Config.Bridge.PrivateChatPortalMeta = false, false
 	})
 	w.handler.Store(nil) // the bot would follow the invitations of the suite
-	require.NoError(t, w.telegram.AddAccount(telegramtest.Account{ID: 7, Phone: "9996610007", FirstName: "Seven"}))
-	require.NoError(t, w.telegram.AddAccount(telegramtest.Account{ID: participant, Phone: "9996610008", FirstName: "Eight", Contacts: []int64{7}}))
 	rooms := &recordedRooms{Rooms: w.bridge.api.Config().Rooms.(roomstest.Rooms), w: w, network: network, tokens: map[id.UserID]string{}}
 	homeserver := &roomstest.Homeserver{AppService: w.bridge.Matrix.AS, AddUser: rooms.addUser, Force: w.homeserver.SetState}
 	return homeserver.Backend(rooms, network.Network)
@@ -123,26 +123,11 @@ func (r *recordedRooms) forget(p provisioning.Portal) {
 // logIn logs a user in to the participant's account.
 func (r *recordedRooms) logIn(userID id.UserID) {
 	w := r.w
-	w.adopt(userID, participant)
+	w.adopt(userID, provisioning.Account{ID: participant})
 	user, err := w.bridge.Bridge.GetExistingUserByMXID(w.ctx, userID)
 	require.NoError(w.t, err)
 	require.NoError(w.t, user.LoginDoublePuppet(w.ctx, r.tokens[userID]))
 	r.owner = userID
-}
-
-// adopt has the bridge take over a session of an account, as after a login.
-func (w *world) adopt(userID id.UserID, account int64) {
-	w.t.Helper()
-	key, err := w.telegram.AddAuthKey(account)
-	require.NoError(w.t, err)
-	keyID := crypto.Key(key).ID()
-	user, err := w.bridge.Bridge.GetUserByMXID(w.ctx, userID)
-	require.NoError(w.t, err)
-	_, err = w.bridge.connector.Adopt(w.ctx, user, telegram.HandedSession{
-		Account: provisioning.Account{ID: provisioning.TelegramID(account)},
-		DC:      w.telegram.DC(), Addr: w.telegram.Addr(), AuthKey: key, AuthKeyID: keyID[:],
-	})
-	require.NoError(w.t, err)
 }
 
 // put makes the chat of a portal be on Telegram, and has the participant see it.

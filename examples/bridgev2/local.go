@@ -61,7 +61,7 @@ var localAccounts = []telegramtest.Account{
 }
 
 // startLocal starts everything but the bridge, whose log begins at a level of zerolog's.
-func startLocal(logLevel string) (l *local, err error) {
+func startLocal(logLevel string, accounts []telegramtest.Account) (l *local, err error) {
 	l = &local{secret: rand.Text(), logLevel: logLevel}
 	defer func() {
 		if err != nil {
@@ -71,7 +71,7 @@ func startLocal(logLevel string) (l *local, err error) {
 	if l.dir, err = os.MkdirTemp("", "bridgev2-"); err != nil {
 		return nil, err
 	}
-	if l.telegram, err = telegramtest.Start(telegramtest.Config{Accounts: localAccounts}); err != nil {
+	if l.telegram, err = telegramtest.Start(telegramtest.Config{Accounts: accounts}); err != nil {
 		return nil, err
 	}
 	if err := os.WriteFile(filepath.Join(l.dir, "telegram.pem"), l.telegram.PublicKeyPEM(), 0o600); err != nil {

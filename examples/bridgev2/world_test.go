@@ -17,6 +17,8 @@ import (
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
+
+	"github.com/tgprovision/tgprovision/telegram/telegramtest"
 )
 
 // world is a bridge with everything around it.
@@ -31,16 +33,17 @@ type world struct {
 // newWorld starts a bridge that is stopped when the test ends.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	return newWorldWith(t, func(*bridge) {})
+	return newWorldWith(t, localAccounts, func(*bridge) {})
 }
 
-// newWorldWith starts a bridge that is changed before it starts.
-func newWorldWith(t *testing.T, change func(*bridge)) *world {
+// newWorldWith starts a bridge that is changed before it starts, on a Telegram with some
+// accounts.
+func newWorldWith(t *testing.T, accounts []telegramtest.Account, change func(*bridge)) *world {
 	t.Helper()
 	const patience = 2 * time.Minute // for a slow machine
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
-	l, err := startLocal("error")
+	l, err := startLocal("error", accounts)
 	require.NoError(t, err)
 	t.Cleanup(l.close)
 	w := &world{local: l, t: t, ctx: ctx, change: change}
