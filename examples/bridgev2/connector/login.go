@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 
@@ -186,11 +187,13 @@ var refusals = map[error]string{
 	provisioning.ErrBotTokenExpired:               "BOT_TOKEN_EXPIRED",
 }
 
-// loginError makes bridgev2's API show the errors that are for its client.
+// loginError makes bridgev2's API show the errors that are for its client. They stay what
+// they are as well.
 func loginError(err error) error {
 	for refusal, code := range refusals {
 		if errors.Is(err, refusal) {
-			return bridgev2.RespError{ErrCode: "TGPROVISION." + code, Err: refusal.Error(), StatusCode: http.StatusBadRequest}
+			shown := bridgev2.RespError{ErrCode: "TGPROVISION." + code, Err: refusal.Error(), StatusCode: http.StatusBadRequest}
+			return fmt.Errorf("%w: %w", shown, err)
 		}
 	}
 	return err
