@@ -126,7 +126,7 @@ logging:
     min_level: {{.LogLevel}}
     writers:
         - type: stderr
-          format: pretty
+          format: json
 `))
 
 // writeConfig writes the bridge's configuration and returns its path.
