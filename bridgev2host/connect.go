@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/bridgev2"
@@ -13,23 +12,40 @@ import (
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
-// taskHold is for how long tasks are kept from being taken while bridgev2 makes the change
-// that they follow.
-const taskHold = 30 * time.Second
-
 // Connect implements [provisioning.PortalStore]. bridgev2 saves a portal in a transaction of
 // its own: the tasks are recorded before that, and removed where it fails.
 func (s *portalStore) Connect(ctx context.Context, n provisioning.NewPortal) error {
-	s.changing.Lock()
-	defer s.changing.Unlock()
-	if err := ctx.Err(); err != nil {
+	unlock, err := s.lock(ctx)
+	if err != nil {
 		return err
 	}
+	defer unlock()
 	key, err := s.free(ctx, n)
 	if err != nil {
 		return err
 	}
 	return s.withTasks(ctx, n.Tasks, func() error { return s.save(s.h.background(ctx), key, n) })
+}
+
+// lock waits until no portal is being changed, and keeps it so until unlock.
+func (s *portalStore) lock(ctx context.Context) (unlock func(), err error) {
+	if unlock, err = s.changing.Lock(ctx, struct{}{}); err != nil {
+		return nil, fmt.Errorf("wait for a change of the portals: %w", err)
+	}
+	return unlock, nil
+}
+
+// settle waits until no portal is being changed, where a portal is not read for a GET
+// operation: a task that was recorded before a change waits for it.
+func (s *portalStore) settle(ctx context.Context) error {
+	if provisioning.CachedReads(ctx) {
+		return nil
+	}
+	unlock, err := s.lock(ctx)
+	if err == nil {
+		unlock()
+	}
+	return err
 }
 
 // free returns the key of a new portal whose room and chat are free, or are to be.
@@ -98,37 +114,32 @@ func (s *portalStore) save(ctx context.Context, key networkid.PortalKey, n provi
 	return nil
 }
 
-// withTasks makes a change with the tasks that follow it.
+// withTasks makes a change with the tasks that follow it. The caller has the lock.
 func (s *portalStore) withTasks(ctx context.Context, tasks []provisioning.NewTask, change func() error) error {
-	held := make([]provisioning.NewTask, len(tasks))
-	for i, task := range tasks {
-		held[i] = task
-		held[i].Delay = max(task.Delay, taskHold)
-	}
-	if err := s.h.tasks.AddTasks(ctx, held...); err != nil {
+	if err := s.h.tasks.AddTasks(ctx, tasks...); err != nil {
 		return fmt.Errorf("record the work that follows: %w", err)
 	}
-	changeErr := change()
+	err := change()
+	if err == nil {
+		return nil
+	}
 	ctx = context.WithoutCancel(ctx)
 	for _, task := range tasks {
-		var err error
-		if changeErr != nil {
-			err = s.h.tasks.FinishTask(ctx, task.ID)
-		} else if task.Delay < taskHold {
-			err = s.h.tasks.PostponeTask(ctx, task.ID, task.Delay)
-		}
-		if err != nil { // it is found to have nothing to do, or comes later
-			zerolog.Ctx(ctx).Warn().Err(err).Msg("Could not release work that was recorded before a change")
+		if err := s.h.tasks.FinishTask(ctx, task.ID); err != nil { // it will find that there is nothing to do
+			zerolog.Ctx(ctx).Warn().Err(err).Msg("Could not remove work that was recorded before a change")
 		}
 	}
-	return changeErr
+	return err
 }
 
 // Disconnect implements [provisioning.PortalStore]. The row stays, as bridgev2's own command
 // leaves it.
 func (s *portalStore) Disconnect(ctx context.Context, portal provisioning.Portal, tasks ...provisioning.NewTask) error {
-	s.changing.Lock()
-	defer s.changing.Unlock()
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return err
+	}
+	defer unlock()
 	row, err := s.h.br.DB.Portal.GetByMXID(ctx, portal.RoomID)
 	if err != nil {
 		return fmt.Errorf("read the portal of a room: %w", err)

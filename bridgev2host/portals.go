@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"sync"
 
 	"maunium.net/go/mautrix/bridgev2"
 	"maunium.net/go/mautrix/bridgev2/database"
@@ -23,7 +22,7 @@ type portalStore struct {
 	h        *Host
 	remember portalMemory
 
-	changing sync.Mutex              // held by Connect and Disconnect: one of them at a time
+	changing keyed.Mutex[struct{}]   // held by Connect and Disconnect: one of them at a time
 	starting keyed.Mutex[directChat] // held by StartDirect
 }
 
@@ -39,6 +38,9 @@ func (s *portalStore) PortalByRoom(ctx context.Context, roomID id.RoomID) (provi
 	if portal, ok := s.remember.byRoom(ctx, s.h.br, roomID); ok {
 		return portal, nil
 	}
+	if err := s.settle(ctx); err != nil {
+		return provisioning.Portal{}, err
+	}
 	row, err := s.h.br.DB.Portal.GetByMXID(ctx, roomID)
 	if err != nil {
 		return provisioning.Portal{}, fmt.Errorf("read the portal of a room: %w", err)
@@ -48,6 +50,9 @@ func (s *portalStore) PortalByRoom(ctx context.Context, roomID id.RoomID) (provi
 
 // PortalByChat implements [provisioning.PortalStore].
 func (s *portalStore) PortalByChat(ctx context.Context, chatID provisioning.ChatID, account provisioning.TelegramID) (provisioning.Portal, error) {
+	if err := s.settle(ctx); err != nil {
+		return provisioning.Portal{}, err
+	}
 	key, err := s.key(ctx, chatID, account)
 	if err != nil {
 		return provisioning.Portal{}, err

@@ -51,6 +51,9 @@ func (r *rooms) SetUpPortal(ctx context.Context, setup provisioning.PortalSetup)
 	if err != nil {
 		return r.h.network.Error(err)
 	}
+	if info == nil {
+		return errors.New("the connector says nothing of a chat")
+	}
 	return r.resync(ctx, p, login, info)
 }
 
@@ -70,12 +73,33 @@ func (r *rooms) source(ctx context.Context, key networkid.PortalKey, userID id.U
 	return logins[0], nil
 }
 
-// resync has the portal's own goroutine take in what is known of the chat, but for what
-// the room shows already.
-func (r *rooms) resync(ctx context.Context, p *bridgev2.Portal, login *bridgev2.UserLogin, info *bridgev2.ChatInfo) error {
-	if info == nil {
-		return errors.New("the connector says nothing of a chat")
+// CleanUp implements [provisioning.Rooms]. All portals of a bridge have the same key for
+// their bridge info: a room that is the portal of another chat by now gets that again.
+func (r *rooms) CleanUp(ctx context.Context, portal provisioning.Portal, everybody bool) error {
+	if err := r.Rooms.CleanUp(ctx, portal, everybody); err != nil {
+		return err
 	}
+	p, err := r.h.br.GetPortalByMXID(ctx, portal.RoomID)
+	if err != nil {
+		return fmt.Errorf("load a portal: %w", err)
+	}
+	if p == nil {
+		return nil
+	}
+	login, err := r.source(ctx, p.PortalKey, "")
+	if errors.Is(err, provisioning.ErrNotLoggedIn) {
+		p.UpdateBridgeInfo(r.h.background(ctx))
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return r.resync(ctx, p, login, &bridgev2.ChatInfo{})
+}
+
+// resync has the portal's own goroutine take in what is known of the chat, but for what
+// the room shows already, and send the bridge info.
+func (r *rooms) resync(ctx context.Context, p *bridgev2.Portal, login *bridgev2.UserLogin, info *bridgev2.ChatInfo) error {
 	done := make(chan struct{})
 	shown := *info
 	shown.Avatar = nil
@@ -84,12 +108,11 @@ func (r *rooms) resync(ctx context.Context, p *bridgev2.Portal, login *bridgev2.
 			Type: bridgev2.RemoteEventChatResync, PortalKey: p.PortalKey,
 			PreHandleFunc: func(_ context.Context, p *bridgev2.Portal) {
 				if shown.Name != nil {
-					p.Name = *shown.Name
+					p.Name, p.NameSet = *shown.Name, true
 				}
 				if shown.Topic != nil {
-					p.Topic = *shown.Topic
+					p.Topic, p.TopicSet = *shown.Topic, true
 				}
-				p.NameSet, p.TopicSet = true, true
 			},
 			PostHandleFunc: func(ctx context.Context, p *bridgev2.Portal) {
 				p.UpdateBridgeInfo(ctx)

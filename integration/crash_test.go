@@ -52,68 +52,6 @@ func groups(first, count int64) (dialogs []telegramtest.Dialog, chatIDs []int64)
 	return dialogs, chatIDs
 }
 
-// Two processes on one PostgreSQL: of many racing requests, one wins.
-func TestRacingProcesses(t *testing.T) {
-	s := newStage(t, homeservers["matrixtest"], postgres.newDatabase(t))
-	race(t, s, s.example, s.launch())
-}
-
-// Of many racing requests to one bridge of bridgev2, one wins.
-func TestRacesOnBridgev2(t *testing.T) {
-	onBridgev2(t, bridgeSettings{}, func(t *testing.T, s *stage) { race(t, s, s.example) })
-}
-
-// race sends racing requests to processes of one bridge.
-func race(t *testing.T, s *stage, processes ...*example) {
-	const racers = 50
-	alice := s.hs.user(t, "alice")
-	dialogs, chatIDs := groups(5000, racers)
-	require.NoError(t, s.telegram.SetDialogs(relayBot.ID, append([]telegramtest.Dialog{adasLounge}, dialogs...)))
-	rooms := make([]id.RoomID, racers)
-	for i := range rooms {
-		rooms[i] = s.room(alice, mautrix.ReqCreateRoom{Preset: "private_chat"})
-	}
-	compete := func(path func(i int) string) (won int, errcodes map[string]int) {
-		var mu sync.Mutex
-		errcodes, won = map[string]int{}, -1
-		var wg sync.WaitGroup
-		for i := range racers {
-			process := processes[i%len(processes)]
-			wg.Go(func() {
-				status, answer := process.call(t, http.MethodPost, "/v1"+path(i), "")
-				mu.Lock()
-				defer mu.Unlock()
-				errcodes[fmt.Sprint(status, " ", answer["errcode"])]++
-				if status == 202 {
-					won = i
-				}
-			})
-		}
-		wg.Wait()
-		return won, errcodes
-	}
-	won, answers := compete(func(i int) string { return fmt.Sprintf("/portal/%s/connect/-1000000000011", rooms[i]) })
-	require.Equal(t, map[string]int{"202 <nil>": 1, "409 chat_already_bridged": racers - 1}, answers)
-	for i, roomID := range rooms {
-		for _, process := range processes {
-			status, answer := process.call(t, http.MethodGet, "/v1/portal/"+string(roomID), "")
-			assert.Equal(t, i == won, status == 200, "%v", answer)
-		}
-	}
-	free := rooms[(won+1)%racers]
-	won, answers = compete(func(i int) string { return fmt.Sprintf("/portal/%s/connect/%d", free, chatIDs[i]) })
-	require.Equal(t, map[string]int{"202 <nil>": 1, "409 room_already_bridged": racers - 1}, answers)
-	for i, chatID := range chatIDs {
-		for _, process := range processes {
-			status, answer := process.call(t, http.MethodGet, fmt.Sprintf("/v1/portal/%d", chatID), "")
-			assert.Equal(t, i == won, status == 200, "%v", answer)
-		}
-	}
-	database := openRaw(t, s.database)
-	assert.Equal(t, 2, count(t, database, `SELECT COUNT(*) FROM `+s.tables.portals))
-	s.until("the promised work is done", func() bool { return count(t, database, `SELECT COUNT(*) FROM tgprovision_portal_task`) == 0 })
-}
-
 // openRaw opens the database of a bridge beside it.
 func openRaw(t testing.TB, database string) *sql.DB {
 	t.Helper()
@@ -150,16 +88,22 @@ type crowd struct {
 	statuses sync.Map // "operation status" -> *atomic.Int64
 }
 
-// newRoom makes a room without waiting for the bridge, which may be down.
+// newRoom makes a room for the crowd.
 func (c *crowd) newRoom(ctx context.Context) (id.RoomID, error) {
-	created, err := c.alice.CreateRoom(ctx, &mautrix.ReqCreateRoom{
-		Preset: "public_chat", Name: "Room", PowerLevelOverride: &event.PowerLevelsEventContent{Users: map[id.UserID]int{c.bot(): 100}},
+	return c.openRoom(ctx, c.alice, c.bot(), c.ghost(bert))
+}
+
+// openRoom makes a room with some of the bridge's users in it, without waiting for the
+// bridge, which may be down.
+func (s *stage) openRoom(ctx context.Context, user *mautrix.Client, members ...id.UserID) (id.RoomID, error) {
+	created, err := user.CreateRoom(ctx, &mautrix.ReqCreateRoom{
+		Preset: "public_chat", Name: "Room", PowerLevelOverride: &event.PowerLevelsEventContent{Users: map[id.UserID]int{s.bot(): 100}},
 	})
 	if err != nil {
 		return "", err
 	}
-	for _, userID := range []id.UserID{c.bot(), c.ghost(bert)} {
-		if _, err := c.as(userID).JoinRoomByID(ctx, created.RoomID); err != nil {
+	for _, userID := range members {
+		if _, err := s.as(userID).JoinRoomByID(ctx, created.RoomID); err != nil {
 			return "", err
 		}
 	}

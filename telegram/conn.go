@@ -319,14 +319,14 @@ func (f *Factory) callOnce(ctx context.Context, key sessionKey, run func(*active
 var errInterrupted = fmt.Errorf("%w: the connection broke before the answer", provisioning.ErrTelegramUnavailable)
 
 // explain turns the error of a call on the client into one of the core's. The method is
-// the one that was called, "" where that makes no difference. Of a client that has stopped
-// it is why that was so: gotd v0.162.0 only says that calls were cancelled (no issue;
-// TestGotdHidesWhyItHasStopped).
+// the one that was called, "" where that makes no difference.
 func (c *conn) explain(ctx context.Context, method string, err error) error {
 	return c.reason(ctx, method, translate(method, err))
 }
 
-// reason says why there is one of the core's errors, where the client knows better.
+// reason returns one of the core's errors, or a better one that the client knows. Where no
+// answer came because the client has stopped, it is why that was so: gotd v0.162.0 only
+// says that calls were cancelled (no issue; TestGotdHidesWhyItHasStopped).
 func (c *conn) reason(ctx context.Context, method string, err error) error {
 	cancelled := errors.Is(err, context.Canceled)
 	switch {

@@ -21,6 +21,20 @@
 // errors are in package provisioning stands in package rpcerror, which needs no gotd at all.
 // The names of errors stand there and in the two files errors.go, and nowhere else.
 //
+// # A bridge with another gotd
+//
+// The types of two copies of gotd are not the same: a bridge whose module has a copy of its
+// own can use rpcerror as it is, and of the rest what it copies onto its own gotd. For
+// package calls that is
+//
+//	go run github.com/tgprovision/tgprovision/telegram/gotdcopy \
+//		-gotd go.mau.fi/mautrix-telegram/pkg/gotd -to ./pkg/tgcalls
+//
+// and with -part sessions for this package. The command compiles the copy before it writes
+// it, and says what that gotd lacks. Another way to have the logins is to let this package
+// make them with its own gotd, beside the other one, and to take each session with
+// HandOver, whose types are nobody's.
+//
 // # The states of a session
 //
 // A session is a row of the database with gotd's session in it and the step of the login:
@@ -32,12 +46,12 @@
 // From every step but active, RequestCode leads to code, LoginBot to active, and LoginQR
 // to password or active; CancelLogin and Config.LoginTimeout lead to no row, and so may an
 // error of Telegram's. From active, Logout leads to no row, and so does Telegram when it
-// ends the session. HandOver leads from active to handover, where no client is started any
-// more, and once the host has taken the session, from there to no row; so does Logout.
+// ends the session. HandOver leads from active to handover, where no client is started but
+// to log out, and once the host has taken the session, from there to no row; so does Logout.
 //
 // The client of a session comes and goes apart from that. It starts when it is first
-// needed, whatever the step but handover; it stops when it is idle, with the row, at Close, and by
-// itself where Telegram wants no more of it.
+// needed, whatever the step but handover; it stops when it is idle, with the row, at Close,
+// and by itself where Telegram wants no more of it.
 //
 // # Who has what
 //
@@ -74,7 +88,7 @@
 //	exchangeConn           TestGotdTellsNobodyOfKeyExchanges
 //	conn.waitStored        TestGotdRunsBeforeTheSessionIsStored
 //	conn.up                TestGotdRunsBeforeItSaysThatItIsConnected
-//	conn.explain           TestGotdHidesWhyItHasStopped
+//	conn.reason            TestGotdHidesWhyItHasStopped
 //	errInterrupted         TestGotdCancelsCallsOfABrokenConnection
 //	otherDatacenters       TestGotdForgetsDatacenters
 //	returnInTime           TestGotdCallsOutliveTheirContexts

@@ -22,7 +22,7 @@ import (
 // encoded as JSON by accident.
 type HandedSession struct {
 	// Account is whose session it is, as far as it is stored: the ID, the username, and
-	// whether it is a bot.
+	// whether it is a bot. All are zero for a session from before accounts were stored.
 	Account provisioning.Account
 	// DC is the datacenter where the account is at home.
 	DC int
@@ -55,8 +55,8 @@ func (s HandedSession) MarshalJSON() ([]byte, error) {
 // the session here, and leaves it alone on Telegram. It locks the session meanwhile: adopt
 // must not call methods of this user's Clients.
 //
-// From the beginning no client of this package is started with the session any more, so
-// that none runs beside the host's: Account and the rest say provisioning.ErrNotLoggedIn,
+// From the beginning no client of this package is started with the session any more, but
+// by Logout, so that none runs beside the host's: Account and the rest say provisioning.ErrNotLoggedIn,
 // and the steps of a login provisioning.ErrAlreadyLoggedIn. That stays so after an error
 // and after a crash, until a HandOver returns nil, or Logout ends the session. A host calls
 // HandOver again then, also after its start for everybody in [Factory.LoggedIn]. So adopt

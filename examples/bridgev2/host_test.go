@@ -7,7 +7,6 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
-	"github.com/stretchr/testify/require"
 	"maunium.net/go/mautrix/bridgev2/database"
 	"maunium.net/go/mautrix/id"
 
@@ -15,18 +14,6 @@ import (
 	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/provisioning/provisioningtest"
 )
-
-// start starts everything, for a test.
-func start(t *testing.T) (*local, *bridge) {
-	t.Helper()
-	l, err := startLocal("warn")
-	require.NoError(t, err)
-	t.Cleanup(l.close)
-	b, err := l.startBridge()
-	require.NoError(t, err)
-	t.Cleanup(func() { l.stopBridge(b) })
-	return l, b
-}
 
 // withLogins is a store of the bridge's portals. The accounts that take part in a portal
 // have a login: in a bridge, nobody else can.
@@ -69,14 +56,14 @@ func portalStore(t *testing.T, b *bridge) withLogins {
 
 func TestPortalStore(t *testing.T) {
 	provisioningtest.TestPortalStore(t, func(t *testing.T) func(*testing.T) provisioning.PortalStore {
-		_, b := start(t)
+		b := newWorld(t).bridge
 		return func(t *testing.T) provisioning.PortalStore { return portalStore(t, b) }
 	})
 }
 
 func TestTaskPortalStore(t *testing.T) {
 	provisioningtest.TestTaskPortalStore(t, func(t *testing.T) func(*testing.T) provisioningtest.TaskPortalStore {
-		_, b := start(t)
+		b := newWorld(t).bridge
 		return func(t *testing.T) provisioningtest.TaskPortalStore { return portalStore(t, b) }
 	})
 }
