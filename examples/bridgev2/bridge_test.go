@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"maunium.net/go/mautrix/id"
 
+	"github.com/tgprovision/tgprovision/examples/bridgev2/connector"
 	"github.com/tgprovision/tgprovision/telegram/telegramtest"
 )
 
@@ -24,6 +25,9 @@ func TestLoginBridgesTheFirstChatsAndMessagesGoBothWays(t *testing.T) {
 	require.Equal(t, "9001", step["complete"].(map[string]any)["user_login_id"])
 	group, dm := you.roomNamed("Analytical Engine"), you.roomNamed("Charles Babbage")
 	you.roomNamed("Card readers")
+	portal, err := w.bridge.Bridge.GetPortalByMXID(w.ctx, group)
+	require.NoError(t, err)
+	require.Equal(t, &connector.PortalMetadata{Megagroup: true}, portal.Metadata)
 
 	require.NoError(t, w.telegram.SendMessage(telegramtest.Message{From: grace, Kind: telegramtest.KindSupergroup, Chat: 2003, Text: "from Telegram"}))
 	require.NoError(t, w.telegram.SendMessage(telegramtest.Message{From: charles, Kind: telegramtest.KindUser, Chat: ada, Text: "privately"}))
@@ -37,7 +41,7 @@ func TestLoginBridgesTheFirstChatsAndMessagesGoBothWays(t *testing.T) {
 	require.Equal(t, dm, got.RoomID)
 	require.Equal(t, id.UserID("@telegram_9001:localhost"), got.Sender)
 
-	_, err := you.SendText(w.ctx, group, "from Matrix")
+	_, err = you.SendText(w.ctx, group, "from Matrix")
 	require.NoError(t, err)
 	said, err := w.telegram.WaitMessages(w.ctx, 4)
 	require.NoError(t, err)
