@@ -198,9 +198,13 @@ The Telegram server is at {{.Telegram.Addr}} and knows:
 {{- end}}
 {{- end}}
 
-Log Ada in by bridgev2's own API, with the login_id and txn_id of each answer in the next:
+Log Ada in, look at what she has, and log her out, by pasting:
 
-  curl -s -H 'Authorization: Bearer {{.Secret}}' -X POST '{{.Address}}/_matrix/provision/v3/login/start/phone?user_id={{.User}}'
+  curl -s -H 'Authorization: Bearer {{.Secret}}' -d '{"phone": "+{{.Ada.Phone}}"}' '{{.V1}}/user/{{.User}}/login/request_code'
+  curl -s -H 'Authorization: Bearer {{.Secret}}' -d '{"code": "{{.Ada.Code}}"}' '{{.V1}}/user/{{.User}}/login/send_code'
+  curl -s -H 'Authorization: Bearer {{.Secret}}' '{{.V1}}/user/{{.User}}/chats'
+  curl -s -H 'Authorization: Bearer {{.Secret}}' '{{.Address}}/_matrix/provision/v3/whoami?user_id={{.User}}'
+  curl -s -H 'Authorization: Bearer {{.Secret}}' -X POST '{{.V1}}/user/{{.User}}/logout'
 
 Ctrl-C stops it.
 `))
@@ -214,6 +218,6 @@ func (l *local) printWelcome(out io.Writer) {
 	}
 	_ = welcome.Execute(out, map[string]any{
 		"Address": l.address(), "Secret": l.secret, "Homeserver": l.homeserver, "Telegram": l.telegram,
-		"Accounts": localAccounts, "User": you.UserID, "Token": you.AccessToken,
+		"V1": l.address() + "/_matrix/provision/v1", "Accounts": localAccounts, "Ada": localAccounts[0], "User": you.UserID, "Token": you.AccessToken,
 	})
 }
