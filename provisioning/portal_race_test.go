@@ -1,6 +1,7 @@
 package provisioning_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -146,4 +147,12 @@ func TestRacingDirectChats(t *testing.T) {
 	if len(rooms) != 1 || rooms[""] != 0 || created != 1 {
 		t.Errorf("the rooms are %v, %d were created", rooms, created)
 	}
+}
+
+// A bridge's room that is no portal here, such as that of a forum's topic, is not free.
+func TestConnectToRoomOfTheBridge(t *testing.T) {
+	b := newBridge(t, withRelay)
+	b.portals.On("Connect", func(context.Context) error { return provisioning.ErrRoomBridged })
+	b.rooms.Add("!topic:example.com", provisioningtest.MemRoom{})
+	b.call(t, http.MethodPost, "/portal/!topic:example.com/connect/-1000000000009", "").want(t, 409, "room_already_bridged")
 }

@@ -117,9 +117,10 @@ func (p *portals) connect(ctx context.Context, c connection, info ChatInfo, act 
 	// The chat's portal may change between being read and being replaced; somebody
 	// else has got ahead then, each time.
 	const tries = 5
+	var err error
 	for range tries {
-		old, err := p.replaced(ctx, c)
-		if err != nil {
+		var old *Portal
+		if old, err = p.replaced(ctx, c); err != nil {
 			return err
 		}
 		err = p.store.Connect(ctx, p.newConnection(c, info, act, old))
@@ -128,13 +129,17 @@ func (p *portals) connect(ctx context.Context, c connection, info ChatInfo, act 
 			p.outbox.notify()
 			return nil
 		case errors.Is(err, ErrRoomBridged):
-			// By a request that came first, possibly for the same chat.
+			// By a request that came first, possibly for the same chat; or by something of the
+			// bridge's that is no portal here.
 			if err := p.checkFree(ctx, c.roomID, c.chatID); err != nil {
 				return err
 			}
 		case c.force == "" || !errors.Is(err, ErrChatBridged) && !errors.Is(err, ErrPortalNotFound):
 			return fmt.Errorf("record the portal: %w", err)
 		}
+	}
+	if errors.Is(err, ErrRoomBridged) {
+		return err
 	}
 	return ErrChatBridged
 }
