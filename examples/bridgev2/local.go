@@ -30,6 +30,7 @@ type local struct {
 	dir        string
 	secret     string // the shared secret of the bridge's APIs
 	logLevel   string
+	logFile    string // "" logs to stderr
 
 	listener     net.Listener
 	server       *http.Server
@@ -115,6 +116,8 @@ bridge:
 database:
     type: sqlite3-fk-wal
     uri: file:{{.Dir}}/bridge.db?_txlock=immediate
+    max_open_conns: 5
+    max_idle_conns: 5
 homeserver:
     address: {{.Homeserver.URL}}
     domain: {{.Homeserver.ServerName}}
@@ -125,8 +128,9 @@ provisioning:
 logging:
     min_level: {{.LogLevel}}
     writers:
-        - type: stderr
+        - type: {{if .LogFile}}file{{else}}stderr{{end}}
           format: json
+          filename: "{{.LogFile}}"
 `))
 
 // writeConfig writes the bridge's configuration and returns its path.
@@ -137,7 +141,7 @@ func (l *local) writeConfig() (path string, err error) {
 		return "", err
 	}
 	err = configuration.Execute(file, map[string]any{
-		"Telegram": l.telegram, "Homeserver": l.homeserver, "Dir": l.dir, "Address": l.address(), "Secret": l.secret, "LogLevel": l.logLevel,
+		"Telegram": l.telegram, "Homeserver": l.homeserver, "Dir": l.dir, "Address": l.address(), "Secret": l.secret, "LogLevel": l.logLevel, "LogFile": l.logFile,
 	})
 	return path, errors.Join(err, file.Close())
 }
