@@ -2,6 +2,9 @@ package bridgev2host
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"time"
 
 	"maunium.net/go/mautrix/bridgev2"
 	"maunium.net/go/mautrix/bridgev2/networkid"
@@ -72,13 +75,28 @@ func (c *client) Account(ctx context.Context) (provisioning.Account, error) {
 }
 
 // Logout implements [provisioning.TelegramClient]. bridgev2 ends the session on Telegram
-// and deletes the login, and only logs what fails.
+// and deletes the login, and only logs what fails, also where the session had ended
+// already: so Telegram is asked before.
 func (c *client) Logout(ctx context.Context) error {
+	unlock, err := c.h.leaving.Lock(ctx, c.userID)
+	if err != nil {
+		return fmt.Errorf("wait for another logout: %w", err)
+	}
+	defer unlock()
 	login, err := c.login(ctx)
 	if err != nil {
 		return err
 	}
 	c.h.accounts.forget(login)
+	const patience = 2 * time.Second
+	timed, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	if _, err := c.h.network.Telegram(login).Account(timed); errors.Is(err, provisioning.ErrNotLoggedIn) {
+		return provisioning.ErrNotLoggedIn
+	}
+	if ctx.Err() == context.Canceled {
+		return ctx.Err()
+	}
 	login.Logout(c.h.background(ctx))
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 	"maunium.net/go/mautrix/bridgev2"
 	"maunium.net/go/mautrix/id"
 
+	"github.com/tgprovision/tgprovision/internal/keyed"
 	"github.com/tgprovision/tgprovision/portal"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
@@ -46,6 +47,8 @@ type Host struct {
 	logins   *loginProcesses
 	accounts accountMemory
 	known    sync.Map // id.UserID of users who have a row
+
+	leaving keyed.Mutex[id.UserID] // held by Logout: of several at once, one ends the session
 }
 
 // tasks is the task store, which is opened by Start.

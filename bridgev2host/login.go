@@ -147,9 +147,16 @@ func (a *adoptedLogin) ResendCode(ctx context.Context) (provisioning.SentCode, e
 }
 
 // leftOver takes a login over that was done before, and returns the error of the step that
-// found it.
+// found it. A step that finds nothing any more, since another one has just logged in, has
+// come too late.
 func (a *adoptedLogin) leftOver(ctx context.Context, err error) error {
-	if !errors.Is(err, provisioning.ErrAlreadyLoggedIn) {
+	switch {
+	case err == nil:
+		return nil
+	case !errors.Is(err, provisioning.ErrAlreadyLoggedIn):
+		if login, lookErr := a.c.h.login(ctx, a.c.userID); lookErr == nil && login != nil {
+			return provisioning.ErrAlreadyLoggedIn
+		}
 		return err
 	}
 	if _, adoptErr := a.c.h.adopt(ctx, a.network, a.c, provisioning.Account{}); adoptErr != nil && !errors.Is(adoptErr, provisioning.ErrNotLoggedIn) {
@@ -168,6 +175,9 @@ func (a *adoptedLogin) adopt(ctx context.Context, account provisioning.Account, 
 		other.Logout(a.c.h.background(ctx))
 	}
 	login, err := a.c.h.adopt(ctx, a.network, a.c, account)
+	if errors.Is(err, provisioning.ErrNotLoggedIn) { // another step has found the login done, and had it taken over
+		login, err = a.c.h.loginOf(ctx, account.ID)
+	}
 	if err != nil {
 		return provisioning.Account{}, err
 	}

@@ -11,6 +11,7 @@ import (
 	"maunium.net/go/mautrix/bridgev2"
 	"maunium.net/go/mautrix/bridgev2/networkid"
 	"maunium.net/go/mautrix/bridgev2/simplevent"
+	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
 	"github.com/tgprovision/tgprovision/portal"
@@ -115,7 +116,9 @@ func (r *rooms) resync(ctx context.Context, p *bridgev2.Portal, login *bridgev2.
 				}
 			},
 			PostHandleFunc: func(ctx context.Context, p *bridgev2.Portal) {
-				p.UpdateBridgeInfo(ctx)
+				if !r.showsBridgeInfo(ctx, p) {
+					p.UpdateBridgeInfo(ctx)
+				}
 				if err := p.Save(ctx); err != nil {
 					p.Log.Err(err).Msg("Could not save a portal after its set-up")
 				}
@@ -136,6 +139,20 @@ func (r *rooms) resync(ctx context.Context, p *bridgev2.Portal, login *bridgev2.
 	case <-ctx.Done():
 		return fmt.Errorf("wait for the bridge to set up a portal: %w", ctx.Err())
 	}
+}
+
+// showsBridgeInfo says whether the room of a portal has its bridge info. A homeserver takes
+// the same again as another event.
+func (r *rooms) showsBridgeInfo(ctx context.Context, p *bridgev2.Portal) bool {
+	for _, eventType := range []event.Type{event.StateBridge, event.StateHalfShotBridge} {
+		var info event.BridgeEventContent
+		err := r.h.as.BotClient().StateEvent(ctx, p.MXID, eventType, r.h.bridgeInfoKey(provisioning.Portal{}), &info)
+		shown := info.Channel
+		if err != nil || shown.ID != string(p.ID) || shown.Receiver != string(p.Receiver) || shown.DisplayName != p.Name {
+			return false
+		}
+	}
+	return true
 }
 
 // Avatars implements [provisioning.GhostAvatars]. bridgev2 keeps the ghosts up to date by

@@ -62,7 +62,7 @@ var localAccounts = []telegramtest.Account{
 }
 
 // startLocal starts everything but the bridge, whose log begins at a level of zerolog's.
-func startLocal(logLevel string) (l *local, err error) {
+func startLocal(logLevel string, accounts []telegramtest.Account) (l *local, err error) {
 	l = &local{secret: rand.Text(), logLevel: logLevel}
 	defer func() {
 		if err != nil {
@@ -72,7 +72,7 @@ func startLocal(logLevel string) (l *local, err error) {
 	if l.dir, err = os.MkdirTemp("", "bridgev2-"); err != nil {
 		return nil, err
 	}
-	if l.telegram, err = telegramtest.Start(telegramtest.Config{Accounts: localAccounts}); err != nil {
+	if l.telegram, err = telegramtest.Start(telegramtest.Config{Accounts: accounts}); err != nil {
 		return nil, err
 	}
 	if err := os.WriteFile(filepath.Join(l.dir, "telegram.pem"), l.telegram.PublicKeyPEM(), 0o600); err != nil {
@@ -148,6 +148,16 @@ func (l *local) writeConfig() (path string, err error) {
 
 // startBridge starts a bridge on the homeserver, or starts it again on its database.
 func (l *local) startBridge() (*bridge, error) {
+	b, err := l.newBridge()
+	if err != nil {
+		return nil, err
+	}
+	b.Start()
+	return b, nil
+}
+
+// newBridge makes a bridge that is ready to be started.
+func (l *local) newBridge() (*bridge, error) {
 	path, err := l.writeConfig()
 	if err != nil {
 		return nil, fmt.Errorf("write the configuration: %w", err)
@@ -165,7 +175,6 @@ func (l *local) startBridge() (*bridge, error) {
 	b.Config.AppService.NoServer = true // l.server is
 	b.Init()
 	l.handler.Store(b.Matrix.AS.Router)
-	b.Start()
 	return b, nil
 }
 

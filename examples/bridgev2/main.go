@@ -30,7 +30,7 @@ func main() {
 // runLocal runs the bridge with everything that it needs in the process, until it is
 // interrupted.
 func runLocal(stdout, stderr *os.File) int {
-	l, err := startLocal("warn")
+	l, err := startLocal("warn", localAccounts)
 	if err != nil {
 		fmt.Fprintf(stderr, "bridgev2: %v\n", err)
 		return 1

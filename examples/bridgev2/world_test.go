@@ -18,6 +18,8 @@ import (
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
+
+	"github.com/tgprovision/tgprovision/telegram/telegramtest"
 )
 
 // world is a bridge with everything around it.
@@ -26,18 +28,26 @@ type world struct {
 	t      *testing.T
 	ctx    context.Context
 	bridge *bridge
+	change func(*bridge) // is called before a bridge starts
 }
 
 // newWorld starts a bridge that is stopped when the test ends.
 func newWorld(t *testing.T) *world {
 	t.Helper()
+	return newWorldWith(t, localAccounts, func(*bridge) {})
+}
+
+// newWorldWith starts a bridge that is changed before it starts, on a Telegram with some
+// accounts.
+func newWorldWith(t *testing.T, accounts []telegramtest.Account, change func(*bridge)) *world {
+	t.Helper()
 	const patience = 2 * time.Minute // for a slow machine
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
-	l, err := startLocal("error")
+	l, err := startLocal("error", accounts)
 	require.NoError(t, err)
 	t.Cleanup(l.close)
-	w := &world{local: l, t: t, ctx: ctx}
+	w := &world{local: l, t: t, ctx: ctx, change: change}
 	w.start()
 	t.Cleanup(w.stop)
 	return w
@@ -45,8 +55,10 @@ func newWorld(t *testing.T) *world {
 
 func (w *world) start() {
 	w.t.Helper()
-	b, err := w.startBridge()
+	b, err := w.newBridge()
 	require.NoError(w.t, err)
+	w.change(b)
+	b.Start()
 	w.bridge = b
 }
 

@@ -32,10 +32,12 @@ func New(t *testing.T) *Server {
 	t.Helper()
 	key, err := key()
 	require.NoError(t, err)
-	return &Server{
-		t: t, Telegram: telegramtest.NewServer(t, telegramtest.Config{Key: key}),
-		Accounts: map[provisioning.TelegramID]provisioningtest.TelegramAccount{},
-	}
+	return On(t, telegramtest.NewServer(t, telegramtest.Config{Key: key}))
+}
+
+// On returns a Server on a telegramtest.Server that has no accounts yet.
+func On(t *testing.T, telegram *telegramtest.Server) *Server {
+	return &Server{t: t, Telegram: telegram, Accounts: map[provisioning.TelegramID]provisioningtest.TelegramAccount{}}
 }
 
 // NewSession returns a session that is logged in to an account, as gotd stores it, or for

@@ -124,7 +124,7 @@ func (c *Client) options(ctx context.Context, r *run) tdtelegram.Options {
 	options := tdtelegram.Options{
 		SessionStorage: &storage{c.metadata, c.login.Save, sync.OnceFunc(func() { close(r.stored) })},
 		UpdateHandler:  c.updates(),
-		Middlewares:    []tdtelegram.Middleware{tdtelegram.MiddlewareFunc(c.noticeEnd(r))},
+		Middlewares:    []tdtelegram.Middleware{tdtelegram.MiddlewareFunc(returnInTime), tdtelegram.MiddlewareFunc(r.retryUnsent), tdtelegram.MiddlewareFunc(c.noticeEnd(r))},
 		OnConnectionState: func(state tdtelegram.ConnectionState) {
 			zerolog.Ctx(ctx).Debug().Stringer("state", state).Msg("Connection to Telegram")
 			if state != tdtelegram.ConnectionStateConnecting {
@@ -253,6 +253,42 @@ func (c *Client) noticeEnd(r *run) func(tg.Invoker) tdtelegram.InvokeFunc {
 				r.cancel()
 			}
 			return err
+		}
+	}
+}
+
+// returnInTime returns from a call as soon as its context ends. gotd v0.162.0 first waits
+// until Telegram has taken back the call (https://github.com/gotd/td/pull/324).
+func returnInTime(next tg.Invoker) tdtelegram.InvokeFunc {
+	return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
+		result := make(chan error, 1)
+		go func() { result <- next.Invoke(ctx, input, output) }()
+		select {
+		case err := <-result:
+			return err
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}
+
+// retryUnsent repeats calls that were not sent because the connection had just broken,
+// until there is a new one (https://github.com/gotd/td/issues/1030).
+func (r *run) retryUnsent(next tg.Invoker) tdtelegram.InvokeFunc {
+	const pause = 50 * time.Millisecond
+	return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
+		for {
+			err := next.Invoke(ctx, input, output)
+			if broken, ok := errors.AsType[*net.OpError](err); !ok || broken.Op != "write" && broken.Op != "set" {
+				return err
+			}
+			select {
+			case <-time.After(pause):
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-r.done:
+				return err
+			}
 		}
 	}
 }
