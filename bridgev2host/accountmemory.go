@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"maunium.net/go/mautrix/bridgev2"
+	"maunium.net/go/mautrix/bridgev2/networkid"
 
 	"github.com/tgprovision/tgprovision/provisioning"
 )
@@ -15,25 +16,35 @@ const accountAge = 10 * time.Second
 
 // accountMemory remembers the accounts of logins, for GET operations.
 type accountMemory struct {
-	accounts sync.Map // of *rememberedAccount by *bridgev2.UserLogin
+	mu       sync.Mutex
+	accounts map[networkid.UserLoginID]rememberedAccount
 }
 
 type rememberedAccount struct {
 	provisioning.Account
-	at time.Time
+	login *bridgev2.UserLogin // another login with the same ID is not this one
+	at    time.Time
 }
 
+// get returns the account of a login, if it is remembered and not too old.
 func (m *accountMemory) get(login *bridgev2.UserLogin) (provisioning.Account, bool) {
-	value, ok := m.accounts.Load(login)
-	if !ok {
-		return provisioning.Account{}, false
-	}
-	remembered := value.(*rememberedAccount)
-	return remembered.Account, time.Since(remembered.at) < accountAge
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	remembered := m.accounts[login.ID]
+	return remembered.Account, remembered.login == login && time.Since(remembered.at) < accountAge
 }
 
 func (m *accountMemory) put(login *bridgev2.UserLogin, account provisioning.Account) {
-	m.accounts.Store(login, &rememberedAccount{account, time.Now()})
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.accounts == nil {
+		m.accounts = map[networkid.UserLoginID]rememberedAccount{}
+	}
+	m.accounts[login.ID] = rememberedAccount{account, login, time.Now()}
 }
 
-func (m *accountMemory) forget(login *bridgev2.UserLogin) { m.accounts.Delete(login) }
+func (m *accountMemory) forget(login *bridgev2.UserLogin) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.accounts, login.ID)
+}

@@ -58,10 +58,10 @@ func (s *portalStore) free(ctx context.Context, n provisioning.NewPortal) (key n
 	if key.ID = portalID; perLogin {
 		key.Receiver = s.h.network.LoginID(account)
 	}
-	if row, err := s.h.br.DB.Portal.GetByMXID(ctx, n.RoomID); err != nil {
-		return key, fmt.Errorf("read the portal of a room: %w", err)
-	} else if row != nil {
+	if _, err := s.keyOfRoom(ctx, n.RoomID); err == nil {
 		return key, provisioning.ErrRoomBridged
+	} else if !errors.Is(err, provisioning.ErrPortalNotFound) {
+		return key, err
 	}
 	row, err := s.h.br.DB.Portal.GetByKey(ctx, key)
 	if err != nil {
@@ -140,18 +140,18 @@ func (s *portalStore) Disconnect(ctx context.Context, portal provisioning.Portal
 		return err
 	}
 	defer unlock()
-	row, err := s.h.br.DB.Portal.GetByMXID(ctx, portal.RoomID)
-	if err != nil {
-		return fmt.Errorf("read the portal of a room: %w", err)
-	}
-	found, err := s.describe(ctx, row)
+	key, err := s.keyOfRoom(ctx, portal.RoomID)
 	if err != nil {
 		return err
 	}
-	if found.ChatID != portal.ChatID || found.Receiver != portal.Receiver {
+	found, err := s.byKey(ctx, key)
+	if err != nil {
+		return err
+	}
+	if found.RoomID != portal.RoomID || found.ChatID != portal.ChatID || found.Receiver != portal.Receiver {
 		return provisioning.ErrPortalNotFound
 	}
-	p, err := s.h.br.GetExistingPortalByKey(ctx, row.PortalKey)
+	p, err := s.h.br.GetExistingPortalByKey(ctx, key)
 	if err != nil || p == nil {
 		return errors.Join(provisioning.ErrPortalNotFound, err)
 	}

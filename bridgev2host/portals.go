@@ -41,9 +41,35 @@ func (s *portalStore) PortalByRoom(ctx context.Context, roomID id.RoomID) (provi
 	if err := s.settle(ctx); err != nil {
 		return provisioning.Portal{}, err
 	}
-	row, err := s.h.br.DB.Portal.GetByMXID(ctx, roomID)
+	key, err := s.keyOfRoom(ctx, roomID)
 	if err != nil {
-		return provisioning.Portal{}, fmt.Errorf("read the portal of a room: %w", err)
+		return provisioning.Portal{}, err
+	}
+	portal, err := s.byKey(ctx, key)
+	if err == nil && portal.RoomID != roomID { // since the first query
+		return provisioning.Portal{}, provisioning.ErrPortalNotFound
+	}
+	return portal, err
+}
+
+// keyOfRoom returns the key of the portal of a room: a query that is cheap where there is
+// none. Errors: provisioning.ErrPortalNotFound.
+func (s *portalStore) keyOfRoom(ctx context.Context, roomID id.RoomID) (key networkid.PortalKey, err error) {
+	err = s.h.br.DB.QueryRow(ctx, `SELECT id, receiver FROM portal WHERE bridge_id=$1 AND mxid=$2`, s.h.br.ID, roomID).Scan(&key.ID, &key.Receiver)
+	if errors.Is(err, sql.ErrNoRows) {
+		return key, provisioning.ErrPortalNotFound
+	}
+	if err != nil {
+		return key, fmt.Errorf("look for the portal of a room: %w", err)
+	}
+	return key, nil
+}
+
+// byKey returns the portal of a key. Errors: provisioning.ErrPortalNotFound.
+func (s *portalStore) byKey(ctx context.Context, key networkid.PortalKey) (provisioning.Portal, error) {
+	row, err := s.h.br.DB.Portal.GetByKey(ctx, key)
+	if err != nil {
+		return provisioning.Portal{}, fmt.Errorf("read a portal: %w", err)
 	}
 	return s.describe(ctx, row)
 }
@@ -60,11 +86,7 @@ func (s *portalStore) PortalByChat(ctx context.Context, chatID provisioning.Chat
 	if portal, ok := s.remember.byKey(ctx, s.h.br, key); ok {
 		return portal, nil
 	}
-	row, err := s.h.br.DB.Portal.GetByKey(ctx, key)
-	if err != nil {
-		return provisioning.Portal{}, fmt.Errorf("read the portal of a chat: %w", err)
-	}
-	return s.describe(ctx, row)
+	return s.byKey(ctx, key)
 }
 
 // key returns the key of an account's portal of a chat. Where each login has its own and no

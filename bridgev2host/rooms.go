@@ -48,7 +48,7 @@ func (r *rooms) SetUpPortal(ctx context.Context, setup provisioning.PortalSetup)
 	if err != nil {
 		return err
 	}
-	info, err := login.Client.GetChatInfo(r.h.background(ctx), p)
+	info, err := login.Client.GetChatInfo(ctx, p)
 	if err != nil {
 		return r.h.network.Error(err)
 	}

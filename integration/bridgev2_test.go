@@ -179,7 +179,7 @@ func TestBridgev2Topics(t *testing.T) {
 		s.get(404, "portal_not_found", "/portal/-1000000000011")
 		s.post(409, "room_already_bridged", path+"/connect/-1000000000011")
 		s.post(404, "portal_not_found", path+"/disconnect")
-		s.get(200, "", "/user/"+string(alice.UserID)+"/chats")
+		s.get(200, "", "/user/"+string(alice.UserID)+"/contacts")
 	})
 }
 

@@ -191,8 +191,12 @@ func (c *crowd) wantConsistent() {
 // The bridge is killed at random points of requests that change portals.
 func TestCrashes(t *testing.T) {
 	for name, newDatabase := range databases {
-		t.Run(name, func(t *testing.T) { crash(t, newStage(t, homeservers["matrixtest"], newDatabase(t))) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			crash(t, newStage(t, homeservers["matrixtest"], newDatabase(t)))
+		})
 		t.Run("bridgev2 "+name, func(t *testing.T) {
+			t.Parallel()
 			crash(t, newBridgev2Stage(t, homeservers["dendrite"], newDatabase(t), bridgeSettings{}))
 		})
 	}

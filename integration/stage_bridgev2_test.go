@@ -66,8 +66,8 @@ type bridgeSettings struct {
 	splitPortals bool
 }
 
-// newBridgev2Stage starts everything, with a bridge on mautrix-go's bridgev2. A user who is
-// no other user of the tests is logged in as the relay bot.
+// newBridgev2Stage starts everything, with a bridge on mautrix-go's bridgev2. A user of the
+// name relay is logged in as the relay bot.
 func newBridgev2Stage(t *testing.T, newHomeserver newHomeserver, database string, settings bridgeSettings) *stage {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "b2") // a socket's path may be 107 bytes long
@@ -114,7 +114,8 @@ func newBridgev2Stage(t *testing.T, newHomeserver newHomeserver, database string
 
 	s.launch = func() *example { return s.startBridge(config) }
 	s.restart()
-	s.want(200, "", http.MethodPost, "/user/@relay:"+dendriteDomain+"/login/bot_token", `{"token":"`+relayBot.Token+`"}`)
+	relay := s.hs.user(t, "relay") // bridgev2 invites them to rooms
+	s.want(200, "", http.MethodPost, "/user/"+string(relay.UserID)+"/login/bot_token", `{"token":"`+relayBot.Token+`"}`)
 	return s
 }
 

@@ -23,7 +23,10 @@ func everywhere(t *testing.T, story func(*testing.T, *stage)) {
 func onBundledParts(t *testing.T, story func(*testing.T, *stage)) {
 	for db, newDatabase := range databases {
 		for hs, newHomeserver := range homeservers {
-			t.Run(hs+" "+db, func(t *testing.T) { story(t, newStage(t, newHomeserver, newDatabase(t))) })
+			t.Run(hs+" "+db, func(t *testing.T) {
+				t.Parallel()
+				story(t, newStage(t, newHomeserver, newDatabase(t)))
+			})
 		}
 	}
 }
@@ -31,6 +34,7 @@ func onBundledParts(t *testing.T, story func(*testing.T, *stage)) {
 func onBridgev2(t *testing.T, settings bridgeSettings, story func(*testing.T, *stage)) {
 	for db, newDatabase := range databases {
 		t.Run("bridgev2 "+db, func(t *testing.T) {
+			t.Parallel()
 			story(t, newBridgev2Stage(t, homeservers["dendrite"], newDatabase(t), settings))
 		})
 	}

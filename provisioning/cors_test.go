@@ -136,7 +136,7 @@ func TestCORSOnAnswers(t *testing.T) {
 				404: ask(b, http.MethodGet, "/nothing/here", secret, webApp),
 				405: ask(b, http.MethodOptions, "/bridge", secret, webApp),
 				403: ask(b, http.MethodPost, user(alice, "/logout"), secret, webApp),
-				500: ask(panics, http.MethodGet, "/bridge", secret, webApp),
+				500: ask(panics, http.MethodGet, "/bridge", wrongSecret, webApp),
 				401: ask(newBridge(t, origins(allowed)), http.MethodGet, "/bridge", wrongSecret, webApp),
 			} {
 				if a.status != status {
@@ -152,7 +152,7 @@ func TestCORSOnAnswers(t *testing.T) {
 			}
 			fresh := newBridge(t, origins(allowed), limit(1))
 			ask(fresh, http.MethodGet, "/bridge", wrongSecret, webApp)
-			a := ask(fresh, http.MethodGet, "/bridge", secret, webApp)
+			a := ask(fresh, http.MethodGet, "/bridge", wrongSecret, webApp)
 			a.want(t, 429, "too_many_requests")
 			if a.header.Get("Access-Control-Allow-Origin") != origin || a.header.Get("Retry-After") == "" {
 				t.Errorf("the header is %v", a.header)

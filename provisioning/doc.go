@@ -55,16 +55,13 @@
 // else those of the user in the path or, where it is used, in user_id. A request by the
 // shared secret that names no user is nobody's.
 //
-// An address that has sent [Config.FailureLimit] wrong secrets gets 429 too_many_requests,
-// whatever secret it sends: a guesser does not learn which is the right one. From an
-// address from which the right secret has come before, the right one still passes.
-// Otherwise anybody behind a reverse proxy, where all callers have one address, could lock
-// the others out; but whoever shares an address with somebody who has the secret is not
-// slowed down. So a host behind a proxy sets [Config.ClientAddress]. A token that Tokens
-// says is invalid counts as a wrong secret does, and so, while it is being checked, does
-// any token. A missing or malformed Authorization header does not count. Up to 10,000
-// addresses are remembered, by this process alone; of more, those that have the most tries
-// left are forgotten first.
+// An address that has sent [Config.FailureLimit] wrong secrets gets 429 too_many_requests
+// for the next one. The right secret always passes, whatever its address has sent before. A
+// host behind a proxy, where all callers have one address, sets [Config.ClientAddress]. A token
+// that Tokens says is invalid counts as a wrong secret does, and so, while it is being checked,
+// does any token: a token from an address over its limit is refused. A missing or malformed
+// Authorization header does not count. Up to 10,000 addresses are remembered, by this process
+// alone; of more, those that have the most tries left are forgotten first.
 //
 // [Config.Timeout] bounds what a request waits for, and ends reading a body and writing an
 // answer. It can't do the latter where the host's middleware hides the http.ResponseWriter

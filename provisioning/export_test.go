@@ -44,7 +44,7 @@ func Routes() []string {
 
 // Authorise checks the secret of a request.
 func (p *Provisioner) Authorise(r *http.Request) error {
-	_, err := p.services.gate.authorise(r.Context(), credential(r.Header), addressOf(r, p.cfg.ClientAddress))
+	_, err := p.services.gate.authorise(r.Context(), credential(r.Header), func() address { return addressOf(r, p.cfg.ClientAddress) })
 	return err
 }
 
@@ -76,7 +76,7 @@ func MaxRequestsOf(cfg Config) (requests, perUser, sockets int) {
 }
 
 // Remembered returns how many addresses are remembered for their wrong secrets.
-func (p *Provisioner) Remembered() int { return len(p.services.gate.failures.states) }
+func (p *Provisioner) Remembered() int { return len(p.services.gate.failures.guesses) }
 
 // The constants of the package, for tests.
 const (

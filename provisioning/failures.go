@@ -40,8 +40,10 @@ type address struct {
 type failures struct {
 	limit int
 
-	mu     sync.Mutex
-	states map[address]addressState
+	mu sync.Mutex
+	// guesses are the buckets of those that each address may send. An address without one has
+	// a full one.
+	guesses map[address]*rate.Limiter
 	// underCheck are the guesses of each address that may be tokens and are being checked, with
 	// the number of requests that wait for it.
 	underCheck map[address]map[guess]int
@@ -49,14 +51,6 @@ type failures struct {
 
 // guess is the hash of a credential that is not the shared secret.
 type guess = [sha256.Size]byte
-
-// addressState is what is remembered of an address.
-type addressState struct {
-	// guesses is the bucket of those allowed, nil while it is full.
-	guesses *rate.Limiter
-	// known says that the right secret has come from here.
-	known bool
-}
 
 // newFailures returns nil where nothing is limited.
 func newFailures(limit int) *failures {
@@ -66,30 +60,17 @@ func newFailures(limit int) *failures {
 	case limit == 0:
 		limit = defaultFailureLimit
 	}
-	return &failures{limit: limit, states: map[address]addressState{}, underCheck: map[address]map[guess]int{}}
+	return &failures{limit: limit, guesses: map[address]*rate.Limiter{}, underCheck: map[address]map[guess]int{}}
 }
 
-// check returns nil if the secret of a request is right, and counts a wrong one. It looks
-// at the address, compares and counts in one step, so that guesses sent in parallel are no
-// more than others. With mayBeToken, a wrong secret may be a token that is right:
-// after errUnauthorized it is as good as counted, until release tells. Errors:
-// errUnauthorized, errTooManyGuesses.
-func (f *failures) check(from address, sum guess, right func() bool, mayBeToken bool) error {
+// check counts a credential that is not the shared secret. It looks at the address and counts
+// in one step, so that guesses sent in parallel are no more than others. With mayBeToken, it
+// may be a token that is right: after nil it is as good as counted, until release tells.
+// Errors: errTooManyGuesses, and errUnauthorized without mayBeToken.
+func (f *failures) check(from address, sum guess, mayBeToken bool) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	state := f.states[from]
-	wait := f.wait(state, from, sum)
-	if wait > 0 && !state.known {
-		return &tooManyGuessesError{wait}
-	}
-	if right() {
-		if !state.known {
-			state.known = true
-			f.put(from, state)
-		}
-		return nil
-	}
-	if wait > 0 {
+	if wait := f.wait(from, sum); wait > 0 {
 		return &tooManyGuessesError{wait}
 	}
 	if !mayBeToken {
@@ -100,7 +81,7 @@ func (f *failures) check(from address, sum guess, right func() bool, mayBeToken 
 		f.underCheck[from] = map[guess]int{}
 	}
 	f.underCheck[from][sum]++
-	return errUnauthorized
+	return nil
 }
 
 // release ends what check has begun with mayBeToken: the guess counts only if it was wrong.
@@ -119,22 +100,27 @@ func (f *failures) release(from address, sum guess, wrong bool) {
 	}
 }
 
-// count takes a guess from an address.
+// count takes a guess from an address. Where too many addresses are remembered, others are
+// forgotten.
 func (f *failures) count(from address) {
-	state := f.states[from]
-	if state.guesses == nil {
-		state.guesses = rate.NewLimiter(rate.Every(guessInterval), f.limit)
-		f.put(from, state)
+	bucket := f.guesses[from]
+	if bucket == nil {
+		if len(f.guesses) >= maxAddresses {
+			f.makeRoom(time.Now())
+		}
+		bucket = rate.NewLimiter(rate.Every(guessInterval), f.limit)
+		from.name = strings.Clone(from.name) // which may be a part of a large header
+		f.guesses[from] = bucket
 	}
-	state.guesses.Allow()
+	bucket.Allow()
 }
 
 // wait returns the time until an address may guess this, zero if it may now. Of what is
 // under check, the same guess does not count: it tells nothing new.
-func (f *failures) wait(state addressState, from address, sum guess) time.Duration {
+func (f *failures) wait(from address, sum guess) time.Duration {
 	left := float64(f.limit)
-	if state.guesses != nil {
-		left = state.guesses.Tokens()
+	if bucket := f.guesses[from]; bucket != nil {
+		left = bucket.Tokens()
 	}
 	if checked := f.underCheck[from]; checked != nil {
 		left -= float64(len(checked))
@@ -145,39 +131,20 @@ func (f *failures) wait(state addressState, from address, sum guess) time.Durati
 	return time.Duration(max(0, 1-left) * float64(guessInterval))
 }
 
-// put remembers an address, and forgets others where there are too many.
-func (f *failures) put(from address, state addressState) {
-	if _, there := f.states[from]; !there && len(f.states) >= maxAddresses {
-		f.makeRoom(time.Now())
-	}
-	from.name = strings.Clone(from.name) // which may be a part of a large header
-	f.states[from] = state
-}
-
-// makeRoom removes a tenth of the addresses: those with the fullest buckets and, of
-// equals, those that never sent the right secret. A full bucket is no loss.
+// makeRoom removes a tenth of the addresses: those with the fullest buckets. A full bucket
+// is no loss.
 func (f *failures) makeRoom(now time.Time) {
 	type candidate struct {
-		from  address
-		left  float64
-		known int
+		from address
+		left float64
 	}
-	candidates := make([]candidate, 0, len(f.states))
-	for from, state := range f.states {
-		c := candidate{from: from, left: float64(f.limit)}
-		if state.guesses != nil {
-			c.left = state.guesses.TokensAt(now)
-		}
-		if state.known {
-			c.known = 1
-		}
-		candidates = append(candidates, c)
+	candidates := make([]candidate, 0, len(f.guesses))
+	for from, bucket := range f.guesses {
+		candidates = append(candidates, candidate{from, bucket.TokensAt(now)})
 	}
-	slices.SortFunc(candidates, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(b.left, a.left), a.known-b.known)
-	})
+	slices.SortFunc(candidates, func(a, b candidate) int { return cmp.Compare(b.left, a.left) })
 	for _, c := range candidates[:maxAddresses/10] {
-		delete(f.states, c.from)
+		delete(f.guesses, c.from)
 	}
 }
 

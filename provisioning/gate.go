@@ -55,31 +55,28 @@ type caller struct {
 // trusted callers act for everybody.
 func (c caller) trusted() bool { return c.kind == bySecret }
 
-// authorise returns who sends a credential from an address: somebody with the shared
-// secret, which nobody else is asked about, or the user of a Matrix token. Errors:
-// errUnauthorized, errTooManyGuesses, and those of callerOf.
-func (g *gate) authorise(ctx context.Context, credential string, from address) (who caller, err error) {
+// authorise returns who sends a credential: somebody with the shared secret, or the user of a
+// Matrix token. The right secret always passes. from returns the address that it comes from,
+// and is asked where that matters. Errors: errUnauthorized, errTooManyGuesses, and those of
+// callerOf.
+func (g *gate) authorise(ctx context.Context, credential string, from func() address) (who caller, err error) {
 	if credential == "" {
 		return caller{}, errUnauthorized
 	}
 	sum := sha256.Sum256([]byte(credential))
-	if g.failures == nil {
-		switch {
-		case g.isSecret(sum):
-			return caller{kind: bySecret}, nil
-		case g.tokens == nil:
-			return caller{}, errUnauthorized
-		}
-		return g.callerOf(ctx, credential)
-	}
-	err = g.failures.check(from, sum, func() bool { return g.isSecret(sum) }, g.tokens != nil)
-	switch {
-	case err == nil:
+	if g.isSecret(sum) {
 		return caller{kind: bySecret}, nil
-	case g.tokens == nil || !errors.Is(err, errUnauthorized):
-		return caller{}, err
 	}
-	defer func() { g.failures.release(from, sum, errors.Is(err, errTokenRefused)) }()
+	if g.failures != nil {
+		address := from()
+		if err := g.failures.check(address, sum, g.tokens != nil); err != nil {
+			return caller{}, err
+		}
+		defer func() { g.failures.release(address, sum, errors.Is(err, errTokenRefused)) }()
+	}
+	if g.tokens == nil {
+		return caller{}, errUnauthorized
+	}
 	return g.callerOf(ctx, credential)
 }
 

@@ -83,7 +83,7 @@ func (p *pipeline) answer(c *call, start time.Time) (rep reply, err error) {
 	}()
 	ctx, cancel := context.WithDeadline(c.r.Context(), start.Add(p.timeout))
 	defer cancel()
-	from := addressOf(c.r, p.clientAddress)
+	from := func() address { return addressOf(c.r, p.clientAddress) }
 	if c.op.caller, err = p.services.gate.authorise(ctx, credential(c.r.Header), from); err != nil {
 		return reply{}, err
 	}

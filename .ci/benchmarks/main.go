@@ -107,7 +107,7 @@ func packagesIn(root string) ([]string, error) {
 // runPackage runs the benchmarks of one package, one package at a time: each has the
 // machine for itself.
 func runPackage(root, name, pattern string, count int, into results) error {
-	cmd := exec.Command("go", "test", "-run", "^$", "-bench", pattern, "-count", fmt.Sprint(count), "-timeout", "0", ".")
+	cmd := exec.Command("go", "test", "-tags", "goolm", "-run", "^$", "-bench", pattern, "-count", fmt.Sprint(count), "-timeout", "0", ".")
 	cmd.Dir = filepath.Join(root, name) // in whichever module that is
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()

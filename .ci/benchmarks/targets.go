@@ -35,6 +35,8 @@ var targets = []target{
 	{"Requests a second, of those of a bare handler, on a database", named(`integration\.BenchmarkDatabaseRequests`), "of-bare", atLeast(0.85)},
 	{"The same, with the access log collected for a tenth of a second", named(`integration\.BenchmarkBufferedLog`), "of-bare", atLeast(0.85)},
 	{"Allocations of a request above those of a bare handler, on a database", named(`integration\.BenchmarkDatabaseRequests`), "allocs-above", atMost(10)},
+	{"Requests a second on a bridge of bridgev2, of those of whoami of its own API", named(`examples/bridgev2\.BenchmarkBesideV3/(get_bridge|get_me|get_portal/hit)`), "of-whoami", atLeast(1)},
+	{"The same, of a room that is no portal", named(`examples/bridgev2\.BenchmarkBesideV3/get_portal/miss`), "of-whoami", atLeast(0.6)},
 
 	{"From the start to the first answer, 1,000,000 portals and 100,000 users against none", named(`integration\.BenchmarkStart`), "x-of-empty", atMost(1.2)},
 	{"A lookup among 1,000,000 portals and 100,000 users against 1,000 and 100", named(`integration\.BenchmarkLookups`), "x-of-1000", atMost(1.2)},

@@ -7,9 +7,9 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
-	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
+	"github.com/tgprovision/tgprovision/examples/bridgev2/connector"
 	"github.com/tgprovision/tgprovision/telegram/telegramtest"
 )
 
@@ -25,6 +25,9 @@ func TestLoginBridgesTheFirstChatsAndMessagesGoBothWays(t *testing.T) {
 	require.Equal(t, "9001", step["complete"].(map[string]any)["user_login_id"])
 	group, dm := you.roomNamed("Analytical Engine"), you.roomNamed("Charles Babbage")
 	you.roomNamed("Card readers")
+	portal, err := w.bridge.Bridge.GetPortalByMXID(w.ctx, group)
+	require.NoError(t, err)
+	require.Equal(t, &connector.PortalMetadata{Megagroup: true}, portal.Metadata)
 
 	require.NoError(t, w.telegram.SendMessage(telegramtest.Message{From: grace, Kind: telegramtest.KindSupergroup, Chat: 2003, Text: "from Telegram"}))
 	require.NoError(t, w.telegram.SendMessage(telegramtest.Message{From: charles, Kind: telegramtest.KindUser, Chat: ada, Text: "privately"}))
@@ -33,16 +36,21 @@ func TestLoginBridgesTheFirstChatsAndMessagesGoBothWays(t *testing.T) {
 	require.Equal(t, id.UserID("@telegram_9002:localhost"), got.Sender)
 	require.Equal(t, dm, you.message("privately").RoomID)
 
-	_, err := you.SendText(w.ctx, group, "from Matrix")
+	require.NoError(t, w.telegram.SendMessage(telegramtest.Message{From: ada, Kind: telegramtest.KindUser, Chat: charles, Text: "from the phone"}))
+	got = you.message("from the phone")
+	require.Equal(t, dm, got.RoomID)
+	require.Equal(t, id.UserID("@telegram_9001:localhost"), got.Sender)
+
+	_, err = you.SendText(w.ctx, group, "from Matrix")
 	require.NoError(t, err)
-	said, err := w.telegram.WaitMessages(w.ctx, 3)
+	said, err := w.telegram.WaitMessages(w.ctx, 4)
 	require.NoError(t, err)
-	require.Equal(t, telegramtest.Message{From: ada, Kind: telegramtest.KindSupergroup, Chat: 2003, Text: "from Matrix"}, said[2])
+	require.Equal(t, telegramtest.Message{From: ada, Kind: telegramtest.KindSupergroup, Chat: 2003, Text: "from Matrix"}, said[3])
 	_, err = you.SendText(w.ctx, dm, "privately back")
 	require.NoError(t, err)
-	said, err = w.telegram.WaitMessages(w.ctx, 4)
+	said, err = w.telegram.WaitMessages(w.ctx, 5)
 	require.NoError(t, err)
-	require.Equal(t, telegramtest.Message{From: ada, Kind: telegramtest.KindUser, Chat: charles, Text: "privately back"}, said[3])
+	require.Equal(t, telegramtest.Message{From: ada, Kind: telegramtest.KindUser, Chat: charles, Text: "privately back"}, said[4])
 }
 
 func TestMessageInAnUnknownChatMakesItsPortal(t *testing.T) {
@@ -141,16 +149,35 @@ func TestSessionThatTelegramEndsIsNoticed(t *testing.T) {
 	you.roomNamed("Charles Babbage")
 	require.NoError(t, w.telegram.Revoke(ada, "SESSION_REVOKED"))
 	w.telegram.DropConnections()
-	you.until("the bridge says so", func() bool {
-		for _, e := range you.seen {
-			if e.Type == event.EventMessage && strings.Contains(e.Content.AsMessage().Body, "BAD_CREDENTIALS") {
-				return true
-			}
-		}
-		return false
-	})
+	you.noticeOf("BAD_CREDENTIALS")
 	w.logIn(you.UserID, "phone", phone, code)
 	require.Equal(t, 1, w.telegram.Sessions(ada))
+}
+
+func TestSessionThatHasEndedIsNoticedByAMessage(t *testing.T) {
+	w := newWorld(t)
+	you := w.person("you")
+	w.logIn(you.UserID, "phone", phone, code)
+	group := you.roomNamed("Analytical Engine")
+	require.NoError(t, w.telegram.Revoke(ada, "AUTH_KEY_UNREGISTERED"))
+	_, err := you.SendText(w.ctx, group, "too late")
+	require.NoError(t, err)
+	you.noticeOf("BAD_CREDENTIALS")
+	said, err := w.telegram.WaitMessages(w.ctx, 0)
+	require.NoError(t, err)
+	require.Empty(t, said)
+}
+
+func TestLostConnectionComesBack(t *testing.T) {
+	w := newWorld(t)
+	you := w.person("you")
+	w.logIn(you.UserID, "phone", phone, code)
+	group := you.roomNamed("Analytical Engine")
+	w.telegram.DropConnections()
+	_, err := you.SendText(w.ctx, group, "over the next connection")
+	require.NoError(t, err)
+	_, err = w.telegram.WaitMessages(w.ctx, 1)
+	require.NoError(t, err)
 }
 
 func TestAccountThatMovesToAnotherUserIsLoggedOutFirst(t *testing.T) {

@@ -4,10 +4,14 @@ package main
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/bridgev2/database"
+	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
 	"github.com/tgprovision/tgprovision/examples/bridgev2/connector"
@@ -65,5 +69,33 @@ func TestTaskPortalStore(t *testing.T) {
 	provisioningtest.TestTaskPortalStore(t, func(t *testing.T) func(*testing.T) provisioningtest.TaskPortalStore {
 		b := newWorld(t).bridge
 		return func(t *testing.T) provisioningtest.TaskPortalStore { return portalStore(t, b) }
+	})
+}
+
+// The bridge may hear of a chat, and make a room for it, before the API has recorded the room
+// that the chat was created for: then the bridge's gives way.
+func TestRoomThatTheBridgeMadeFirstGivesWay(t *testing.T) {
+	w := newWorld(t)
+	p := w.person("you")
+	w.logIn(p.UserID, "phone", "+9996610001", "12345")
+	made := p.roomNamed("Analytical Engine")
+	created, err := p.CreateRoom(w.ctx, &mautrix.ReqCreateRoom{Preset: "private_chat"})
+	require.NoError(t, err)
+	portals := w.bridge.api.Config().Portals
+	n := provisioning.NewPortal{Portal: provisioning.Portal{
+		RoomID: created.RoomID, ChatID: provisioning.ChannelChatID(2003), Title: "Analytical Engine", Megagroup: true,
+	}, Accounts: []provisioning.TelegramID{9001}}
+	require.ErrorIs(t, portals.Connect(w.ctx, n), provisioning.ErrChatBridged)
+	n.Created = true
+	require.NoError(t, portals.Connect(w.ctx, n))
+	found, err := portals.PortalByChat(w.ctx, n.ChatID, 0)
+	require.NoError(t, err)
+	assert.Equal(t, n.Portal, found)
+	_, err = portals.PortalByRoom(w.ctx, made)
+	require.ErrorIs(t, err, provisioning.ErrPortalNotFound)
+	p.until("the old room says where the chat is now", func() bool {
+		return slices.ContainsFunc(p.seen, func(e *event.Event) bool {
+			return e.RoomID == made && e.Type == event.StateTombstone && e.Content.AsTombstone().ReplacementRoom == created.RoomID
+		})
 	})
 }

@@ -30,6 +30,7 @@ type local struct {
 	dir        string
 	secret     string // the shared secret of the bridge's APIs
 	logLevel   string
+	logFile    string // "" logs to stderr
 
 	listener     net.Listener
 	server       *http.Server
@@ -115,6 +116,8 @@ bridge:
 database:
     type: sqlite3-fk-wal
     uri: file:{{.Dir}}/bridge.db?_txlock=immediate
+    max_open_conns: 5
+    max_idle_conns: 5
 homeserver:
     address: {{.Homeserver.URL}}
     domain: {{.Homeserver.ServerName}}
@@ -125,8 +128,9 @@ provisioning:
 logging:
     min_level: {{.LogLevel}}
     writers:
-        - type: stderr
-          format: pretty
+        - type: {{if .LogFile}}file{{else}}stderr{{end}}
+          format: json
+          filename: "{{.LogFile}}"
 `))
 
 // writeConfig writes the bridge's configuration and returns its path.
@@ -137,7 +141,7 @@ func (l *local) writeConfig() (path string, err error) {
 		return "", err
 	}
 	err = configuration.Execute(file, map[string]any{
-		"Telegram": l.telegram, "Homeserver": l.homeserver, "Dir": l.dir, "Address": l.address(), "Secret": l.secret, "LogLevel": l.logLevel,
+		"Telegram": l.telegram, "Homeserver": l.homeserver, "Dir": l.dir, "Address": l.address(), "Secret": l.secret, "LogLevel": l.logLevel, "LogFile": l.logFile,
 	})
 	return path, errors.Join(err, file.Close())
 }
@@ -207,9 +211,13 @@ The Telegram server is at {{.Telegram.Addr}} and knows:
 {{- end}}
 {{- end}}
 
-Log Ada in by bridgev2's own API, with the login_id and txn_id of each answer in the next:
+Log Ada in, look at what she has, and log her out, by pasting:
 
-  curl -s -H 'Authorization: Bearer {{.Secret}}' -X POST '{{.Address}}/_matrix/provision/v3/login/start/phone?user_id={{.User}}'
+  curl -s -H 'Authorization: Bearer {{.Secret}}' -d '{"phone": "+{{.Ada.Phone}}"}' '{{.V1}}/user/{{.User}}/login/request_code'
+  curl -s -H 'Authorization: Bearer {{.Secret}}' -d '{"code": "{{.Ada.Code}}"}' '{{.V1}}/user/{{.User}}/login/send_code'
+  curl -s -H 'Authorization: Bearer {{.Secret}}' '{{.V1}}/user/{{.User}}/chats'
+  curl -s -H 'Authorization: Bearer {{.Secret}}' '{{.Address}}/_matrix/provision/v3/whoami?user_id={{.User}}'
+  curl -s -H 'Authorization: Bearer {{.Secret}}' -X POST '{{.V1}}/user/{{.User}}/logout'
 
 Ctrl-C stops it.
 `))
@@ -223,6 +231,6 @@ func (l *local) printWelcome(out io.Writer) {
 	}
 	_ = welcome.Execute(out, map[string]any{
 		"Address": l.address(), "Secret": l.secret, "Homeserver": l.homeserver, "Telegram": l.telegram,
-		"Accounts": localAccounts, "User": you.UserID, "Token": you.AccessToken,
+		"V1": l.address() + "/_matrix/provision/v1", "Accounts": localAccounts, "Ada": localAccounts[0], "User": you.UserID, "Token": you.AccessToken,
 	})
 }

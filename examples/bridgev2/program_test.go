@@ -4,6 +4,8 @@ package main
 
 import (
 	"bufio"
+	"cmp"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
@@ -44,16 +46,23 @@ func TestProgramStartsWithEverythingAndStops(t *testing.T) {
 	}
 	require.Contains(t, welcome.String(), "phone +9996610001, code 12345")
 
-	// What is printed to be pasted works.
-	command := regexp.MustCompile(`curl -s -H '(.+?): (.+?)' -X (\w+) '(.+?)'`).FindStringSubmatch(welcome.String())
-	require.NotNil(t, command, "%s%s", welcome.String(), &stderr)
-	request, err := http.NewRequestWithContext(t.Context(), command[3], command[4], nil)
-	require.NoError(t, err)
-	request.Header.Set(command[1], command[2])
-	response, err := http.DefaultClient.Do(request)
-	require.NoError(t, err)
-	require.NoError(t, response.Body.Close())
-	require.Equal(t, http.StatusOK, response.StatusCode)
+	pasted := regexp.MustCompile(`curl -s -H 'Authorization: (.+?)' (?:-d '(.+?)' |-X (POST) )?'(.+?)'`).FindAllStringSubmatch(welcome.String(), -1)
+	require.Len(t, pasted, 5, "%s%s", welcome.String(), &stderr)
+	for _, command := range pasted {
+		method := cmp.Or(command[3], http.MethodGet)
+		if command[2] != "" {
+			method = http.MethodPost // as curl does with -d
+		}
+		request, err := http.NewRequestWithContext(t.Context(), method, command[4], strings.NewReader(command[2]))
+		require.NoError(t, err)
+		request.Header.Set("Authorization", command[1])
+		response, err := http.DefaultClient.Do(request)
+		require.NoError(t, err)
+		answer, err := io.ReadAll(response.Body)
+		require.NoError(t, err)
+		require.NoError(t, response.Body.Close())
+		require.Equal(t, http.StatusOK, response.StatusCode, "%s: %s", command[0], answer)
+	}
 
 	require.NoError(t, program.Process.Signal(os.Interrupt))
 	require.NoError(t, program.Wait(), "%s", &stderr)

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -166,6 +167,14 @@ func (p *person) message(text string) (found *event.Event) {
 		return found != nil
 	})
 	return found
+}
+
+// noticeOf waits until the bridge says that a login is in a state.
+func (p *person) noticeOf(state string) {
+	p.w.t.Helper()
+	p.until("the bridge says "+state, func() bool {
+		return slices.ContainsFunc(p.texts(), func(text string) bool { return strings.Contains(text, state) })
+	})
 }
 
 // texts lists what was said.

@@ -44,7 +44,21 @@ func Run(b *testing.B, handler http.Handler, route func() (root, place *mux.Rout
 	place.Handle(request.Template, sameBytes(b, handler, request)).Methods(http.MethodGet)
 	for _, conns := range []int{1, 64} {
 		b.Run(fmt.Sprintf("%s/conns=%d", request.Name, conns), func(b *testing.B) {
-			compare(b, handler, bare, request, conns)
+			ratio, allocs := compare(b, newLoad(b, handler, request, conns), newLoad(b, bare, request, conns))
+			b.ReportMetric(ratio, "of-bare")
+			b.ReportMetric(allocs, "allocs-above")
+		})
+	}
+}
+
+// Beside compares requests to a handler with other ones to the same handler, as Run does. It
+// reports requests a second as a part of those of the others.
+func Beside(b *testing.B, handler http.Handler, request, other Request) {
+	b.Helper()
+	for _, conns := range []int{1, 64} {
+		b.Run(fmt.Sprintf("%s/conns=%d", request.Name, conns), func(b *testing.B) {
+			ratio, _ := compare(b, newLoad(b, handler, request, conns), newLoad(b, handler, other, conns))
+			b.ReportMetric(ratio, "of-"+other.Name)
 		})
 	}
 }
@@ -74,9 +88,9 @@ func sameBytes(b *testing.B, other http.Handler, request Request) http.Handler {
 	})
 }
 
-// compare sends batches of requests to two handlers in turns. It reports the median of
-// the ratios, and the allocations of a request beyond those of the other.
-func compare(b *testing.B, ours, bare http.Handler, request Request, conns int) {
+// compare sends batches of two requests in turns. It returns the median of the ratios, and
+// the allocations of a request beyond those of the other.
+func compare(b *testing.B, ours, other *load) (ratio, allocsAbove float64) {
 	const (
 		// Short turns, and many: neighbours on the machine come and go, and single turns differ
 		// by a fifth. In the same time and process, the median of turns of 2048 requests goes
@@ -84,7 +98,7 @@ func compare(b *testing.B, ours, bare http.Handler, request Request, conns int) 
 		batch  = 512 // requests
 		rounds = 300 // at least
 	)
-	sides := [2]*load{newLoad(b, ours, request, conns), newLoad(b, bare, request, conns)}
+	sides := [2]*load{ours, other}
 	for _, side := range sides {
 		side.run(b, batch)
 	}
@@ -105,9 +119,8 @@ func compare(b *testing.B, ours, bare http.Handler, request Request, conns int) 
 		}
 	}
 	slices.Sort(ratios)
-	b.ReportMetric(ratios[len(ratios)/2], "of-bare")
-	b.ReportMetric((float64(allocs[0])-float64(allocs[1]))/float64(requests), "allocs-above")
 	b.ReportMetric(0, "ns/op") // of a pair of batches: it says nothing
+	return ratios[len(ratios)/2], (float64(allocs[0]) - float64(allocs[1])) / float64(requests)
 }
 
 // load is a server with connections that are kept alive. They are written to and read from

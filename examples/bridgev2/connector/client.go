@@ -49,7 +49,8 @@ type run struct {
 	key      []byte // of the session
 	telegram *tdtelegram.Client
 	cancel   context.CancelFunc
-	up       chan struct{} // has a value when there is a new connection
+	mu       sync.Mutex
+	up       chan bool     // has a value when the connection has come or gone since the last one
 	stored   chan struct{} // closed when gotd has stored the session
 	ready    chan struct{} // closed when calls can be made
 	done     chan struct{} // closed when it has stopped
@@ -111,7 +112,7 @@ func (c *Client) Connect(context.Context) {
 	}
 	ctx, cancel := context.WithCancel(c.login.Log.WithContext(c.connector.bridge.BackgroundCtx))
 	c.run = &run{
-		key: c.metadata.get().AuthKey, cancel: cancel, up: make(chan struct{}, 1), stored: make(chan struct{}), ready: make(chan struct{}), done: make(chan struct{}),
+		key: c.metadata.get().AuthKey, cancel: cancel, up: make(chan bool, 1), stored: make(chan struct{}), ready: make(chan struct{}), done: make(chan struct{}),
 	}
 	c.run.telegram = tdtelegram.NewClient(c.connector.Config.APIID, c.connector.Config.APIHash, c.options(ctx, c.run))
 	close(c.connected)
@@ -126,8 +127,8 @@ func (c *Client) options(ctx context.Context, r *run) tdtelegram.Options {
 		Middlewares:    []tdtelegram.Middleware{tdtelegram.MiddlewareFunc(returnInTime), tdtelegram.MiddlewareFunc(r.retryUnsent), tdtelegram.MiddlewareFunc(c.noticeEnd(r))},
 		OnConnectionState: func(state tdtelegram.ConnectionState) {
 			zerolog.Ctx(ctx).Debug().Stringer("state", state).Msg("Connection to Telegram")
-			if state == tdtelegram.ConnectionStateReady {
-				r.tellUp()
+			if state != tdtelegram.ConnectionStateConnecting {
+				r.tell(state == tdtelegram.ConnectionStateReady)
 			}
 		},
 	}
@@ -155,8 +156,12 @@ func (c *Client) work(ctx context.Context, r *run) {
 	err := r.telegram.Run(ctx, func(ctx context.Context) error {
 		for {
 			select {
-			case <-r.up:
-				c.subscribe(ctx, r)
+			case up := <-r.up:
+				if up {
+					c.subscribe(ctx, r)
+				} else {
+					c.login.BridgeState.Send(status.BridgeState{StateEvent: status.StateTransientDisconnect, Error: "telegram-disconnected"})
+				}
 			case <-ctx.Done():
 				return ctx.Err()
 			}
@@ -184,6 +189,7 @@ func init() {
 	status.BridgeStateHumanErrors.Update(status.BridgeStateErrorMap{
 		"telegram-session-ended":  "Telegram has ended the session. Log in again.",
 		"telegram-client-stopped": "The connection to Telegram has failed.",
+		"telegram-disconnected":   "The connection to Telegram is interrupted.",
 	})
 }
 
@@ -214,15 +220,18 @@ func (c *Client) subscribe(ctx context.Context, r *run) {
 func (c *Client) subscribeLater(ctx context.Context, r *run, reason error) {
 	const pause = 5 * time.Second
 	zerolog.Ctx(ctx).Debug().Err(reason).Msg("Could not subscribe to updates")
-	time.AfterFunc(pause, r.tellUp)
+	time.AfterFunc(pause, func() { r.tell(true) })
 }
 
-// tellUp has the client subscribe to updates.
-func (r *run) tellUp() {
+// tell has the client notice that there is a connection, or that there is none.
+func (r *run) tell(up bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	select {
-	case r.up <- struct{}{}:
+	case <-r.up: // what was not noticed yet is out of date
 	default:
 	}
+	r.up <- up
 }
 
 func isClosed(ch <-chan struct{}) bool {
