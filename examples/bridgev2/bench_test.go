@@ -15,7 +15,7 @@ import (
 // BenchmarkBesideV3 compares requests of the API with whoami of bridgev2's own, on one
 // bridge, in turns. The bridge logs as it is configured to by default, to a file.
 func BenchmarkBesideV3(b *testing.B) {
-	l, err := startLocal("debug")
+	l, err := startLocal("debug", localAccounts)
 	require.NoError(b, err)
 	defer l.close()
 	l.logFile = filepath.Join(b.TempDir(), "log")
