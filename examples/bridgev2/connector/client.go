@@ -244,13 +244,24 @@ func isClosed(ch <-chan struct{}) bool {
 }
 
 // noticeEnd looks at the error of every call for one that means that Telegram has ended the
-// session, and stops the client then.
+// session, and stops the client then. Calls that fail because the client has stopped have
+// that error too.
 func (c *Client) noticeEnd(r *run) func(tg.Invoker) tdtelegram.InvokeFunc {
 	return func(next tg.Invoker) tdtelegram.InvokeFunc {
 		return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
 			err := next.Invoke(ctx, input, output)
 			if endsSession(err) && c.metadata.end(r.key) {
 				r.cancel()
+			}
+			if !errors.Is(err, context.Canceled) {
+				return err
+			}
+			select {
+			case <-r.done: // the client has stopped, and said why
+				if !c.HasSession() {
+					return tgerr.New(401, "SESSION_REVOKED")
+				}
+			case <-ctx.Done():
 			}
 			return err
 		}
