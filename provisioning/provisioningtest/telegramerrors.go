@@ -36,21 +36,25 @@ type preparedCall struct {
 	do      func(context.Context) error
 }
 
-// prepared returns the calls, each prepared for a user of its own.
-func (s clientCalls[B]) prepared(t T, b B) (ready []preparedCall) {
+// prepared returns the calls, prepared for the users that a function returns for their
+// numbers. A user is prepared once.
+func (s clientCalls[B]) prepared(t T, b B, user func(int) id.UserID) (ready []preparedCall) {
 	t.Helper()
 	f := b.Open()
 	s.arrange(b)
+	done := map[id.UserID]bool{}
 	for i, call := range s.calls {
-		ready = append(ready, call.ready(t, b, f, claimant(i)))
+		userID := user(i)
+		ready = append(ready, call.ready(t, b, f, userID, !done[userID]))
+		done[userID] = true
 	}
 	return ready
 }
 
-func (call clientCall[B]) ready(t T, b B, f provisioning.TelegramClientFactory, userID id.UserID) preparedCall {
+func (call clientCall[B]) ready(t T, b B, f provisioning.TelegramClientFactory, userID id.UserID, prepare bool) preparedCall {
 	t.Helper()
 	c := clientOf[provisioning.TelegramClient](t, f, userID)
-	if call.prepare != nil {
+	if call.prepare != nil && prepare {
 		call.prepare(t, b, c, userID)
 	}
 	return preparedCall{call.name, c, call.prepare == nil, call.outcome, func(ctx context.Context) error { return call.do(ctx, b, c) }}
@@ -84,7 +88,7 @@ func usageChecks[B TelegramBackend](s clientCalls[B]) []suiteCheck[B] {
 			f := b.Open()
 			s.arrange(b)
 			for i, call := range s.calls {
-				p := call.ready(t, b, f, claimant(i))
+				p := call.ready(t, b, f, claimant(i), true)
 				b.Revoke(plainAccount.ID)
 				wantError(t, p.name+" after the session was ended", bounded(t, p.name, callDeadline, p.do), provisioning.ErrNotLoggedIn)
 				b.SetAway(true)
@@ -93,7 +97,7 @@ func usageChecks[B TelegramBackend](s clientCalls[B]) []suiteCheck[B] {
 				b.SetAway(false)
 			}
 		}},
-	}, errorChecks(s)...)
+	}, errorChecksOf(s, func(int) id.UserID { return userA })...) // an account may have one user only
 }
 
 func accountOf(c provisioning.TelegramClient) func(context.Context) error {
@@ -103,11 +107,17 @@ func accountOf(c provisioning.TelegramClient) func(context.Context) error {
 	}
 }
 
-// errorChecks are what all methods promise that ask Telegram.
+// errorChecks are what all methods promise that ask Telegram, each for a user of its own.
 func errorChecks[B TelegramBackend](s clientCalls[B]) []suiteCheck[B] {
+	return errorChecksOf(s, claimant)
+}
+
+// errorChecksOf are errorChecks for the users that a function returns for the numbers of
+// the calls.
+func errorChecksOf[B TelegramBackend](s clientCalls[B], user func(int) id.UserID) []suiteCheck[B] {
 	return []suiteCheck[B]{
 		{"flood wait", "All methods may return a FloodWaitError, whose Wait is the length of the pause from now.", func(t T, b B) {
-			ready := s.prepared(t, b)
+			ready := s.prepared(t, b, user)
 			b.SetError(420, "FLOOD_WAIT_3600")
 			for _, call := range ready {
 				err := bounded(t, call.name, callDeadline, call.do)
@@ -124,7 +134,7 @@ func errorChecks[B TelegramBackend](s clientCalls[B]) []suiteCheck[B] {
 			}
 		}},
 		{"refusal", "All methods may return a TelegramError for any other refusal of Telegram's.", func(t T, b B) {
-			ready := s.prepared(t, b)
+			ready := s.prepared(t, b, user)
 			b.SetError(400, "API_ID_INVALID")
 			for _, call := range ready {
 				err := bounded(t, call.name, callDeadline, call.do)
@@ -135,7 +145,7 @@ func errorChecks[B TelegramBackend](s clientCalls[B]) []suiteCheck[B] {
 			}
 		}},
 		{"Telegram away", "Methods return ErrTelegramUnavailable or the context's error when Telegram can't be reached, and honour the deadline.", func(t T, b B) {
-			ready := s.prepared(t, b)
+			ready := s.prepared(t, b, user)
 			b.SetAway(true)
 			for _, call := range ready {
 				err := bounded(t, call.name, awayDeadline, call.do)
@@ -149,7 +159,7 @@ func errorChecks[B TelegramBackend](s clientCalls[B]) []suiteCheck[B] {
 			}
 		}},
 		{"context", "Methods honour the context.", func(t T, b B) {
-			ready := s.prepared(t, b)
+			ready := s.prepared(t, b, user)
 			ctx, cancel := context.WithCancel(t.Context())
 			cancel()
 			for _, call := range ready {
