@@ -78,9 +78,9 @@ func (c *client) Account(ctx context.Context) (provisioning.Account, error) {
 // and deletes the login, and only logs what fails, also where the session had ended
 // already: so Telegram is asked before.
 func (c *client) Logout(ctx context.Context) error {
-	unlock, err := c.h.leaving.Lock(ctx, c.userID)
+	unlock, err := c.h.changing.Lock(ctx, c.userID)
 	if err != nil {
-		return fmt.Errorf("wait for another logout: %w", err)
+		return fmt.Errorf("wait for another login or logout: %w", err)
 	}
 	defer unlock()
 	login, err := c.login(ctx)

@@ -48,7 +48,7 @@ type Host struct {
 	accounts accountMemory
 	known    sync.Map // id.UserID of users who have a row
 
-	leaving keyed.Mutex[id.UserID] // held by Logout: of several at once, one ends the session
+	changing keyed.Mutex[id.UserID] // held while a user is logged out, or a login is taken over
 }
 
 // tasks is the task store, which is opened by Start.

@@ -3,15 +3,24 @@ package bridgev2host
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"maunium.net/go/mautrix/bridgev2"
 
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
-// loginSteps is what a client's login does: with a LoginNetwork's client, or with
+// loginSteps are the steps of a login.
+type loginSteps interface {
+	provisioning.PhoneLogin
+	provisioning.LoginControl
+	provisioning.QRLogin
+	provisioning.BotLogin
+}
+
+// loginSteps returns the steps of a client's login: those of a LoginNetwork's client, or of
 // bridgev2's login processes.
-func (c *client) loginSteps(ctx context.Context) (LoginClient, error) {
+func (c *client) loginSteps(ctx context.Context) (loginSteps, error) {
 	switch login, err := c.h.login(ctx, c.userID); {
 	case err != nil:
 		return nil, err
@@ -124,7 +133,14 @@ func (a *adoptedLogin) SubmitPassword(ctx context.Context, password string) (pro
 
 // LoginQR implements [provisioning.QRLogin].
 func (a *adoptedLogin) LoginQR(ctx context.Context, show func(context.Context, provisioning.QRToken) error) (provisioning.Account, error) {
-	account, err := a.LoginClient.LoginQR(ctx, show)
+	account, err := a.LoginClient.LoginQR(ctx, func(ctx context.Context, token provisioning.QRToken) error {
+		if login, err := a.c.h.login(ctx, a.c.userID); err != nil {
+			return err
+		} else if login != nil { // by another step, which was done first
+			return provisioning.ErrAlreadyLoggedIn
+		}
+		return show(ctx, token)
+	})
 	// Somebody has scanned the code: that counts, though the request may have ended.
 	return a.adopt(context.WithoutCancel(ctx), account, err)
 }
@@ -185,8 +201,24 @@ func (a *adoptedLogin) adopt(ctx context.Context, account provisioning.Account, 
 	return account, nil
 }
 
-// adopt has the bridge take over the login of a client that is done.
+// adopt has the bridge take over the login of a client that is done. Where another login of
+// the user with another account was done first, it ends this one: provisioning.ErrAlreadyLoggedIn.
 func (h *Host) adopt(ctx context.Context, network LoginNetwork, c *client, account provisioning.Account) (*bridgev2.UserLogin, error) {
+	unlock, err := h.changing.Lock(ctx, c.userID)
+	if err != nil {
+		return nil, fmt.Errorf("wait for another login: %w", err)
+	}
+	defer unlock()
+	login, err := h.login(ctx, c.userID)
+	if err != nil {
+		return nil, err
+	}
+	if login != nil && account.ID != 0 && h.network.TelegramID(login.ID) != account.ID {
+		if err := network.LoginClient(c.userID).Logout(ctx); err != nil && !errors.Is(err, provisioning.ErrNotLoggedIn) {
+			return nil, err
+		}
+		return nil, provisioning.ErrAlreadyLoggedIn
+	}
 	user, err := h.br.GetUserByMXID(ctx, c.userID)
 	if err != nil {
 		return nil, err

@@ -66,7 +66,7 @@ type processLogin struct {
 	c *client
 }
 
-var _ LoginClient = (*processLogin)(nil)
+var _ loginSteps = (*processLogin)(nil)
 
 // reset ends what is under way.
 func (p *processLogin) reset() {

@@ -95,4 +95,7 @@ type LoginClient interface {
 	provisioning.LoginControl
 	provisioning.QRLogin
 	provisioning.BotLogin
+	// Logout ends a login on Telegram that is done and was not taken over. Errors:
+	// provisioning.ErrNotLoggedIn where there is none.
+	Logout(ctx context.Context) error
 }

@@ -16,9 +16,6 @@ func (f *Factory) Slots() int {
 	return len(f.slots)
 }
 
-// SetSleep replaces the pauses for flood waits.
-func (f *Factory) SetSleep(sleep func(context.Context, time.Duration) error) { f.sleep = sleep }
-
 // ExpireLogins runs one round of the janitor.
 func (f *Factory) ExpireLogins(ctx context.Context) error { return f.deleteOldLogins(ctx) }
 

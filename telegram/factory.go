@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sync/singleflight"
 	"maunium.net/go/mautrix/id"
 
+	"github.com/tgprovision/tgprovision/internal/testsleep"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
@@ -41,6 +42,10 @@ type Factory struct {
 }
 
 var _ provisioning.TelegramClientFactory = (*Factory)(nil)
+
+func init() {
+	testsleep.Set = func(factory any, sleep func(context.Context, time.Duration) error) { factory.(*Factory).sleep = sleep }
+}
 
 // slot is the place of one session's client. It exists while somebody has locked it or
 // waits for that, and while there is a client.

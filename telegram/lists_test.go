@@ -14,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tgprovision/tgprovision/internal/testsleep"
 	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/telegram"
 	"github.com/tgprovision/tgprovision/telegram/telegramtest"
@@ -133,7 +134,7 @@ func TestPortalsOfABot(t *testing.T) {
 func (b *bridge) pauses() func() []time.Duration {
 	var mu sync.Mutex
 	var slept []time.Duration
-	b.factory.SetSleep(func(_ context.Context, d time.Duration) error {
+	testsleep.Set(b.factory, func(_ context.Context, d time.Duration) error {
 		mu.Lock()
 		defer mu.Unlock()
 		slept = append(slept, d)

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"maunium.net/go/mautrix/id"
 
+	"github.com/tgprovision/tgprovision/internal/testsleep"
 	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/telegram"
 	"github.com/tgprovision/tgprovision/telegram/telegramtest"
@@ -80,7 +81,7 @@ func fails(errcode string) string { return fmt.Sprintf(`{"success":false,"error"
 // value for each that is not waited for any more.
 func (b *bridge) holdTime() (next chan<- struct{}, ended <-chan struct{}) {
 	ticks, stopped := make(chan struct{}), make(chan struct{}, 100)
-	b.factory.SetSleep(func(ctx context.Context, _ time.Duration) error {
+	testsleep.Set(b.factory, func(ctx context.Context, _ time.Duration) error {
 		select {
 		case <-ticks:
 			return nil

@@ -12,6 +12,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"github.com/tgprovision/tgprovision/internal/suiteserver"
+	"github.com/tgprovision/tgprovision/internal/testsleep"
 	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/provisioning/provisioningtest"
 	"github.com/tgprovision/tgprovision/telegram"
@@ -79,7 +80,7 @@ func (b *suiteBackend) start() {
 	var err error
 	b.factory, err = telegram.NewFactory(b.t.Context(), cfg)
 	require.NoError(b.t, err)
-	b.factory.SetSleep(func(ctx context.Context, _ time.Duration) error {
+	testsleep.Set(b.factory, func(ctx context.Context, _ time.Duration) error {
 		select {
 		case <-b.expired:
 			return nil

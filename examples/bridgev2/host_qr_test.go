@@ -12,8 +12,7 @@ import (
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
-// The suite of QRLogin wants codes to expire by the clock of package telegram, which runs
-// the suite itself. Here is what the host adds: the bridge takes the login over.
+// What the host adds to logins by QR code: the bridge takes the login over.
 
 // scanned returns what scans each QR code that is shown.
 func (w *world) scanned(account int64) func(context.Context, provisioning.QRToken) error {

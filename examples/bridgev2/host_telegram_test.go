@@ -3,7 +3,9 @@
 package main
 
 import (
+	"context"
 	"testing"
+	"time"
 
 	"github.com/gotd/td/crypto"
 	"github.com/stretchr/testify/require"
@@ -11,6 +13,7 @@ import (
 
 	"github.com/tgprovision/tgprovision/examples/bridgev2/connector"
 	"github.com/tgprovision/tgprovision/internal/suiteserver"
+	"github.com/tgprovision/tgprovision/internal/testsleep"
 	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/provisioning/provisioningtest"
 	"github.com/tgprovision/tgprovision/telegram"
@@ -21,6 +24,7 @@ func TestTelegramSuites(t *testing.T) {
 		"TelegramClient":   provisioningtest.TestTelegramClient[*telegramBackend],
 		"PhoneLogin":       provisioningtest.TestPhoneLogin[*telegramBackend],
 		"LoginControl":     provisioningtest.TestLoginControl[*telegramBackend],
+		"QRLogin":          provisioningtest.TestQRLogin[*telegramBackend],
 		"BotLogin":         provisioningtest.TestBotLogin[*telegramBackend],
 		"ChatLister":       provisioningtest.TestChatLister[*telegramBackend],
 		"ContactLister":    provisioningtest.TestContactLister[*telegramBackend],
@@ -37,13 +41,14 @@ func TestTelegramSuites(t *testing.T) {
 // telegramBackend is a bridge, as the suites of Telegram clients use it.
 type telegramBackend struct {
 	*suiteserver.Server
-	w      *world
-	opened bool
+	w       *world
+	opened  bool
+	expired chan struct{} // has a value for each QR code that is to expire
 }
 
 func newTelegramBackend(t *testing.T) *telegramBackend {
 	w := newWorldWith(t, nil, func(b *bridge) { b.connector.Config.CreateLimit = 0 })
-	return &telegramBackend{Server: suiteserver.On(t, w.telegram), w: w}
+	return &telegramBackend{Server: suiteserver.On(t, w.telegram), w: w, expired: make(chan struct{}, provisioning.MaxQRTokens)}
 }
 
 // Open implements provisioningtest.TelegramBackend.
@@ -53,6 +58,14 @@ func (b *telegramBackend) Open() provisioning.TelegramClientFactory {
 		b.w.start()
 	}
 	b.opened = true
+	testsleep.Set(b.w.bridge.connector.Logins(), func(ctx context.Context, _ time.Duration) error {
+		select {
+		case <-b.expired:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
 	return b.w.bridge.api.Config().Telegram
 }
 
@@ -68,6 +81,14 @@ func (b *telegramBackend) Started() int { return b.w.telegram.Connections() }
 func (b *telegramBackend) ExpireCode(phone string) {
 	require.NoError(b.w.t, b.w.telegram.ExpireCode(phone))
 }
+
+// ScanQR implements provisioningtest.QRBackend.
+func (b *telegramBackend) ScanQR(code string, telegramID provisioning.TelegramID) error {
+	return b.w.telegram.AcceptLoginToken(code, int64(telegramID))
+}
+
+// ExpireQR implements provisioningtest.QRBackend.
+func (b *telegramBackend) ExpireQR() { b.expired <- struct{}{} }
 
 // adopt has the bridge take over a session of an account, as after a login, and waits until
 // it is connected.
