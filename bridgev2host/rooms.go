@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"go.mau.fi/util/dbutil"
 	"maunium.net/go/mautrix/bridgev2"
@@ -14,6 +15,7 @@ import (
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
+	"github.com/rs/zerolog"
 	"github.com/tgprovision/tgprovision/portal"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
@@ -130,15 +132,30 @@ func (r *rooms) resync(ctx context.Context, p *bridgev2.Portal, login *bridgev2.
 	if result.Error != nil {
 		return fmt.Errorf("set up a portal: %w", result.Error)
 	}
+	// bridgev2 drops the event without a word where the room was disconnected meanwhile. Another
+	// one comes after it, whose log context it asks for in any case.
+	handled := make(chan struct{})
+	handledOnce := sync.OnceFunc(func() { close(handled) })
+	result = r.h.br.QueueRemoteEvent(login, &simplevent.EventMeta{
+		Type: bridgev2.RemoteEventUnknown, PortalKey: p.PortalKey,
+		LogContext: func(c zerolog.Context) zerolog.Context {
+			handledOnce()
+			return c
+		},
+	})
+	if result.Error != nil {
+		return fmt.Errorf("set up a portal: %w", result.Error)
+	}
 	if result.Ignored {
-		return nil // it is no portal any more
+		return nil // and so was the first
 	}
 	select {
 	case <-done:
-		return nil
+	case <-handled:
 	case <-ctx.Done():
 		return fmt.Errorf("wait for the bridge to set up a portal: %w", ctx.Err())
 	}
+	return nil
 }
 
 // showsBridgeInfo says whether the room of a portal has its bridge info. A homeserver takes
