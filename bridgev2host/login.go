@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"maunium.net/go/mautrix/bridgev2"
 
@@ -106,6 +107,9 @@ func (c *client) LoginBot(ctx context.Context, token string) (provisioning.Accou
 	return steps.LoginBot(ctx, token)
 }
 
+// adoptTimeout is how long taking over a login may take whose request has ended.
+const adoptTimeout = 30 * time.Second
+
 // adoptedLogin is a login of a LoginNetwork, which the bridge takes over when it is done.
 type adoptedLogin struct {
 	LoginClient
@@ -142,7 +146,9 @@ func (a *adoptedLogin) LoginQR(ctx context.Context, show func(context.Context, p
 		return show(ctx, token)
 	})
 	// Somebody has scanned the code: that counts, though the request may have ended.
-	return a.adopt(context.WithoutCancel(ctx), account, err)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), adoptTimeout)
+	defer cancel()
+	return a.adopt(ctx, account, err)
 }
 
 // LoginBot implements [provisioning.BotLogin].

@@ -99,3 +99,30 @@ func TestRoomThatTheBridgeMadeFirstGivesWay(t *testing.T) {
 		})
 	})
 }
+
+// bridgev2 drops the event of a set-up without a word where the room was disconnected while
+// Telegram was asked about the chat.
+func TestSetUpOfAPortalThatIsDisconnectedMeanwhile(t *testing.T) {
+	w := newWorldWith(t, localAccounts, func(b *bridge) { b.connector.Config.CreateLimit = 0 })
+	p := w.person("you")
+	w.logIn(p.UserID, "phone", phone, code)
+	created, err := p.CreateRoom(w.ctx, &mautrix.ReqCreateRoom{Preset: "public_chat"})
+	require.NoError(t, err)
+	require.NoError(t, w.bridge.Bridge.Bot.EnsureJoined(w.ctx, created.RoomID))
+	cfg := w.bridge.api.Config()
+	_, err = w.client(p).(provisioning.ChatLister).Chats(w.ctx, provisioning.ChatQuery{}) // the account meets the chat
+	require.NoError(t, err)
+	_, err = w.client(p).(provisioning.ChatGetter).GetChat(w.ctx, provisioning.ChannelChatID(2003))
+	require.NoError(t, err)
+	portal := provisioning.Portal{RoomID: created.RoomID, ChatID: provisioning.ChannelChatID(2003), Title: "Analytical Engine", Megagroup: true}
+	require.NoError(t, cfg.Portals.Connect(w.ctx, provisioning.NewPortal{Portal: portal, Accounts: []provisioning.TelegramID{ada}}))
+	held := w.telegram.Hold("channels.getFullChannel")
+	done := make(chan error, 1)
+	go func() {
+		done <- cfg.Rooms.SetUpPortal(w.ctx, provisioning.PortalSetup{Portal: portal, UserID: p.UserID})
+	}()
+	<-held.Arrived()
+	require.NoError(t, cfg.Portals.Disconnect(w.ctx, portal))
+	held.Release()
+	require.NoError(t, <-done)
+}
