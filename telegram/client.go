@@ -87,45 +87,63 @@ func (cl *Client) withBotLogin(ctx context.Context, call func() error) error {
 	return call()
 }
 
-// Logout implements provisioning.TelegramClient.
+// logoutWait is how long Logout waits at most for Telegram to confirm the end of a session.
+const logoutWait = 5 * time.Second
+
+// Logout implements provisioning.TelegramClient. The user is logged out as soon as the end of
+// the session is recorded. What Telegram has not confirmed within five seconds, or half of
+// the time that the context leaves, is pending: the Factory tries it again until Telegram
+// has, in this process or a later one.
 //
 // TL: auth.logOut.
-func (cl *Client) Logout(ctx context.Context) error {
+func (cl *Client) Logout(ctx context.Context) (pending bool, err error) {
 	s, err := cl.f.lockSlot(ctx, cl.key)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer cl.f.unlockSlot(cl.key, s)
-	r, _, err := cl.f.store.get(ctx, cl.key)
+	r, err := cl.f.store.get(ctx, cl.key)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if !r.step.accepted() {
-		return provisioning.ErrNotLoggedIn
+		return false, provisioning.ErrNotLoggedIn
 	}
-	remoteErr := cl.logoutRemote(ctx, s)
-	if err := cl.f.deleteSession(ctx, cl.key, s); err != nil {
-		return err
+	e := ending{row: r.row, key: cl.key, attempts: 1}
+	e.session, e.unread = cl.f.store.session(ctx, cl.key, r.row)
+	if err := cl.f.store.end(ctx, r.row, endHold); err != nil {
+		return false, err
 	}
-	if errors.Is(remoteErr, provisioning.ErrNotLoggedIn) {
-		return remoteErr
+	cl.f.ending.Add(1)
+	said := cl.logOutNow(ctx, s, e)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	if err := cl.f.recordEnd(ctx, e, said); err != nil { // it is due again
+		cl.f.cfg.Log.Warn().Err(err).Str("session", string(cl.key)).Msg("Could not record what came of the end of a session")
 	}
-	if remoteErr != nil {
-		cl.f.cfg.Log.Warn().Err(remoteErr).Str("session", string(cl.key)).
-			Msg("Logged out here, but could not end the session on Telegram")
+	switch {
+	case said == nil:
+		return false, nil
+	case isOver(said):
+		return false, provisioning.ErrNotLoggedIn
+	default:
+		return true, nil
 	}
-	return nil
 }
 
-// logoutRemote ends the session on Telegram, in a part of the request's time. Errors:
-// provisioning.ErrNotLoggedIn when it has ended already.
-func (cl *Client) logoutRemote(ctx context.Context, s *slot) error {
-	ctx, cancel := remoteTimeout(ctx)
+// logOutNow ends a session at Telegram with the client in a slot that the caller has
+// locked, which stops then, or with one of its own.
+func (cl *Client) logOutNow(ctx context.Context, s *slot, e ending) error {
+	ctx, cancel := remoteTimeout(ctx, logoutWait)
 	defer cancel()
-	c, err := cl.f.connect(ctx, cl.key, s)
-	if err != nil {
+	c := s.conn
+	if c == nil || c.row != e.row || c.stopped() {
+		cl.f.stopConn(s)
+		return cl.f.logOut(ctx, e)
+	}
+	defer cl.f.stopConn(s)
+	if err := c.wait(ctx); err != nil {
 		return err
 	}
-	_, err = c.client.API().AuthLogOut(ctx)
-	return c.explain(ctx, "auth.logOut", err)
+	return c.logOut(ctx)
 }

@@ -34,9 +34,14 @@ const (
 type Config struct {
 	// DB keeps sessions, half-done logins, and what names users and channels to each
 	// account, in tables that begin with tgprovision_. Required; it may be shared with
-	// anything. The sessions in it give full access to the accounts: keep it as secret
-	// as a password.
+	// anything.
 	DB *dbutil.Database
+	// SessionKeys encrypt the sessions in DB, and with them phone numbers, codes, hints and
+	// names. The first one encrypts, all of them decrypt; see SetSessionKeys for how to
+	// replace one while the Factory runs. What is there in clear is encrypted at the start.
+	// Without any key it stays clear: who reads the database, or a copy of it, has the
+	// accounts. Keep keys apart from the database and its copies.
+	SessionKeys []SessionKey
 	// APIID and APIHash identify the application to Telegram
 	// (https://my.telegram.org). Required.
 	APIID   int

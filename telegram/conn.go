@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gotd/td/session"
 	"github.com/gotd/td/telegram"
 	"github.com/gotd/td/tg"
 	"github.com/rs/zerolog"
@@ -18,12 +17,16 @@ import (
 
 // conn is one running gotd client. It reconnects by itself until it is stopped.
 type conn struct {
+	key     sessionKey
+	row     rowID
 	client  *telegram.Client
 	storage *storage
 	ctx     context.Context // ends when the client is to stop
 	cancel  context.CancelFunc
 	breaks  atomic.Int64 // how often the connection has broken
 	up      atomic.Bool  // there is a connection
+	ended   atomic.Bool  // Telegram does not know the auth key
+	tried   atomic.Bool  // it has made a call that may have logged in
 
 	uses   atomic.Int64 // see use
 	usedAt atomic.Int64 // when it was used last, as time.Time.UnixNano
@@ -38,10 +41,10 @@ type conn struct {
 	err        error         // why it stopped; read after done
 }
 
-// startSession starts the client of a stored session, or of a new one. The caller has
-// locked the slot, which gets the client.
-func (f *Factory) startSession(ctx context.Context, key sessionKey, s *slot) (*conn, error) {
-	elsewhere, err := f.otherDatacenters(ctx, key)
+// startSession starts the client of a row, which need not have an auth key yet.
+func (f *Factory) startSession(ctx context.Context, key sessionKey, row rowID) (*conn, error) {
+	data := storedSession{f.store, key, row}
+	elsewhere, err := f.otherDatacenters(ctx, data)
 	if err != nil {
 		return nil, err
 	}
@@ -52,7 +55,7 @@ func (f *Factory) startSession(ctx context.Context, key sessionKey, s *slot) (*c
 			options.UpdateHandler = handler
 		}
 	}
-	c, err := f.startClient(ctx, key, s, f.store, options)
+	c, err := f.startClient(ctx, key, row, data, options)
 	if err == nil && options.UpdateHandler != nil {
 		c.use() // for as long as it runs
 	}
@@ -63,30 +66,31 @@ func (f *Factory) startSession(ctx context.Context, key sessionKey, s *slot) (*c
 // for a session of an account that is at home in another one than Config.Datacenter. gotd
 // v0.162.0 has them in the session, and connects with those of its options only (no issue;
 // TestGotdForgetsDatacenters).
-func (f *Factory) otherDatacenters(ctx context.Context, key sessionKey) ([]tg.DCOption, error) {
+func (f *Factory) otherDatacenters(ctx context.Context, stored sessionData) ([]tg.DCOption, error) {
 	if f.cfg.Datacenter == nil {
 		return nil, nil // gotd knows Telegram's own
 	}
-	loader := session.Loader{Storage: &storage{rows: f.store, key: key}}
-	data, err := loader.Load(ctx)
-	if errors.Is(err, session.ErrNotFound) {
-		return nil, nil
+	data, err := stored.load(ctx)
+	if err != nil || data == nil {
+		return nil, err
 	}
+	decoded, err := decodeSession(ctx, data)
 	if err != nil {
-		return nil, fmt.Errorf("read a session: %w", err)
+		return nil, err
 	}
-	return f.cfg.Datacenter.otherThan(data.Config.DCOptions), nil
+	return f.cfg.Datacenter.otherThan(decoded.Config.DCOptions), nil
 }
 
-// startClient starts a client whose session is in rows. The caller has locked the slot,
-// which gets the client; nil is none. Errors: provisioning.ErrOverloaded.
-func (f *Factory) startClient(request context.Context, key sessionKey, s *slot, rows sessionRows, options telegram.Options) (*conn, error) {
+// startClient starts a client of a row. Errors: provisioning.ErrOverloaded.
+func (f *Factory) startClient(request context.Context, key sessionKey, row rowID, data sessionData, options telegram.Options) (*conn, error) {
 	if err := f.reserveClient(request); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(f.ctx)
 	c := &conn{
-		storage:    &storage{rows: rows, key: key, saved: make(chan struct{})},
+		key:        key,
+		row:        row,
+		storage:    newStorage(data, cancel),
 		ctx:        ctx,
 		cancel:     cancel,
 		ready:      make(chan struct{}),
@@ -96,9 +100,11 @@ func (f *Factory) startClient(request context.Context, key sessionKey, s *slot, 
 	c.usedAt.Store(time.Now().UnixNano())
 	log := f.cfg.Log.With().Str("session", string(key)).Logger()
 	options.SessionStorage = c.storage
-	options.Resolver = &closingResolver{inner: options.Resolver, ctx: ctx, exchanges: f.exchanges}
+	options.Resolver = &clientResolver{
+		inner: options.Resolver, ctx: ctx, exchanges: f.exchanges, storage: c.storage, keyUnknown: c.endByTelegram,
+	}
 	options.Middlewares = []telegram.Middleware{
-		telegram.MiddlewareFunc(c.countUse), telegram.MiddlewareFunc(f.floodWait), telegram.MiddlewareFunc(f.observe),
+		telegram.MiddlewareFunc(c.countUse), telegram.MiddlewareFunc(c.storedKeyFirst), telegram.MiddlewareFunc(f.floodWait), telegram.MiddlewareFunc(f.observe),
 		telegram.MiddlewareFunc(returnInTime), telegram.MiddlewareFunc(c.retryUnsent), telegram.MiddlewareFunc(c.sendOnce),
 	}
 	options.OnDead = func(err error) { log.Debug().Err(err).Msg("Lost a connection to Telegram") }
@@ -115,10 +121,8 @@ func (f *Factory) startClient(request context.Context, key sessionKey, s *slot, 
 		f.clients--
 		return nil, errClosed
 	}
-	if s != nil {
-		s.conn = c
-	}
-	f.work.Go(func() { f.runClient(c, key, log) })
+	f.conns[c] = struct{}{}
+	f.work.Go(func() { f.runClient(c, log) })
 	return c, nil
 }
 
@@ -136,10 +140,10 @@ func (f *Factory) connectionState(c *conn, state telegram.ConnectionState) {
 }
 
 // runClient runs a client until it stops.
-func (f *Factory) runClient(c *conn, key sessionKey, log zerolog.Logger) {
+func (f *Factory) runClient(c *conn, log zerolog.Logger) {
 	defer c.cancel()
 	defer close(c.done)
-	defer f.releaseClient()
+	defer f.releaseClient(c)
 	log.Debug().Msg("Starting a Telegram client")
 	c.err = c.client.Run(c.ctx, func(ctx context.Context) error {
 		// gotd v0.162.0 may tell the state later (no issue;
@@ -150,7 +154,7 @@ func (f *Factory) runClient(c *conn, key sessionKey, log zerolog.Logger) {
 		case <-c.authorized:
 			if f.cfg.Running != nil {
 				c.use()
-				f.cfg.Running(ctx, key.userID(), c.client)
+				f.cfg.Running(ctx, c.key.userID(), c.client)
 				c.unuse()
 			}
 		case <-ctx.Done():
@@ -177,27 +181,19 @@ func (c *conn) wait(ctx context.Context) error {
 	}
 }
 
-// waitStored waits until the client's session is stored, which has the auth key. gotd
-// v0.162.0 runs before it stores the session (https://github.com/gotd/td/pull/1851 wants
-// to change it; TestGotdRunsBeforeTheSessionIsStored).
-func (c *conn) waitStored(ctx context.Context) error {
-	select {
-	case <-c.storage.saved:
-		return nil
-	case <-c.done:
-		return c.stopReason("")
-	case <-ctx.Done():
-		return fmt.Errorf("store the session: %w", ctx.Err())
-	}
-}
-
 // stopReason says why a client that is done has stopped, in the core's language. The
 // method is that of a call which it stopped with, "" for none.
 func (c *conn) stopReason(method string) error {
-	if c.err == nil || errors.Is(c.err, context.Canceled) {
+	switch {
+	case c.ended.Load():
+		return fmt.Errorf("%w: %w", provisioning.ErrNotLoggedIn, errKeyUnknown)
+	case c.storage.isClosed():
+		return errRowGone
+	case c.err == nil || errors.Is(c.err, context.Canceled):
 		return fmt.Errorf("%w: the client was stopped", provisioning.ErrTelegramUnavailable)
+	default:
+		return translate(method, c.err)
 	}
-	return translate(method, c.err)
 }
 
 // stop ends the client. Nothing of it writes to the database afterwards, though it
@@ -209,9 +205,17 @@ func (c *conn) stop() {
 
 func (c *conn) stopped() bool { return isClosed(c.done) }
 
-func (c *conn) authorize() { c.authOnce.Do(func() { close(c.authorized) }) }
+// endByTelegram stops the client because Telegram has ended the session.
+func (c *conn) endByTelegram() {
+	c.ended.Store(true)
+	c.cancel()
+}
 
-func (c *conn) isAuthorized() bool { return isClosed(c.authorized) }
+// authorize says that the client is logged in.
+func (c *conn) authorize() {
+	c.storage.fix()
+	c.authOnce.Do(func() { close(c.authorized) })
+}
 
 func isClosed(ch <-chan struct{}) bool {
 	select {
@@ -222,16 +226,37 @@ func isClosed(ch <-chan struct{}) bool {
 	}
 }
 
-// connect returns the client of a slot that the caller has locked, once it is connected.
-func (f *Factory) connect(ctx context.Context, key sessionKey, s *slot) (*conn, error) {
-	c := s.conn
-	if c == nil || c.stopped() {
-		var err error
-		if c, err = f.startSession(ctx, key, s); err != nil {
-			return nil, err
-		}
+// connect returns the client of a row, in the slot of its user that the caller has locked,
+// once it is connected.
+func (f *Factory) connect(ctx context.Context, key sessionKey, s *slot, row rowID) (*conn, error) {
+	c, err := f.clientOf(ctx, key, s, row)
+	if err != nil {
+		return nil, err
 	}
 	return c, c.wait(ctx)
+}
+
+// clientOf returns the client of a row, and starts it if need be. A client of another row in
+// the slot is stopped: another process has ended that row. The caller has locked the slot.
+func (f *Factory) clientOf(ctx context.Context, key sessionKey, s *slot, row rowID) (*conn, error) {
+	if c := s.conn; c != nil && c.row == row && !c.stopped() && !c.storage.isClosed() {
+		return c, nil
+	}
+	f.stopConn(s)
+	c, err := f.startSession(ctx, key, row)
+	if err != nil {
+		return nil, err
+	}
+	f.setConn(s, c)
+	return c, nil
+}
+
+// stopConn stops the client in a slot that the caller has locked, if there is one.
+func (f *Factory) stopConn(s *slot) {
+	if s.conn != nil {
+		s.conn.stop()
+		f.setConn(s, nil)
+	}
 }
 
 // activeSession returns a session that is logged in, and whose client is connected;
@@ -239,23 +264,23 @@ func (f *Factory) connect(ctx context.Context, key sessionKey, s *slot) (*conn, 
 // provisioning.ErrNotLoggedIn, provisioning.ErrOverloaded; those of the database and the
 // context.
 func (f *Factory) activeSession(ctx context.Context, key sessionKey) (*active, error) {
-	r, ok, err := f.store.get(ctx, key)
+	r, err := f.store.get(ctx, key)
 	if err != nil {
 		return nil, err
 	}
-	if !ok || r.step != stepActive {
+	if r.step != stepActive {
 		if c := f.liveConn(key); c != nil {
 			c.forgetAccount() // somebody else has logged out
 		}
 		return nil, provisioning.ErrNotLoggedIn
 	}
-	c := f.useLiveConn(key)
+	c := f.useLiveConn(key, r.row)
 	if c == nil {
 		if c, err = f.startActive(ctx, key); err != nil {
 			return nil, err
 		}
 	}
-	return &active{conn: c, f: f, key: key, record: r}, c.wait(ctx)
+	return &active{conn: c, f: f, record: r}, c.wait(ctx)
 }
 
 // startActive starts the client of a session that is logged in, unless another
@@ -267,18 +292,18 @@ func (f *Factory) startActive(ctx context.Context, key sessionKey) (*conn, error
 	}
 	defer f.unlockSlot(key, s)
 	// Somebody may have logged out while this waited for the slot.
-	if r, _, err := f.store.get(ctx, key); err != nil {
+	r, err := f.store.get(ctx, key)
+	if err != nil {
 		return nil, err
-	} else if r.step != stepActive {
+	}
+	if r.step != stepActive {
 		return nil, provisioning.ErrNotLoggedIn
 	}
-	c := s.conn
-	if c == nil || c.stopped() {
-		if c, err = f.startSession(ctx, key, s); err != nil {
-			return nil, err
-		}
-		c.authorize()
+	c, err := f.clientOf(ctx, key, s, r.row)
+	if err != nil {
+		return nil, err
 	}
+	c.authorize()
 	c.use() // it can't be stopped as idle as long as the slot is locked
 	return c, nil
 }
@@ -334,8 +359,10 @@ func (c *conn) reason(ctx context.Context, method string, err error) error {
 		return nil
 	case ctx.Err() != nil:
 		return fmt.Errorf("wait for Telegram: %w", ctx.Err())
+	case c.ended.Load():
+		return fmt.Errorf("%w: %w", provisioning.ErrNotLoggedIn, errKeyUnknown)
 	case c.storage.isClosed():
-		return provisioning.ErrNotLoggedIn // logged out by another request meanwhile
+		return errRowGone
 	case !cancelled && !errors.Is(err, provisioning.ErrTelegramUnavailable):
 		return err
 	case c.stopped():
@@ -347,8 +374,8 @@ func (c *conn) reason(ctx context.Context, method string, err error) error {
 	}
 }
 
-// deleteEndedSession deletes a session that Telegram has ended and stops its client,
-// unless another one has taken its place already.
+// deleteEndedSession deletes a session that Telegram has ended and stops its client. A
+// session that has taken its place stays.
 func (f *Factory) deleteEndedSession(ctx context.Context, key sessionKey, ended *conn) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
@@ -357,25 +384,17 @@ func (f *Factory) deleteEndedSession(ctx context.Context, key sessionKey, ended 
 		return err
 	}
 	defer f.unlockSlot(key, s)
-	if s.conn != ended {
+	if s.conn == ended {
+		f.setConn(s, nil)
+	}
+	if ended.storage.isClosed() { // by somebody who sees to the row
 		return nil
 	}
+	ended.stop()
 	f.cfg.Log.Info().Str("session", string(key)).Msg("Telegram has ended a session")
-	return f.deleteSession(ctx, key, s)
+	return f.store.delete(ctx, ended.row)
 }
 
 // cleanupTimeout is how long it may take to delete a session, beyond the deadline of the
 // request that found that it has ended, or ended it.
 const cleanupTimeout = 5 * time.Second
-
-// deleteSession stops the client of a slot that the caller has locked and deletes the
-// session, also when ctx has ended.
-func (f *Factory) deleteSession(ctx context.Context, key sessionKey, s *slot) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-	defer cancel()
-	if s.conn != nil {
-		s.conn.stop()
-		f.setConn(s, nil)
-	}
-	return f.store.delete(ctx, key)
-}

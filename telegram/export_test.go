@@ -16,8 +16,14 @@ func (f *Factory) Slots() int {
 	return len(f.slots)
 }
 
-// ExpireLogins runs one round of the janitor.
-func (f *Factory) ExpireLogins(ctx context.Context) error { return f.deleteOldLogins(ctx) }
+// EndDue tries once to end the sessions that are due.
+func (f *Factory) EndDue(ctx context.Context) error {
+	_, err := f.endDue(ctx)
+	return err
+}
+
+// CheckRows stops the clients whose sessions were ended elsewhere.
+func (f *Factory) CheckRows(ctx context.Context) error { return f.checkRows(ctx) }
 
 // StopIdle stops the clients that are idle now.
 func (f *Factory) StopIdle() { f.stopIdleClients(0) }
@@ -60,11 +66,19 @@ func Share(ctx context.Context, f *Factory, name string, run func(context.Contex
 const DefaultMaxClients = defaultMaxClients
 
 // PutSession stores a session that is logged in to an account, or, for the zero account,
-// has an auth key and nothing else.
+// has an auth key and waits for a code.
 func (f *Factory) PutSession(ctx context.Context, userID id.UserID, data []byte, account provisioning.Account) error {
-	r := record{requestedAt: time.Now()}
-	if account.ID != 0 {
-		r.step, r.identity = stepActive, identity{id: int64(account.ID), username: account.Username, bot: account.IsBot}
+	key := sessionKey(userID)
+	row, err := f.store.insert(ctx, key)
+	if err != nil {
+		return err
 	}
-	return f.store.replace(ctx, sessionKey(userID), r, data)
+	if err := f.store.putSession(ctx, key, row, data); err != nil {
+		return err
+	}
+	r := record{row: row, step: stepCode, login: halfDone{requestedAt: time.Now()}}
+	if account.ID != 0 {
+		r.step, r.account, r.login = stepActive, account, halfDone{}
+	}
+	return f.store.put(ctx, key, r, f.cfg.LoginTimeout)
 }

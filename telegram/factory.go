@@ -4,8 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gotd/td/telegram"
@@ -20,7 +23,8 @@ import (
 // [NewFactory] and safe for concurrent use.
 //
 // Two processes may share a Factory's database only while no Matrix user is
-// served by both: Telegram ends a session that is used over two connections.
+// served by both: Telegram ends a session that is used over two connections. A session that
+// one process ends has no client in the others some seconds later.
 type Factory struct {
 	cfg   Config
 	store *sessionStore
@@ -28,7 +32,9 @@ type Factory struct {
 
 	ctx    context.Context // ends at Close, and with it every client
 	cancel context.CancelFunc
-	work   sync.WaitGroup // the goroutines of clients, the janitor, and shared calls
+	work   sync.WaitGroup // the goroutines of clients, maintain, ends, and shared calls
+	wake   chan struct{}  // there may be sessions to end
+	ending atomic.Int64   // how many there were lately
 
 	lists     *listMemory
 	loggedOut loggedOutMemory
@@ -38,7 +44,8 @@ type Factory struct {
 	mu      sync.Mutex
 	closed  bool
 	slots   map[sessionKey]*slot
-	clients int // that run, or are about to
+	conns   map[*conn]struct{} // the clients that run
+	clients int                // that run, or are about to
 }
 
 var _ provisioning.TelegramClientFactory = (*Factory)(nil)
@@ -55,22 +62,47 @@ type slot struct {
 	conn *conn         // written with the slot locked and Factory.mu held
 }
 
-// NewFactory upgrades the session tables and returns a Factory. ctx limits the
-// upgrade only.
+// NewFactory upgrades the session tables, encrypts what is in them where there is a
+// session key, and returns a Factory. ctx limits no more than that. Errors: ErrSessionKey
+// where sessions are encrypted with a key that is not there, and nothing has changed then;
+// dbutil.ErrUnsupportedDatabaseVersion for tables of a newer version.
 func NewFactory(ctx context.Context, cfg Config) (*Factory, error) {
 	if err := cfg.validate(); err != nil {
 		return nil, err
 	}
 	cfg = cfg.withDefaults()
-	store, err := newSessionStore(ctx, cfg.DB)
+	store, err := openStore(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}
-	f := &Factory{cfg: cfg, store: store, sleep: sleep, exchanges: newExchanges(), slots: map[sessionKey]*slot{}}
+	f := &Factory{
+		cfg: cfg, store: store, sleep: sleep, exchanges: newExchanges(),
+		slots: map[sessionKey]*slot{}, conns: map[*conn]struct{}{}, wake: make(chan struct{}, 1),
+	}
 	f.lists, f.loggedOut.age = newListMemory(cfg.ListAge), cfg.AccountAge
 	f.ctx, f.cancel = context.WithCancel(context.Background())
-	f.work.Go(f.runJanitor)
+	f.work.Go(f.runMaintenance)
+	f.work.Go(f.runEnds)
 	return f, nil
+}
+
+// openStore upgrades the tables, and encrypts what is clear.
+func openStore(ctx context.Context, cfg Config) (*sessionStore, error) {
+	store, err := newSessionStore(ctx, cfg)
+	if err != nil {
+		return nil, err
+	}
+	if err := store.checkKeys(ctx, store.keys); err != nil {
+		return nil, err
+	}
+	if len(cfg.SessionKeys) == 0 {
+		cfg.Log.Warn().Msg("Telegram sessions are stored in clear: who reads the database has the accounts. Set Config.SessionKeys")
+		return store, nil
+	}
+	if _, err := store.reencrypt(ctx, isClear); err != nil {
+		return nil, err
+	}
+	return store, nil
 }
 
 // Client implements provisioning.TelegramClientFactory. The client returned is a
@@ -181,15 +213,16 @@ func (f *Factory) setConn(s *slot, c *conn) {
 	s.conn = c
 }
 
-// useLiveConn returns the client of a session that runs, nil if there is none; conn.unuse
+// useLiveConn returns the client of a row that runs, nil if there is none; conn.unuse
 // must follow.
-func (f *Factory) useLiveConn(key sessionKey) *conn {
+func (f *Factory) useLiveConn(key sessionKey, row rowID) *conn {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := f.liveConnLocked(key)
-	if c != nil {
-		c.use()
+	if c == nil || c.row != row || !isClosed(c.authorized) {
+		return nil
 	}
+	c.use()
 	return c
 }
 
@@ -209,19 +242,21 @@ func (f *Factory) liveConnLocked(key sessionKey) *conn {
 	return nil
 }
 
-// runJanitor deletes half-done logins that are too old, forgets old lists, and stops idle
-// clients, until the factory is closed. The logins that a killed process left behind go
-// at the first round.
-func (f *Factory) runJanitor() {
-	period := f.cfg.LoginTimeout
+// maxMaintenance is how often maintain looks at least, and with it how long a client goes on at
+// most whose session another process has ended.
+const maxMaintenance = 5 * time.Second
+
+// runMaintenance maintains what the factory has, until it is closed.
+func (f *Factory) runMaintenance() {
+	period := maxMaintenance
 	if f.cfg.IdleTimeout > 0 {
-		period = min(period, f.cfg.IdleTimeout)
+		period = min(period, max(f.cfg.IdleTimeout/4, time.Second))
 	}
-	ticker := time.NewTicker(max(period/4, time.Second))
+	ticker := time.NewTicker(period)
 	defer ticker.Stop()
 	for {
-		if err := f.deleteOldLogins(f.ctx); err != nil && f.ctx.Err() == nil {
-			f.cfg.Log.Warn().Err(err).Msg("Could not delete old logins")
+		if err := f.checkRows(f.ctx); err != nil && f.ctx.Err() == nil {
+			f.cfg.Log.Warn().Err(err).Msg("Could not look whether sessions were ended")
 		}
 		f.lists.expire()
 		if f.cfg.IdleTimeout > 0 {
@@ -235,44 +270,32 @@ func (f *Factory) runJanitor() {
 	}
 }
 
-// deleteOldLogins deletes the half-done logins that are too old, those that have a client
-// together with it.
-func (f *Factory) deleteOldLogins(ctx context.Context) error {
+// checkRows stops the clients whose rows are gone or to be ended, and keeps the rows of
+// logins that are being tried.
+func (f *Factory) checkRows(ctx context.Context) error {
 	f.mu.Lock()
-	var pending []sessionKey
-	for key, s := range f.slots {
-		if s.conn != nil && !s.conn.isAuthorized() {
-			pending = append(pending, key)
-		}
-	}
+	conns := slices.Collect(maps.Keys(f.conns))
 	f.mu.Unlock()
-	for _, key := range pending {
-		if err := f.deleteOldLogin(ctx, key); err != nil {
-			return err
+	conns = slices.DeleteFunc(conns, func(c *conn) bool { return c.row == "" || c.storage.isClosed() })
+	rows := make([]rowID, len(conns))
+	for i, c := range conns {
+		rows[i] = c.row
+	}
+	if err := f.store.keep(ctx, rows); err != nil {
+		return err
+	}
+	alive, err := f.store.alive(ctx, rows)
+	if err != nil {
+		return err
+	}
+	for _, c := range conns {
+		if !alive[c.row] {
+			f.cfg.Log.Info().Str("session", string(c.key)).Msg("A session was ended elsewhere: its Telegram client stops")
+			c.stop()
 		}
 	}
-	return f.store.deleteLogins(ctx, time.Now().Add(-f.cfg.LoginTimeout))
-}
-
-func (f *Factory) deleteOldLogin(ctx context.Context, key sessionKey) error {
-	s, err := f.lockSlot(ctx, key)
-	if err != nil {
-		return err
-	}
-	defer f.unlockSlot(key, s)
-	r, _, err := f.store.get(ctx, key)
-	if err != nil {
-		return err
-	}
-	if r.step.accepted() || !f.expired(r) {
-		return nil
-	}
-	return f.deleteSession(ctx, key, s)
-}
-
-// expired says whether a half-done login is too old to go on.
-func (f *Factory) expired(r record) bool {
-	return time.Since(r.requestedAt) > f.cfg.LoginTimeout
+	f.forgetStopped()
+	return nil
 }
 
 // sleep pauses, or returns the context's error.

@@ -21,8 +21,8 @@ import (
 // AuthKey gives full access to the account. No verb of fmt prints it, and the type can't be
 // encoded as JSON by accident.
 type HandedSession struct {
-	// Account is whose session it is, as far as it is stored: the ID, the username, and
-	// whether it is a bot. All are zero for a session from before accounts were stored.
+	// Account is whose session it is, as last seen. It is zero for a session from before
+	// accounts were stored.
 	Account provisioning.Account
 	// DC is the datacenter where the account is at home.
 	DC int
@@ -65,37 +65,38 @@ func (s HandedSession) MarshalJSON() ([]byte, error) {
 // Errors: provisioning.ErrNotLoggedIn, also where the session was handed over already; that
 // of adopt; those of the database and the context.
 func (cl *Client) HandOver(ctx context.Context, adopt func(ctx context.Context, s HandedSession) error) error {
-	s, who, err := cl.lockForHandOver(ctx)
+	s, r, err := cl.lockForHandOver(ctx)
 	if err != nil {
 		return err
 	}
 	defer cl.f.unlockSlot(cl.key, s)
-	handed, err := cl.f.handedSession(ctx, cl.key)
+	handed, err := cl.f.handedSession(ctx, cl.key, r)
 	if err != nil {
 		return err
 	}
-	handed.Account = provisioning.Account{ID: provisioning.TelegramID(who.id), Username: who.username, IsBot: who.bot}
 	if err := adopt(ctx, handed); err != nil {
 		return fmt.Errorf("hand a session over: %w", err)
 	}
-	return cl.f.deleteSession(ctx, cl.key, s)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	return cl.f.store.delete(ctx, r.row)
 }
 
 // lockForHandOver locks the slot of a session that is only for handing over from now on,
 // and that has no client any more; unlockSlot must follow.
-func (cl *Client) lockForHandOver(ctx context.Context) (*slot, identity, error) {
+func (cl *Client) lockForHandOver(ctx context.Context) (*slot, record, error) {
 	for {
 		s, err := cl.f.lockSlot(ctx, cl.key)
 		if err != nil {
-			return nil, identity{}, err
+			return nil, record{}, err
 		}
-		who, err := cl.f.beginHandOver(ctx, cl.key)
+		r, err := cl.f.beginHandOver(ctx, cl.key)
 		if err == nil && s.conn == nil {
-			return s, who, nil
+			return s, r, nil
 		}
 		if err != nil {
 			cl.f.unlockSlot(cl.key, s)
-			return nil, identity{}, err
+			return nil, record{}, err
 		}
 		// Nobody starts another one. The slot is unlocked when it has stopped.
 		stopping := takenClient{cl.key, s, s.conn}
@@ -104,32 +105,35 @@ func (cl *Client) lockForHandOver(ctx context.Context) (*slot, identity, error) 
 	}
 }
 
-// beginHandOver stores that a session is only for handing over, and returns whose it is.
+// beginHandOver stores that a session is only for handing over, and returns its record.
 // The caller has locked the slot. Errors: provisioning.ErrNotLoggedIn.
-func (f *Factory) beginHandOver(ctx context.Context, key sessionKey) (identity, error) {
-	r, _, err := f.store.get(ctx, key)
+func (f *Factory) beginHandOver(ctx context.Context, key sessionKey) (record, error) {
+	r, err := f.store.get(ctx, key)
 	if err != nil {
-		return identity{}, err
+		return record{}, err
 	}
 	if !r.step.accepted() {
-		return identity{}, provisioning.ErrNotLoggedIn
+		return record{}, provisioning.ErrNotLoggedIn
 	}
 	if r.step != stepHandOver {
 		r.step = stepHandOver
-		err = f.store.put(ctx, key, r)
+		err = f.store.put(ctx, key, r, 0)
 	}
-	return r.identity, err
+	return r, err
 }
 
 // handedSession reads what is stored of a session.
-func (f *Factory) handedSession(ctx context.Context, key sessionKey) (HandedSession, error) {
-	loader := session.Loader{Storage: &storage{rows: f.store, key: key}}
-	data, err := loader.Load(ctx)
+func (f *Factory) handedSession(ctx context.Context, key sessionKey, r record) (HandedSession, error) {
+	stored, err := f.store.session(ctx, key, r.row)
 	if err != nil {
-		return HandedSession{}, fmt.Errorf("read a session: %w", err)
+		return HandedSession{}, err
+	}
+	data, err := decodeSession(ctx, stored)
+	if err != nil {
+		return HandedSession{}, err
 	}
 	return HandedSession{
-		DC: data.DC, Addr: f.cfg.addressOf(data), AuthKey: data.AuthKey, AuthKeyID: data.AuthKeyID, Salt: data.Salt,
+		Account: r.account, DC: data.DC, Addr: f.cfg.addressOf(data), AuthKey: data.AuthKey, AuthKeyID: data.AuthKeyID, Salt: data.Salt,
 	}, nil
 }
 

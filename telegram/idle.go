@@ -51,6 +51,12 @@ func (f *Factory) takeIdle(key sessionKey, s *slot) (takenClient, bool) {
 	if s.conn == nil || s.conn.uses.Load() > 0 {
 		return takenClient{}, false
 	}
+	return f.take(key, s)
+}
+
+// take takes the client out of a slot, and locks the slot. It returns false where somebody
+// else has. It needs Factory.mu.
+func (f *Factory) take(key sessionKey, s *slot) (takenClient, bool) {
 	select {
 	case s.lock <- struct{}{}:
 	default:
@@ -76,6 +82,24 @@ func (f *Factory) stopIdle(ctx context.Context, taken takenClient) {
 	select {
 	case <-stopped:
 	case <-ctx.Done():
+	}
+}
+
+// forgetStopped takes the clients that have stopped out of their slots.
+func (f *Factory) forgetStopped() {
+	var taken []takenClient
+	f.mu.Lock()
+	for key, s := range f.slots {
+		if s.conn == nil || !s.conn.stopped() {
+			continue
+		}
+		if t, ok := f.take(key, s); ok {
+			taken = append(taken, t)
+		}
+	}
+	f.mu.Unlock()
+	for _, t := range taken {
+		f.unlockSlot(t.key, t.slot)
 	}
 }
 
@@ -153,9 +177,10 @@ func (f *Factory) takeLongestIdle() (takenClient, bool) {
 	}
 }
 
-// releaseClient counts one client less.
-func (f *Factory) releaseClient() {
+// releaseClient counts one client less, which has stopped.
+func (f *Factory) releaseClient(c *conn) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.clients--
+	delete(f.conns, c)
 }

@@ -3,6 +3,7 @@ package telegram
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/gotd/td/telegram/auth"
@@ -15,16 +16,18 @@ import (
 	"github.com/tgprovision/tgprovision/telegram/rpcerror"
 )
 
-// A login is one row of the session table that goes through its steps. Every step locks
-// the slot of the session, reads from the database how far the login has come, and stores
-// what it has done before it answers: a process that starts anew goes on from there, with
-// the same auth key, as Telegram demands.
+// A login is a row with an auth key of its own, from before the key is made. It is nobody's
+// while its process tries to begin the login, and becomes its user's with the first step that
+// another request, or another process, can go on from. Every step locks the slot of the
+// session, reads from the database how far the login has come, and stores what it has done
+// before it answers: a process that starts anew goes on from there, with the same auth key,
+// as Telegram demands.
 
 // login is a login during one step. The slot is locked.
 type login struct {
 	*Client
 	slot   *slot
-	record record
+	record record // of a half-done login, the zero value where there is none
 }
 
 // withLogin runs a step of the login. Errors: provisioning.ErrAlreadyLoggedIn.
@@ -34,56 +37,100 @@ func (cl *Client) withLogin(ctx context.Context, run func(l *login) error) error
 		return err
 	}
 	defer cl.f.unlockSlot(cl.key, s)
-	r, ok, err := cl.f.store.get(ctx, cl.key)
+	r, err := cl.f.store.get(ctx, cl.key)
 	if err != nil {
 		return err
 	}
 	if r.step.accepted() {
 		return provisioning.ErrAlreadyLoggedIn
 	}
-	if ok && cl.f.expired(r) {
-		if err := cl.f.deleteSession(ctx, cl.key, s); err != nil {
+	l := &login{cl, s, r}
+	if r.expired {
+		if err := l.abandon(ctx, nil); err != nil {
 			return err
 		}
-		r = record{}
 	}
-	return run(&login{cl, s, r})
+	return run(l)
 }
 
-// abandon deletes the login and returns the reason.
+// abandon ends the login, also when ctx has ended, and returns the reason.
 func (l *login) abandon(ctx context.Context, reason error) error {
-	if err := l.f.deleteSession(ctx, l.key, l.slot); err != nil {
-		return errors.Join(err, reason)
+	if l.record.row == "" {
+		return reason
 	}
-	return reason
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	l.f.stopConn(l.slot)
+	err := l.f.endRow(ctx, l.record.row)
+	if errors.Is(reason, provisioning.ErrNotLoggedIn) {
+		err = l.f.store.delete(ctx, l.record.row) // Telegram has ended it
+	}
+	l.record = record{}
+	return errors.Join(err, reason)
+}
+
+// begin starts a login with a new auth key; adopt or Factory.discard must follow. Errors:
+// provisioning.ErrOverloaded.
+func (l *login) begin(ctx context.Context) (*conn, error) {
+	row, err := l.f.store.insert(ctx, l.key)
+	if err != nil {
+		return nil, err
+	}
+	c, err := l.f.startSession(ctx, l.key, row)
+	if err != nil {
+		return nil, errors.Join(err, l.f.store.delete(context.WithoutCancel(ctx), row))
+	}
+	if err := c.wait(ctx); err != nil {
+		l.f.discard(ctx, c)
+		return nil, err
+	}
+	return c, nil
 }
 
 // connect returns the connection of a login that has begun. When Telegram has ended the
 // login, it is deleted, and ended is the error.
 func (l *login) connect(ctx context.Context, ended error) (*conn, error) {
-	c, err := l.f.connect(ctx, l.key, l.slot)
+	c, err := l.f.connect(ctx, l.key, l.slot, l.record.row)
 	if errors.Is(err, provisioning.ErrNotLoggedIn) {
-		err = l.abandon(ctx, ended)
+		if err = l.abandon(ctx, err); errors.Is(err, provisioning.ErrNotLoggedIn) {
+			err = ended
+		}
 	}
 	return c, err
 }
 
-// storeRecord stores the record of the login, once the auth key that it belongs to is stored.
-func (l *login) storeRecord(ctx context.Context, c *conn, r record) error {
-	if err := c.waitStored(ctx); err != nil {
+// put stores how far a login has come, in the row of its client, which is the user's from
+// now on. Errors: those of sessionStore.put.
+func (l *login) put(ctx context.Context, c *conn, r record) error {
+	r.row = c.row
+	if err := l.f.store.put(ctx, l.key, r, l.f.cfg.LoginTimeout); err != nil {
 		return err
 	}
-	return l.f.store.put(ctx, l.key, r)
+	if l.slot.conn != c {
+		l.f.stopConn(l.slot)
+		l.f.setConn(l.slot, c)
+	}
+	l.record = r
+	return nil
 }
 
-// finish stores that Telegram has accepted the login.
+// finish stores that Telegram has accepted the login. Where it can't be stored because the
+// login has ended meanwhile, or another one was accepted, the session is ended.
 func (l *login) finish(ctx context.Context, c *conn, user tg.UserClass) (provisioning.Account, error) {
 	self, ok := user.AsNotEmpty()
 	if !ok {
 		return provisioning.Account{}, rpcerror.Unexpected(user)
 	}
 	account := calls.AccountOf(self)
-	if err := l.storeRecord(ctx, c, record{step: stepActive, identity: identityOf(account)}); err != nil {
+	err := l.put(ctx, c, record{step: stepActive, account: account})
+	switch {
+	case errors.Is(err, errRowGone):
+		l.f.endAccepted(ctx, c)
+		return provisioning.Account{}, provisioning.ErrSessionRevoked
+	case errors.Is(err, provisioning.ErrAlreadyLoggedIn):
+		l.f.endAccepted(ctx, c)
+		return provisioning.Account{}, err
+	case err != nil:
 		return provisioning.Account{}, err
 	}
 	l.f.loggedOut.loggedIn(l.key)
@@ -103,26 +150,27 @@ func (l *login) finishAccepted(ctx context.Context, c *conn) (provisioning.Accou
 	return account, err == nil
 }
 
-// LoginBot implements provisioning.BotLogin.
+// LoginBot implements provisioning.BotLogin. A login by phone number that is half done is
+// ended when the bot is logged in.
 func (cl *Client) LoginBot(ctx context.Context, token string) (account provisioning.Account, err error) {
 	err = cl.withLogin(ctx, func(l *login) error {
 		if err := l.f.exchanges.begin(); err != nil {
 			return err
 		}
 		defer l.f.exchanges.end()
-		// With a fresh auth key, not one that waits for the code of a phone login.
-		if err := l.f.deleteSession(ctx, l.key, l.slot); err != nil {
-			return err
-		}
-		c, err := l.f.connect(ctx, l.key, l.slot)
+		c, err := l.begin(ctx)
 		if err != nil {
-			return l.abandon(ctx, err)
+			return err
 		}
 		result, err := c.client.Auth().Bot(ctx, token)
 		if err != nil {
-			return l.abandon(ctx, c.explain(ctx, "auth.importBotAuthorization", err))
+			err = c.explain(ctx, "auth.importBotAuthorization", err)
+		} else {
+			account, err = l.finish(ctx, c, result.User)
 		}
-		account, err = l.finish(ctx, c, result.User)
+		if err != nil {
+			l.f.discard(ctx, c)
+		}
 		return err
 	})
 	return account, err
@@ -135,42 +183,61 @@ func (cl *Client) RequestCode(ctx context.Context, given string) (sent provision
 		return sent, provisioning.ErrPhoneNumberInvalid
 	}
 	err = cl.withLogin(ctx, func(l *login) error {
-		sent, err = l.requestCode(ctx, number)
-		if errors.Is(err, provisioning.ErrNotLoggedIn) { // Telegram has ended the login that was there
-			if err := l.f.deleteSession(ctx, l.key, l.slot); err != nil {
+		if l.record.row != "" {
+			sent, err = l.requestNextCode(ctx, number)
+			if !errors.Is(err, provisioning.ErrNotLoggedIn) {
 				return err
 			}
-			l.record = record{}
-			sent, err = l.requestCode(ctx, number)
+			// Telegram has ended the login that was there.
+			if err := l.abandon(ctx, err); !errors.Is(err, provisioning.ErrNotLoggedIn) {
+				return err
+			}
 		}
-		if err != nil && l.record.step == stepConnected {
-			return l.abandon(ctx, err) // there was no login before, so there is none now
-		}
+		sent, err = l.requestFirstCode(ctx, number)
 		return err
 	})
 	return sent, err
 }
 
-func (l *login) requestCode(ctx context.Context, phone string) (provisioning.SentCode, error) {
-	if l.record.step == stepConnected { // and so without a key
-		if err := l.f.exchanges.begin(); err != nil {
-			return provisioning.SentCode{}, err
-		}
-		defer l.f.exchanges.end()
+// requestFirstCode begins a login.
+func (l *login) requestFirstCode(ctx context.Context, phone string) (provisioning.SentCode, error) {
+	if err := l.f.exchanges.begin(); err != nil {
+		return provisioning.SentCode{}, err
 	}
-	c, err := l.f.connect(ctx, l.key, l.slot)
+	defer l.f.exchanges.end()
+	c, err := l.begin(ctx)
 	if err != nil {
 		return provisioning.SentCode{}, err
 	}
+	sent, err := l.requestCode(ctx, c, phone)
+	if err != nil {
+		l.f.discard(ctx, c)
+	}
+	if errors.Is(err, provisioning.ErrNotLoggedIn) { // with an auth key that was just made
+		err = fmt.Errorf("%w: %w", provisioning.ErrTelegramUnavailable, errKeyUnknown)
+	}
+	return sent, err
+}
+
+// requestNextCode requests a code in a login that has begun, with its auth key.
+func (l *login) requestNextCode(ctx context.Context, phone string) (provisioning.SentCode, error) {
+	c, err := l.f.connect(ctx, l.key, l.slot, l.record.row)
+	if err != nil {
+		return provisioning.SentCode{}, err
+	}
+	return l.requestCode(ctx, c, phone)
+}
+
+func (l *login) requestCode(ctx context.Context, c *conn, phone string) (provisioning.SentCode, error) {
 	answer, err := l.sendCode(ctx, c.client.Auth(), phone)
 	if err != nil {
 		return provisioning.SentCode{}, c.explain(ctx, "auth.sendCode", err)
 	}
-	return l.storeSentCode(ctx, c, phone, answer)
+	return l.putSentCode(ctx, c, phone, answer)
 }
 
-// storeSentCode stores that a code was sent.
-func (l *login) storeSentCode(ctx context.Context, c *conn, phone string, answer tg.AuthSentCodeClass) (provisioning.SentCode, error) {
+// putSentCode stores that a code was sent.
+func (l *login) putSentCode(ctx context.Context, c *conn, phone string, answer tg.AuthSentCodeClass) (provisioning.SentCode, error) {
 	code, ok := answer.(*tg.AuthSentCode)
 	if !ok {
 		// auth.sentCodeSuccess is for clients that send logout tokens, and
@@ -178,22 +245,22 @@ func (l *login) storeSentCode(ctx context.Context, c *conn, phone string, answer
 		return provisioning.SentCode{}, rpcerror.Unexpected(answer)
 	}
 	sent := sentCode(code)
-	r := record{
-		step: stepCode, phone: phone, codeHash: code.PhoneCodeHash, codeLength: sent.Length,
+	r := record{step: stepCode, login: halfDone{
+		phone: phone, codeHash: code.PhoneCodeHash, codeLength: sent.Length,
 		emailed: sent.Delivery == provisioning.DeliveryEmail, requestedAt: time.Now(),
 		delivery: sent.Delivery.String(), destination: sent.Destination, resendAt: sent.ResendAt,
-	}
+	}}
 	if sent.Next != nil {
-		r.nextDelivery = sent.Next.String()
+		r.login.nextDelivery = sent.Next.String()
 	}
-	return sent, l.storeRecord(ctx, c, r)
+	return sent, l.put(ctx, c, r)
 }
 
 // sendCode has the code of a login under way for the same number sent again, and
 // otherwise a new one.
 func (l *login) sendCode(ctx context.Context, client *auth.Client, phone string) (tg.AuthSentCodeClass, error) {
-	if l.record.step == stepCode && l.record.phone == phone {
-		answer, err := client.ResendCode(ctx, phone, l.record.codeHash)
+	if l.record.step == stepCode && l.record.login.phone == phone {
+		answer, err := client.ResendCode(ctx, phone, l.record.login.codeHash)
 		if err == nil || !needsNewCode(err) {
 			return answer, err
 		}
@@ -222,7 +289,7 @@ func (l *login) submitCode(ctx context.Context, code provisioning.LoginCode) (pr
 	if err != nil {
 		return provisioning.Account{}, err
 	}
-	user, err := l.signIn(ctx, c.client.API(), code.Value(l.record.codeLength))
+	user, err := l.signIn(ctx, c.client.API(), code.Value(l.record.login.codeLength))
 	if err == nil {
 		return l.finish(ctx, c, user)
 	}
@@ -230,8 +297,8 @@ func (l *login) submitCode(ctx context.Context, code provisioning.LoginCode) (pr
 	switch {
 	case errors.Is(err, provisioning.ErrPasswordNeeded):
 		r := l.record
-		r.step, r.requestedAt, r.passwordHint = stepPassword, time.Now(), passwordHint(ctx, c)
-		if err := l.storeRecord(ctx, c, r); err != nil {
+		r.step, r.login.requestedAt, r.login.passwordHint = stepPassword, time.Now(), passwordHint(ctx, c)
+		if err := l.put(ctx, c, r); err != nil {
 			return provisioning.Account{}, err
 		}
 		return provisioning.Account{}, err
@@ -252,8 +319,8 @@ func (l *login) submitCode(ctx context.Context, code provisioning.LoginCode) (pr
 //
 // TL: auth.signIn; https://core.telegram.org/api/auth#email-verification
 func (l *login) signIn(ctx context.Context, api *tg.Client, code string) (tg.UserClass, error) {
-	request := &tg.AuthSignInRequest{PhoneNumber: l.record.phone, PhoneCodeHash: l.record.codeHash}
-	if l.record.emailed {
+	request := &tg.AuthSignInRequest{PhoneNumber: l.record.login.phone, PhoneCodeHash: l.record.login.codeHash}
+	if l.record.login.emailed {
 		request.SetEmailVerification(&tg.EmailVerificationCode{Code: code})
 	} else {
 		request.SetPhoneCode(code)

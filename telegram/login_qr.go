@@ -3,7 +3,6 @@ package telegram
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"github.com/gotd/td/telegram"
@@ -16,11 +15,11 @@ import (
 	"github.com/tgprovision/tgprovision/telegram/rpcerror"
 )
 
-// A login by QR code has a client of its own, with an auth key of its own, which is not
-// the one that the user's session row belongs to: it ends with the call, and a login by
-// phone number that is half done stays as it is. Only when somebody has scanned a code is
-// that row replaced, with the slot locked. From then on it is a session like any other,
-// whose client is started from the database.
+// A login by QR code has a client of its own, with a row of its own, which becomes the user's
+// only when somebody has scanned a code: a login by phone number that is half done stays as
+// it is until then. From then on it is a session like any other, whose client is started
+// from the database. Where nobody has scanned a code, or the process dies, the row is ended: a
+// code that was shown can be scanned for some seconds more.
 //
 // The loop of gotd v0.162.0, qrlogin.QR.Auth, is not used. It has no open issue, and it
 //
@@ -47,15 +46,14 @@ const (
 type qrLogin struct {
 	*Client
 	accepted chan struct{} // has a value when Telegram has said that a token was accepted
-	conn     *conn
-	rows     *memoryRows   // of the client
+	conn     *conn         // nil where there is none, and when it is the user's
 	ahead    time.Duration // of Telegram's clock is this one
 }
 
 // LoginQR implements provisioning.QRLogin.
 func (cl *Client) LoginQR(ctx context.Context, show func(context.Context, provisioning.QRToken) error) (provisioning.Account, error) {
 	q := &qrLogin{Client: cl, accepted: make(chan struct{}, 1)}
-	defer q.stop(ctx)
+	defer q.discard(ctx)
 	if err := q.stillLoggedOut(ctx); err != nil {
 		return provisioning.Account{}, err
 	}
@@ -159,8 +157,8 @@ func (q *qrLogin) ask(ctx context.Context) (tg.AuthLoginTokenClass, error) {
 	case tgerr.Is(err, tokenExpired):
 		return nil, nil
 	case errors.Is(meaning, provisioning.ErrPasswordNeeded):
-		r := record{step: stepPassword, requestedAt: time.Now(), passwordHint: passwordHint(ctx, q.conn)}
-		if err := q.replaceSession(ctx, r); err != nil {
+		r := record{step: stepPassword, login: halfDone{requestedAt: time.Now(), passwordHint: passwordHint(ctx, q.conn)}}
+		if err := q.take(ctx, r); err != nil {
 			return nil, err
 		}
 		return nil, meaning
@@ -182,53 +180,42 @@ func (q *qrLogin) finish(ctx context.Context, answer tg.AuthAuthorizationClass) 
 		return provisioning.Account{}, rpcerror.Unexpected(authorization.User)
 	}
 	account := calls.AccountOf(self)
-	if err := q.replaceSession(ctx, record{step: stepActive, identity: identityOf(account)}); err != nil {
-		// Nobody has this session.
-		if _, logoutErr := q.conn.client.API().AuthLogOut(ctx); logoutErr != nil {
-			q.f.cfg.Log.Warn().Err(logoutErr).Str("session", string(q.key)).Msg("Could not end a session that was not kept")
-		}
-		return provisioning.Account{}, err
-	}
-	return account, nil
+	return account, q.take(ctx, record{step: stepActive, account: account})
 }
 
-// replaceSession stores the login in place of whatever is stored of the user, and stops
-// its client. Errors: provisioning.ErrAlreadyLoggedIn.
-func (q *qrLogin) replaceSession(ctx context.Context, r record) error {
-	if err := q.conn.waitStored(ctx); err != nil {
-		return err
-	}
+// take makes the login the user's, in place of a half-done one, and stops its client. Errors:
+// provisioning.ErrAlreadyLoggedIn.
+func (q *qrLogin) take(ctx context.Context, r record) error {
 	return q.withLogin(ctx, func(l *login) error {
-		data, err := q.rows.session(ctx, q.key)
-		if err != nil {
+		r.row = q.conn.row
+		if err := q.f.store.put(ctx, q.key, r, q.f.cfg.LoginTimeout); err != nil {
+			if errors.Is(err, errRowGone) {
+				q.f.endAccepted(ctx, q.conn)
+				return provisioning.ErrSessionRevoked
+			}
 			return err
 		}
-		if l.slot.conn != nil {
-			l.slot.conn.stop()
-			q.f.setConn(l.slot, nil)
-		}
-		if err := q.f.store.replace(ctx, q.key, r, data); err != nil {
-			return err
-		}
+		q.f.stopConn(l.slot)
 		// What comes next is done by a client that gets no updates, unless the host wants
 		// them; and not two at a time with one auth key.
-		q.stop(ctx)
+		q.conn.stopAndWait(ctx)
+		q.conn = nil
 		if r.step != stepActive {
 			return nil
 		}
 		q.f.loggedOut.loggedIn(q.key)
-		c, err := q.f.startSession(ctx, q.key, l.slot)
-		if err == nil {
+		// Without a client the login is one all the same.
+		if c, err := q.f.clientOf(ctx, q.key, l.slot, r.row); err == nil {
 			c.authorize()
 		}
-		return nil // without a client the login is one all the same
+		return nil
 	})
 }
 
 // stillLoggedOut returns provisioning.ErrAlreadyLoggedIn when another login was done
 // meanwhile.
 func (q *qrLogin) stillLoggedOut(ctx context.Context) error {
-	r, _, err := q.f.store.get(ctx, q.key)
+	r, err := q.f.store.get(ctx, q.key)
 	if err == nil && r.step.accepted() {
 		return provisioning.ErrAlreadyLoggedIn
 	}
@@ -260,9 +247,12 @@ func (q *qrLogin) connect(ctx context.Context, dc int, known []tg.DCOption) (err
 		return err
 	}
 	defer q.f.exchanges.end()
-	q.rows = &memoryRows{}
-	if q.conn, err = q.f.startClient(ctx, q.key, nil, q.rows, options); err != nil {
+	row, err := q.f.store.insert(ctx, q.key)
+	if err != nil {
 		return err
+	}
+	if q.conn, err = q.f.startClient(ctx, q.key, row, storedSession{q.f.store, q.key, row}, options); err != nil {
+		return errors.Join(err, q.f.store.delete(context.WithoutCancel(ctx), row))
 	}
 	return q.conn.wait(ctx)
 }
@@ -270,22 +260,19 @@ func (q *qrLogin) connect(ctx context.Context, dc int, known []tg.DCOption) (err
 // move goes on at another datacenter, with a client of its own.
 func (q *qrLogin) move(ctx context.Context, dc int) error {
 	known := q.conn.client.Config().DCOptions
-	q.stop(ctx)
+	q.discard(ctx)
 	return q.connect(ctx, dc, known)
 }
 
-// stop stops the client, if there is one, and waits a moment until nothing is left of it.
-func (q *qrLogin) stop(ctx context.Context) {
+// discard ends the login, if there is one that is not the user's, and waits a moment until
+// nothing is left of its client.
+func (q *qrLogin) discard(ctx context.Context) {
 	if q.conn == nil {
 		return
 	}
-	q.conn.stop()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-	defer cancel()
-	select {
-	case <-q.conn.done:
-	case <-ctx.Done():
-	}
+	q.f.discard(ctx, q.conn)
+	q.conn.stopAndWait(ctx)
+	q.conn = nil
 }
 
 // clockAhead returns by how much this machine's clock is ahead of Telegram's, which has
@@ -315,25 +302,4 @@ func hasLoginToken(updates tg.UpdatesClass) bool {
 		}
 	}
 	return false
-}
-
-// memoryRows keeps the session of one client in memory.
-type memoryRows struct {
-	mu   sync.Mutex
-	data []byte
-}
-
-var _ sessionRows = (*memoryRows)(nil)
-
-func (m *memoryRows) session(context.Context, sessionKey) ([]byte, error) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.data, nil
-}
-
-func (m *memoryRows) putSession(_ context.Context, _ sessionKey, data []byte) error {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.data = data
-	return nil
 }

@@ -13,24 +13,25 @@ import (
 
 // LoginProgress implements provisioning.LoginControl.
 func (cl *Client) LoginProgress(ctx context.Context) (provisioning.LoginProgress, error) {
-	r, ok, err := cl.f.store.get(ctx, cl.key)
-	if err != nil || !ok || cl.f.expired(r) {
+	r, err := cl.f.store.get(ctx, cl.key)
+	if err != nil || r.expired {
 		return provisioning.LoginProgress{}, err
 	}
-	progress := provisioning.LoginProgress{Since: r.requestedAt, Phone: strings.TrimPrefix(r.phone, "+")}
+	l := r.login
+	progress := provisioning.LoginProgress{Since: l.requestedAt, Phone: strings.TrimPrefix(l.phone, "+")}
 	switch r.step {
 	case stepCode:
 		progress.Step = provisioning.LoginCodeSent
 		progress.Sent = provisioning.SentCode{
-			Delivery: deliveryNamed(r.delivery), Length: r.codeLength, Destination: r.destination, ResendAt: r.resendAt,
+			Delivery: deliveryNamed(l.delivery), Length: l.codeLength, Destination: l.destination, ResendAt: l.resendAt,
 		}
-		if r.nextDelivery != "" {
-			next := deliveryNamed(r.nextDelivery)
+		if l.nextDelivery != "" {
+			next := deliveryNamed(l.nextDelivery)
 			progress.Sent.Next = &next
 		}
 		return progress, nil
 	case stepPassword:
-		progress.Step, progress.PasswordHint = provisioning.LoginPasswordNeeded, r.passwordHint
+		progress.Step, progress.PasswordHint = provisioning.LoginPasswordNeeded, l.passwordHint
 		return progress, nil
 	}
 	return provisioning.LoginProgress{}, nil
@@ -58,9 +59,9 @@ func (l *login) resendCode(ctx context.Context) (provisioning.SentCode, error) {
 	if err != nil {
 		return provisioning.SentCode{}, err
 	}
-	answer, err := c.client.Auth().ResendCode(ctx, l.record.phone, l.record.codeHash)
+	answer, err := c.client.Auth().ResendCode(ctx, l.record.login.phone, l.record.login.codeHash)
 	if err == nil {
-		return l.storeSentCode(ctx, c, l.record.phone, answer)
+		return l.putSentCode(ctx, c, l.record.login.phone, answer)
 	}
 	err = c.explain(ctx, "auth.resendCode", err)
 	if errors.Is(err, provisioning.ErrPhoneCodeExpired) {
@@ -78,7 +79,7 @@ func (cl *Client) CancelLogin(ctx context.Context) error {
 					Msg("Deleted a login here, but could not cancel its code on Telegram")
 			}
 		}
-		return l.f.deleteSession(ctx, l.key, l.slot)
+		return l.abandon(ctx, nil)
 	})
 }
 
@@ -86,20 +87,19 @@ func (cl *Client) CancelLogin(ctx context.Context) error {
 //
 // TL: auth.cancelCode.
 func (l *login) cancelRemote(ctx context.Context) error {
-	ctx, cancel := remoteTimeout(ctx)
+	ctx, cancel := remoteTimeout(ctx, logoutWait)
 	defer cancel()
-	c, err := l.f.connect(ctx, l.key, l.slot)
+	c, err := l.f.connect(ctx, l.key, l.slot, l.record.row)
 	if err != nil {
 		return err
 	}
-	_, err = c.client.API().AuthCancelCode(ctx, &tg.AuthCancelCodeRequest{PhoneNumber: l.record.phone, PhoneCodeHash: l.record.codeHash})
+	_, err = c.client.API().AuthCancelCode(ctx, &tg.AuthCancelCodeRequest{PhoneNumber: l.record.login.phone, PhoneCodeHash: l.record.login.codeHash})
 	return err
 }
 
-// remoteTimeout limits what a request does on Telegram to a part of the request's time,
-// where there is something left to do here afterwards.
-func remoteTimeout(ctx context.Context) (context.Context, context.CancelFunc) {
-	const longest = 10 * time.Second
+// remoteTimeout limits what a request does on Telegram to half of the request's time, where
+// there is something left to do here afterwards.
+func remoteTimeout(ctx context.Context, longest time.Duration) (context.Context, context.CancelFunc) {
 	limit := longest
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline)/2)

@@ -39,6 +39,19 @@ type Observer struct {
 	// Disconnected is told of every connection that broke, or could not be made, while
 	// its client was to run. The client connects again by itself.
 	Disconnected func()
+	// SessionEnd is told what came of a try to end a session at Telegram, after a logout for
+	// example. The outcome is
+	//
+	//   - "ended": Telegram has confirmed it, or does not know the session any more;
+	//   - "failed": it is tried again later;
+	//   - "given_up": it has failed for 30 days, and the session may go on at Telegram.
+	SessionEnd func(outcome string)
+}
+
+func (o Observer) sessionEnd(outcome string) {
+	if o.SessionEnd != nil {
+		o.SessionEnd(outcome)
+	}
 }
 
 // ObservedMethods returns the methods that Observer.Call tells apart, "other" aside.
@@ -122,10 +135,14 @@ type Stats struct {
 	// and those that are still waiting for one. Clients start when they are first
 	// needed, so that there are fewer of them than users who are logged in.
 	Connected, Connecting int
+	// Ending is how many sessions are to be ended at Telegram, by all processes on the
+	// database, as this one has counted them some seconds ago.
+	Ending int
 }
 
 // Stats counts the clients that run. It asks neither the database nor Telegram.
 func (f *Factory) Stats() (s Stats) {
+	s.Ending = int(f.ending.Load())
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for _, slot := range f.slots {

@@ -9,7 +9,6 @@ import (
 
 	"go.mau.fi/util/dbutil"
 
-	"github.com/tgprovision/tgprovision/internal/schema"
 	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/telegram/calls"
 )
@@ -30,14 +29,14 @@ func placeholders(first, n int) string {
 }
 
 // hashes returns those of the access hashes that are known, by ID.
-func (s *sessionStore) hashes(ctx context.Context, key sessionKey, kind provisioning.PeerType, ids []int64) (map[int64]int64, error) {
+func (s *sessionStore) hashes(ctx context.Context, session rowID, kind provisioning.PeerType, ids []int64) (map[int64]int64, error) {
 	known := make(map[int64]int64, len(ids))
 	scan := dbutil.ConvertRowFn[[2]int64](func(row dbutil.Scannable) (pair [2]int64, err error) {
 		return pair, row.Scan(&pair[0], &pair[1])
 	})
 	for chunk := range slices.Chunk(ids, batch) {
-		rows, err := s.db.Query(ctx, `SELECT peer_id, access_hash FROM tgprovision_peer WHERE user_id=$1 AND kind=$2 AND peer_id IN (`+
-			placeholders(3, len(chunk))+`)`, peerArgs(key, kind, chunk)...)
+		rows, err := s.db.Query(ctx, `SELECT peer_id, access_hash FROM tgprovision_peer WHERE session_id=$1 AND kind=$2 AND peer_id IN (`+
+			placeholders(3, len(chunk))+`)`, peerArgs(session, kind, chunk)...)
 		pairs, err := scan.NewRowIter(rows, err).AsList()
 		if err != nil {
 			return nil, fmt.Errorf("read access hashes: %w", err)
@@ -49,28 +48,34 @@ func (s *sessionStore) hashes(ctx context.Context, key sessionKey, kind provisio
 	return known, nil
 }
 
-func peerArgs(key sessionKey, kind provisioning.PeerType, ids []int64) []any {
-	args := []any{key, string(kind)}
+func peerArgs(session rowID, kind provisioning.PeerType, ids []int64) []any {
+	args := []any{session, string(kind)}
 	for _, id := range ids {
 		args = append(args, id)
 	}
 	return args
 }
 
-// putHashes stores access hashes, each peer's once.
-func (s *sessionStore) putHashes(ctx context.Context, key sessionKey, peers []calls.Peer) error {
+// putHashes stores access hashes, each peer's once. Errors: errRowGone.
+func (s *sessionStore) putHashes(ctx context.Context, session rowID, peers []calls.Peer) error {
 	// In an order, so that two that store the same ones at once can't wait for each
 	// other.
 	slices.SortFunc(peers, func(a, b calls.Peer) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID)) })
 	peers = slices.CompactFunc(peers, func(a, b calls.Peer) bool { return a.Kind == b.Kind && a.ID == b.ID })
 	for chunk := range slices.Chunk(peers, batch) {
-		values, args := []string{}, []any{key}
+		values, args := []string{}, []any{session}
 		for _, p := range chunk {
 			values = append(values, "($1, "+placeholders(len(args)+1, 3)+")")
 			args = append(args, string(p.Kind), p.ID, p.AccessHash)
 		}
-		_, err := s.db.Exec(ctx, `INSERT INTO tgprovision_peer (user_id, kind, peer_id, access_hash) VALUES `+
-			strings.Join(values, ", ")+` ON CONFLICT (user_id, kind, peer_id) DO UPDATE SET access_hash=excluded.access_hash`, args...)
+		err := s.txn(ctx, func(ctx context.Context) error {
+			if err := s.lockActive(ctx, session); err != nil {
+				return err
+			}
+			_, err := s.exec(ctx, `INSERT INTO tgprovision_peer (session_id, kind, peer_id, access_hash) VALUES `+
+				strings.Join(values, ", ")+` ON CONFLICT (session_id, kind, peer_id) DO UPDATE SET access_hash=excluded.access_hash`, args...)
+			return err
+		})
 		if err != nil {
 			return fmt.Errorf("store access hashes: %w", err)
 		}
@@ -78,11 +83,25 @@ func (s *sessionStore) putHashes(ctx context.Context, key sessionKey, peers []ca
 	return nil
 }
 
+// lockActive is a part of a transaction, to whose end a session stays logged in. Errors:
+// errRowGone.
+func (s *sessionStore) lockActive(ctx context.Context, session rowID) error {
+	lock := `UPDATE tgprovision_session SET id=id WHERE id=$1 AND step='active'`
+	if s.db.Dialect == dbutil.Postgres { // where an update would write the whole row
+		lock = `SELECT 1 FROM tgprovision_session WHERE id=$1 AND step='active' FOR SHARE`
+	}
+	found, err := s.exec(ctx, lock, session)
+	if err == nil && !found {
+		err = errRowGone
+	}
+	return err
+}
+
 // deleteHashes deletes access hashes.
-func (s *sessionStore) deleteHashes(ctx context.Context, key sessionKey, kind provisioning.PeerType, ids []int64) error {
+func (s *sessionStore) deleteHashes(ctx context.Context, session rowID, kind provisioning.PeerType, ids []int64) error {
 	for chunk := range slices.Chunk(ids, batch) {
-		_, err := s.db.Exec(ctx, `DELETE FROM tgprovision_peer WHERE user_id=$1 AND kind=$2 AND peer_id IN (`+
-			placeholders(3, len(chunk))+`)`, peerArgs(key, kind, chunk)...)
+		_, err := s.db.Exec(ctx, `DELETE FROM tgprovision_peer WHERE session_id=$1 AND kind=$2 AND peer_id IN (`+
+			placeholders(3, len(chunk))+`)`, peerArgs(session, kind, chunk)...)
 		if err != nil {
 			return fmt.Errorf("delete access hashes: %w", err)
 		}
@@ -90,41 +109,16 @@ func (s *sessionStore) deleteHashes(ctx context.Context, key sessionKey, kind pr
 	return nil
 }
 
-// setAccount stores whose session it is, if it is still active.
-func (s *sessionStore) setAccount(ctx context.Context, key sessionKey, who identity) error {
-	const query = `UPDATE tgprovision_session SET account_id=$1, username=$2, bot=$3 WHERE user_id=$4 AND step='active'`
-	if _, err := s.db.Exec(ctx, query, who.id, who.username, who.bot, key); err != nil {
-		return fmt.Errorf("store an account: %w", err)
-	}
-	return nil
-}
-
-// username returns the username of an account that is logged in here, "" when it has
-// none or is not.
-func (s *sessionStore) username(ctx context.Context, accountID int64) (string, error) {
-	const query = `SELECT username FROM tgprovision_session WHERE account_id=$1 AND step='active' AND username<>''`
-	rows, err := s.db.Query(ctx, query, accountID)
-	names, err := dbutil.NewRowIterWithError(rows, dbutil.ScanSingleColumn[string], err).AsList()
-	if err != nil {
-		return "", fmt.Errorf("read a username: %w", err)
-	}
-	if len(names) == 0 {
-		return "", nil
-	}
-	return names[0], nil
-}
-
-// delete deletes the session of a user, and the access hashes of the account.
-func (s *sessionStore) delete(ctx context.Context, key sessionKey) error {
-	err := s.db.DoTxn(ctx, schema.ReadCommitted(s.db), func(ctx context.Context) error {
-		if _, err := s.db.Exec(ctx, `DELETE FROM tgprovision_session WHERE user_id=$1`, key); err != nil {
+// chunks runs a function with the placeholders and the arguments of a batch of rows.
+func (s *sessionStore) chunks(rows []rowID, run func(list string, args []any) error) error {
+	for chunk := range slices.Chunk(rows, batch) {
+		args := make([]any, len(chunk))
+		for i, row := range chunk {
+			args[i] = row
+		}
+		if err := run(placeholders(1, len(chunk)), args); err != nil {
 			return err
 		}
-		_, err := s.db.Exec(ctx, `DELETE FROM tgprovision_peer WHERE user_id=$1`, key)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("delete a session: %w", err)
 	}
 	return nil
 }

@@ -2,12 +2,16 @@ package telegram
 
 import (
 	"context"
+	"errors"
+	"sync"
 
+	"github.com/gotd/td/bin"
+	"github.com/gotd/td/proto/codec"
 	"github.com/gotd/td/telegram/dcs"
 	"github.com/gotd/td/transport"
 )
 
-// closingResolver makes the connections of a client. They take turns at key exchanges, and
+// clientResolver makes the connections of a client. They take turns at key exchanges, and
 // they are closed when the client's context ends; from then on there are no more.
 //
 // gotd v0.162.0 sees to neither. In the middle of a key exchange with a server that does
@@ -15,30 +19,37 @@ import (
 // the same read; TestGotdExchangesKeysAfterItsEnd). It dials without a look at its context
 // (no issue; TestGotdDialsAfterItsEnd), and may see that its connection is closed before
 // it sees that it is to stop.
-type closingResolver struct {
+type clientResolver struct {
 	inner     dcs.Resolver
 	ctx       context.Context
 	exchanges *exchanges
+	storage   *storage
+	// keyUnknown is told when Telegram has said twice, over two connections, that it does
+	// not know the auth key of the session.
+	keyUnknown func()
+
+	mu      sync.Mutex
+	unknown int // how often Telegram has said so since it last took the key
 }
 
-var _ dcs.Resolver = (*closingResolver)(nil)
+var _ dcs.Resolver = (*clientResolver)(nil)
 
 // Primary implements dcs.Resolver.
-func (r *closingResolver) Primary(ctx context.Context, dc int, list dcs.List) (transport.Conn, error) {
+func (r *clientResolver) Primary(ctx context.Context, dc int, list dcs.List) (transport.Conn, error) {
 	return r.dial(ctx, dc, list, r.inner.Primary)
 }
 
 // MediaOnly implements dcs.Resolver.
-func (r *closingResolver) MediaOnly(ctx context.Context, dc int, list dcs.List) (transport.Conn, error) {
+func (r *clientResolver) MediaOnly(ctx context.Context, dc int, list dcs.List) (transport.Conn, error) {
 	return r.dial(ctx, dc, list, r.inner.MediaOnly)
 }
 
 // CDN implements dcs.Resolver.
-func (r *closingResolver) CDN(ctx context.Context, dc int, list dcs.List) (transport.Conn, error) {
+func (r *clientResolver) CDN(ctx context.Context, dc int, list dcs.List) (transport.Conn, error) {
 	return r.dial(ctx, dc, list, r.inner.CDN)
 }
 
-func (r *closingResolver) dial(ctx context.Context, dc int, list dcs.List,
+func (r *clientResolver) dial(ctx context.Context, dc int, list dcs.List,
 	resolve func(context.Context, int, dcs.List) (transport.Conn, error),
 ) (transport.Conn, error) {
 	if err := r.ctx.Err(); err != nil {
@@ -49,6 +60,7 @@ func (r *closingResolver) dial(ctx context.Context, dc int, list dcs.List,
 		return nil, err
 	}
 	conn = &exchangeConn{Conn: conn, exchanges: r.exchanges}
+	conn = &sessionConn{Conn: conn, resolver: r}
 	stopWaiting := context.AfterFunc(r.ctx, func() { _ = conn.Close() })
 	return &closingConn{Conn: conn, stopWaiting: stopWaiting}, nil
 }
@@ -64,3 +76,87 @@ func (c *closingConn) Close() error {
 	c.stopWaiting()
 	return c.Conn.Close()
 }
+
+// sessionConn is a connection of a client with one session.
+//
+// It sends the calls of a login (storedKeyFirst) only with an auth key that is stored: after
+// them, an end of the process must not lose what Telegram has linked to the key. gotd
+// v0.162.0 may make such a call before it has stored the session, also with another auth key,
+// at the datacenter that the account is at home in (https://github.com/gotd/td/pull/1851
+// wants to change it; TestGotdRunsBeforeTheSessionIsStored).
+//
+// When Telegram does not know the auth key, gotd v0.162.0 makes a new one on the spot and
+// forgets the old one (no issue; TestGotdReplacesUnknownKeys). Telegram says so by
+// mistake, too: the connection breaks the first time, and the client ends the second time.
+//
+// https://core.telegram.org/mtproto/mtproto-transports#transport-errors
+type sessionConn struct {
+	transport.Conn
+	resolver *clientResolver
+
+	mu   sync.Mutex
+	last authKeyID // of the last message that was sent
+}
+
+// errKeyUnknown: Telegram does not know the auth key of a session.
+var errKeyUnknown = errors.New("Telegram does not know the auth key")
+
+// Send implements transport.Conn.
+func (c *sessionConn) Send(ctx context.Context, b *bin.Buffer) error {
+	id := messageKey(b)
+	if needsStoredKey(ctx) {
+		if err := c.resolver.storage.waitStored(ctx, id); err != nil {
+			return err
+		}
+	}
+	c.mu.Lock()
+	c.last = id
+	c.mu.Unlock()
+	return c.Conn.Send(ctx, b)
+}
+
+// Recv implements transport.Conn.
+func (c *sessionConn) Recv(ctx context.Context, b *bin.Buffer) error {
+	err := c.Conn.Recv(ctx, b)
+	if err == nil {
+		if c.resolver.storage.isStored(messageKey(b)) {
+			c.resolver.keyTaken()
+		}
+		return nil
+	}
+	refused, ok := errors.AsType[*codec.ProtocolErr](err)
+	c.mu.Lock()
+	last := c.last
+	c.mu.Unlock()
+	if !ok || refused.Code != codec.CodeAuthKeyNotFound || !c.resolver.storage.isStored(last) {
+		return err
+	}
+	c.resolver.keyRefused()
+	return errKeyUnknown
+}
+
+// messageKey returns the ID of the auth key that a message is encrypted with, 0 for one of
+// a key exchange.
+func messageKey(b *bin.Buffer) (id authKeyID) {
+	copy(id[:], b.Buf)
+	return id
+}
+
+func (r *clientResolver) keyTaken() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unknown = 0
+}
+
+func (r *clientResolver) keyRefused() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.unknown++; r.unknown == 2 {
+		r.keyUnknown()
+	}
+}
+
+type needsStoredKeyValue struct{}
+
+// needsStoredKey says whether a message is of a call that needs it, see storedKeyFirst.
+func needsStoredKey(ctx context.Context) bool { return ctx.Value(needsStoredKeyValue{}) != nil }

@@ -1,69 +1,197 @@
 package telegram
 
 import (
+	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/gotd/td/session"
 	"github.com/gotd/td/telegram"
 )
 
-// sessionRows is where sessions are stored, in gotd's form.
-type sessionRows interface {
-	session(ctx context.Context, key sessionKey) ([]byte, error)
-	putSession(ctx context.Context, key sessionKey, data []byte) error
+// sessionData is where the session of one client is stored, in gotd's form.
+type sessionData interface {
+	load(ctx context.Context) ([]byte, error) // nil where there is none yet
+	store(ctx context.Context, data []byte) error
 }
 
-// storage is what gotd reads a client's session from and writes it to. It takes no more
-// writes once it is closed, so that a client that is about to stop can't bring back a
-// session that was deleted.
-type storage struct {
-	rows sessionRows
+// storedSession is the session of a row.
+type storedSession struct {
+	rows *sessionStore
 	key  sessionKey
+	row  rowID
+}
 
-	mu        sync.Mutex
-	closed    bool
-	savedOnce sync.Once
-	saved     chan struct{} // closed after the first write
+func (s storedSession) load(ctx context.Context) ([]byte, error) {
+	return s.rows.session(ctx, s.key, s.row)
+}
+
+func (s storedSession) store(ctx context.Context, data []byte) error {
+	return s.rows.putSession(ctx, s.key, s.row, data)
+}
+
+// readOnlySession is a session that was read, for a client whose session is not stored any more.
+type readOnlySession []byte
+
+func (s readOnlySession) load(context.Context) ([]byte, error) { return s, nil }
+func (s readOnlySession) store(context.Context, []byte) error  { return nil }
+
+// authKeyID names an auth key, as the messages that are encrypted with it do.
+type authKeyID [8]byte
+
+// storage is what gotd reads a client's session from and writes it to. A client whose row
+// is gone is stopped by its next write, and so is one that would write another auth key than
+// the one that is logged in: Telegram has forgotten that one, or says so by mistake.
+type storage struct {
+	data sessionData
+	gone func() // stops the client
+
+	mu      sync.Mutex
+	closed  bool
+	fixed   bool // the auth key is logged in
+	keyID   authKeyID
+	latest  []byte        // as it is stored
+	changed chan struct{} // closed with each change
 }
 
 var _ telegram.SessionStorage = (*storage)(nil)
 
+func newStorage(data sessionData, gone func()) *storage {
+	return &storage{data: data, gone: gone, changed: make(chan struct{})}
+}
+
 // LoadSession implements telegram.SessionStorage.
 func (s *storage) LoadSession(ctx context.Context) ([]byte, error) {
-	data, err := s.rows.session(ctx, s.key)
+	data, err := s.data.load(ctx)
 	if err != nil {
 		return nil, err
 	}
 	if data == nil {
 		return nil, session.ErrNotFound
 	}
+	id, err := keyIDOf(ctx, data)
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.change(func() { s.keyID, s.latest = id, data })
 	return data, nil
 }
 
 // StoreSession implements telegram.SessionStorage.
 func (s *storage) StoreSession(ctx context.Context, data []byte) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return errors.New("the session is closed")
-	}
-	if err := s.rows.putSession(ctx, s.key, data); err != nil {
+	id, err := keyIDOf(ctx, data)
+	if err != nil {
 		return err
 	}
-	s.savedOnce.Do(func() { close(s.saved) })
-	return nil
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.closed:
+		return errSessionClosed
+	case s.fixed && id != s.keyID:
+		err = errors.New("the auth key of a session can't change")
+	default:
+		err = s.data.store(ctx, data)
+	}
+	if err == nil {
+		s.change(func() { s.keyID, s.latest = id, data })
+		return nil
+	}
+	if s.fixed && id != s.keyID || errors.Is(err, errRowGone) {
+		s.change(func() { s.closed = true })
+		s.gone()
+	}
+	return err
+}
+
+var errSessionClosed = errors.New("the session is closed")
+
+// change changes the storage, and tells those who wait for that. It needs the mutex.
+func (s *storage) change(change func()) {
+	change()
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// waitStored waits until an auth key is the stored one.
+func (s *storage) waitStored(ctx context.Context, id authKeyID) error {
+	for {
+		s.mu.Lock()
+		stored, closed, changed := s.keyID == id, s.closed, s.changed
+		s.mu.Unlock()
+		switch {
+		case closed:
+			return errSessionClosed
+		case stored:
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("store the session: %w", ctx.Err())
+		}
+	}
+}
+
+// isStored says whether an auth key is the stored one. The zero ID is none.
+func (s *storage) isStored(id authKeyID) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.keyID == id && id != authKeyID{}
+}
+
+// last returns the session as it was stored last.
+func (s *storage) last() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.latest
+}
+
+// fix says that the auth key is logged in.
+func (s *storage) fix() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.fixed = true
 }
 
 func (s *storage) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.closed = true
+	s.change(func() { s.closed = true })
 }
 
 func (s *storage) isClosed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.closed
+}
+
+// decodeSession reads gotd's form of a session.
+func decodeSession(ctx context.Context, data []byte) (*session.Data, error) {
+	memory := &session.StorageMemory{}
+	err := memory.StoreSession(ctx, data)
+	if err != nil {
+		return nil, fmt.Errorf("decode a session: %w", err)
+	}
+	loader := session.Loader{Storage: memory}
+	decoded, err := loader.Load(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("decode a session: %w", err)
+	}
+	return decoded, nil
+}
+
+func keyIDOf(ctx context.Context, data []byte) (authKeyID, error) {
+	decoded, err := decodeSession(ctx, data)
+	if err != nil {
+		return authKeyID{}, err
+	}
+	if len(decoded.AuthKeyID) != len(authKeyID{}) {
+		return authKeyID{}, errors.New("a session has no auth key")
+	}
+	return authKeyID(bytes.Clone(decoded.AuthKeyID)), nil
 }
