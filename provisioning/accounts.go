@@ -114,24 +114,33 @@ func (a *accounts) checkLoggedOut(ctx context.Context, p *person, begins bool) e
 	return &alreadyLoggedInError{account}
 }
 
-// logOut ends a user's session. Errors: ErrNotLoggedIn.
-func (a *accounts) logOut(ctx context.Context, p *person) (err error) {
+// logOut logs a user out, and says whether the end of the session at Telegram is still to
+// come. Errors: ErrNotLoggedIn.
+func (a *accounts) logOut(ctx context.Context, p *person) (pending bool, err error) {
 	if p.user.Displaced && a.links != nil {
 		if p.user, err = a.endDisplaced(ctx, p.userID, p.user.TelegramID); err != nil {
-			return err
+			return false, err
 		}
 		if p.user.TelegramID == 0 {
-			return ErrNotLoggedIn
+			return false, ErrNotLoggedIn
 		}
 	}
-	err = p.client.Logout(ctx)
+	pending, err = p.client.Logout(ctx)
 	if err != nil && !errors.Is(err, ErrNotLoggedIn) {
-		return fmt.Errorf("log out: %w", err)
+		return false, fmt.Errorf("log out: %w", err)
 	}
 	if unlinkErr := a.unlink(ctx, p); unlinkErr != nil {
-		return unlinkErr
+		return false, unlinkErr
 	}
-	return err
+	return pending, err
+}
+
+// endSession ends the session of a client, if there is one.
+func endSession(ctx context.Context, client TelegramClient) error {
+	if _, err := client.Logout(ctx); err != nil && !errors.Is(err, ErrNotLoggedIn) {
+		return fmt.Errorf("end the session: %w", err)
+	}
+	return nil
 }
 
 // claim links an account that the user turns out to be logged in with, unless another user
@@ -217,10 +226,7 @@ func (a *accounts) endUnrecorded(ctx context.Context, p *person, account Account
 	if p.user.TelegramID == account.ID && !p.user.Displaced {
 		return true, nil
 	}
-	if err := p.client.Logout(ctx); err != nil && !errors.Is(err, ErrNotLoggedIn) {
-		return false, fmt.Errorf("end an unrecorded session: %w", err)
-	}
-	return false, nil
+	return false, endSession(ctx, p.client)
 }
 
 // endDisplaced logs a displaced user out and removes the link, unless that has been done
@@ -248,7 +254,7 @@ func (a *accounts) endDisplacedInTurn(ctx context.Context, userID id.UserID, tel
 	if err != nil {
 		return User{}, fmt.Errorf("end the session of a displaced user: %w", err)
 	}
-	if err := client.Logout(ctx); err != nil && !errors.Is(err, ErrNotLoggedIn) {
+	if err := endSession(ctx, client); err != nil {
 		return User{}, fmt.Errorf("log a displaced user out: %w", err)
 	}
 	user.TelegramID, user.Displaced = 0, false

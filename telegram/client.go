@@ -90,31 +90,31 @@ func (cl *Client) withBotLogin(ctx context.Context, call func() error) error {
 // Logout implements provisioning.TelegramClient.
 //
 // TL: auth.logOut.
-func (cl *Client) Logout(ctx context.Context) error {
+func (cl *Client) Logout(ctx context.Context) (pending bool, err error) {
 	s, err := cl.f.lockSlot(ctx, cl.key)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer cl.f.unlockSlot(cl.key, s)
 	r, _, err := cl.f.store.get(ctx, cl.key)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if !r.step.accepted() {
-		return provisioning.ErrNotLoggedIn
+		return false, provisioning.ErrNotLoggedIn
 	}
 	remoteErr := cl.logoutRemote(ctx, s)
 	if err := cl.f.deleteSession(ctx, cl.key, s); err != nil {
-		return err
+		return false, err
 	}
 	if errors.Is(remoteErr, provisioning.ErrNotLoggedIn) {
-		return remoteErr
+		return false, remoteErr
 	}
 	if remoteErr != nil {
 		cl.f.cfg.Log.Warn().Err(remoteErr).Str("session", string(cl.key)).
 			Msg("Logged out here, but could not end the session on Telegram")
 	}
-	return nil
+	return false, nil
 }
 
 // logoutRemote ends the session on Telegram, in a part of the request's time. Errors:
