@@ -76,29 +76,30 @@ func (c *client) Account(ctx context.Context) (provisioning.Account, error) {
 
 // Logout implements [provisioning.TelegramClient]. bridgev2 ends the session on Telegram
 // and deletes the login, and only logs what fails, also where the session had ended
-// already: so Telegram is asked before.
-func (c *client) Logout(ctx context.Context) error {
+// already: so Telegram is asked before. Nothing is pending after it, since with the login
+// bridgev2 deletes what it would take to try again.
+func (c *client) Logout(ctx context.Context) (pending bool, err error) {
 	unlock, err := c.h.changing.Lock(ctx, c.userID)
 	if err != nil {
-		return fmt.Errorf("wait for another login or logout: %w", err)
+		return false, fmt.Errorf("wait for another login or logout: %w", err)
 	}
 	defer unlock()
 	login, err := c.login(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
 	c.h.accounts.forget(login)
 	const patience = 2 * time.Second
 	timed, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	if _, err := c.h.network.Telegram(login).Account(timed); errors.Is(err, provisioning.ErrNotLoggedIn) {
-		return provisioning.ErrNotLoggedIn
+		return false, provisioning.ErrNotLoggedIn
 	}
 	if ctx.Err() == context.Canceled {
-		return ctx.Err()
+		return false, ctx.Err()
 	}
 	login.Logout(c.h.background(ctx))
-	return nil
+	return false, nil
 }
 
 // able returns what the connector has for a client's login. Errors:

@@ -220,7 +220,7 @@ func (h *Host) adopt(ctx context.Context, network LoginNetwork, c *client, accou
 		return nil, err
 	}
 	if login != nil && account.ID != 0 && h.network.TelegramID(login.ID) != account.ID {
-		if err := network.LoginClient(c.userID).Logout(ctx); err != nil && !errors.Is(err, provisioning.ErrNotLoggedIn) {
+		if _, err := network.LoginClient(c.userID).Logout(ctx); err != nil && !errors.Is(err, provisioning.ErrNotLoggedIn) {
 			return nil, err
 		}
 		return nil, provisioning.ErrAlreadyLoggedIn

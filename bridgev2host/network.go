@@ -95,7 +95,8 @@ type LoginClient interface {
 	provisioning.LoginControl
 	provisioning.QRLogin
 	provisioning.BotLogin
-	// Logout ends a login on Telegram that is done and was not taken over. Errors:
-	// provisioning.ErrNotLoggedIn where there is none.
-	Logout(ctx context.Context) error
+	// Logout ends a login on Telegram that is done and was not taken over, as the method of
+	// a provisioning.TelegramClient does. Errors: provisioning.ErrNotLoggedIn where there is
+	// none.
+	Logout(ctx context.Context) (pending bool, err error)
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/tgprovision/tgprovision/internal/keyed"
 )
 
-// accounts says who is logged in, and who acts on Telegram.
+// accounts says who is logged in, and, in actors.go, who acts on Telegram.
 //
 // It keeps two records in step: the client's session, which says whether a user is logged
 // in, and the user store's link, which says whose an account is. A crash may come between
@@ -114,24 +114,33 @@ func (a *accounts) checkLoggedOut(ctx context.Context, p *person, begins bool) e
 	return &alreadyLoggedInError{account}
 }
 
-// logOut ends a user's session. Errors: ErrNotLoggedIn.
-func (a *accounts) logOut(ctx context.Context, p *person) (err error) {
+// logOut logs a user out, and says whether the end of the session at Telegram is still to
+// come. Errors: ErrNotLoggedIn.
+func (a *accounts) logOut(ctx context.Context, p *person) (pending bool, err error) {
 	if p.user.Displaced && a.links != nil {
 		if p.user, err = a.endDisplaced(ctx, p.userID, p.user.TelegramID); err != nil {
-			return err
+			return false, err
 		}
 		if p.user.TelegramID == 0 {
-			return ErrNotLoggedIn
+			return false, ErrNotLoggedIn
 		}
 	}
-	err = p.client.Logout(ctx)
+	pending, err = p.client.Logout(ctx)
 	if err != nil && !errors.Is(err, ErrNotLoggedIn) {
-		return fmt.Errorf("log out: %w", err)
+		return false, fmt.Errorf("log out: %w", err)
 	}
 	if unlinkErr := a.unlink(ctx, p); unlinkErr != nil {
-		return unlinkErr
+		return false, unlinkErr
 	}
-	return err
+	return pending, err
+}
+
+// endSession ends the session of a client, if there is one.
+func endSession(ctx context.Context, client TelegramClient) error {
+	if _, err := client.Logout(ctx); err != nil && !errors.Is(err, ErrNotLoggedIn) {
+		return fmt.Errorf("end the session: %w", err)
+	}
+	return nil
 }
 
 // claim links an account that the user turns out to be logged in with, unless another user
@@ -217,10 +226,7 @@ func (a *accounts) endUnrecorded(ctx context.Context, p *person, account Account
 	if p.user.TelegramID == account.ID && !p.user.Displaced {
 		return true, nil
 	}
-	if err := p.client.Logout(ctx); err != nil && !errors.Is(err, ErrNotLoggedIn) {
-		return false, fmt.Errorf("end an unrecorded session: %w", err)
-	}
-	return false, nil
+	return false, endSession(ctx, p.client)
 }
 
 // endDisplaced logs a displaced user out and removes the link, unless that has been done
@@ -248,7 +254,7 @@ func (a *accounts) endDisplacedInTurn(ctx context.Context, userID id.UserID, tel
 	if err != nil {
 		return User{}, fmt.Errorf("end the session of a displaced user: %w", err)
 	}
-	if err := client.Logout(ctx); err != nil && !errors.Is(err, ErrNotLoggedIn) {
+	if err := endSession(ctx, client); err != nil {
 		return User{}, fmt.Errorf("log a displaced user out: %w", err)
 	}
 	user.TelegramID, user.Displaced = 0, false
@@ -283,90 +289,6 @@ func (a *accounts) removeLink(ctx context.Context, userID id.UserID, telegramID 
 		return fmt.Errorf("unlink the account: %w", err)
 	}
 	return nil
-}
-
-// relay returns the account of the relay bot. Errors: ErrNotLoggedIn where there is no
-// relay bot, or it is not logged in; any other error wraps errRelayBot.
-func (a *accounts) relay(ctx context.Context) (Account, error) {
-	if a.relayBot == nil {
-		return Account{}, ErrNotLoggedIn
-	}
-	account, err := a.relayBot.Account(ctx)
-	switch {
-	case errors.Is(err, ErrNotLoggedIn):
-		return Account{}, err
-	case err != nil:
-		return Account{}, fmt.Errorf("%w: %w", errRelayBot, err)
-	}
-	return account, nil
-}
-
-// actor is the account that acts on Telegram for an operation.
-type actor struct {
-	client  TelegramClient
-	account Account
-	relay   bool
-}
-
-// actor returns the account of a user, if there is a user and they are logged in, else the
-// relay bot. Errors: ErrNotLoggedIn where there is neither.
-func (a *accounts) actor(ctx context.Context, p *person) (actor, error) {
-	if p.userID != "" {
-		act, err := a.own(ctx, p)
-		if err == nil || !errors.Is(err, ErrNotLoggedIn) {
-			return act, err
-		}
-	}
-	account, err := a.relay(ctx)
-	if err != nil {
-		return actor{}, err
-	}
-	return actor{client: a.relayBot, account: account, relay: true}, nil
-}
-
-// own returns a user's own account. Errors: ErrNotLoggedIn.
-func (a *accounts) own(ctx context.Context, p *person) (act actor, err error) {
-	if p.client, err = a.client(ctx, p.userID); err != nil {
-		return actor{}, err
-	}
-	account, err := a.loggedIn(ctx, p)
-	if err != nil {
-		return actor{}, err
-	}
-	return actor{client: p.client, account: account}, nil
-}
-
-// creator returns a user's own account, which can create chats. Errors: errNoRealAccount.
-func (a *accounts) creator(ctx context.Context, p *person) (actor, error) {
-	act, err := a.own(ctx, p)
-	switch {
-	case errors.Is(err, ErrNotLoggedIn):
-		return actor{}, fmt.Errorf("%w: %w", errNoRealAccount, err)
-	case err != nil:
-		return actor{}, err
-	case act.account.IsBot:
-		return actor{}, errNoRealAccount
-	}
-	return act, nil
-}
-
-// chat returns what a group or channel says of itself. The relay bot's errors wrap
-// errRelayNotInChat or errRelayBot. Errors: ErrNotImplemented.
-func (a actor) chat(ctx context.Context, chatID ChatID) (ChatInfo, error) {
-	getter, can := a.client.(ChatGetter)
-	if !can {
-		return ChatInfo{}, ErrNotImplemented
-	}
-	info, err := getter.GetChat(ctx, chatID)
-	switch {
-	case err == nil:
-		return info, nil
-	case errors.Is(err, ErrNotInChat) && a.relay:
-		err = fmt.Errorf("%w: %w", errRelayNotInChat, err)
-	case a.relay:
-		err = fmt.Errorf("%w: %w", errRelayBot, err)
-	}
-	return ChatInfo{}, fmt.Errorf("get the chat: %w", err)
 }
 
 // recordTimeout is how long may be taken to record what has happened on Telegram already.

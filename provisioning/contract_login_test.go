@@ -248,6 +248,14 @@ func otherLoginOperations() []operation {
 func logoutCases() []wireCase {
 	cases := []wireCase{
 		{name: "not logged in", status: 403, errcode: "not_logged_in"},
+		{
+			name: "Telegram can't be reached", status: 200, success: `{"pending":true}`,
+			prepare: func(t *testing.T, b *bridge) {
+				b.logIn(t, alice, aliceAccount)
+				b.telegram.SetAway(true)
+			},
+			after: func(t *testing.T, b *bridge) { b.expectUser(t, alice, 0, false, 0) },
+		},
 		{name: "half-done login", prepare: after(requestAlice), status: 403, errcode: "not_logged_in"},
 		{name: "minimal client", change: minimalClients, prepare: as(aliceAccount), status: 200, success: `{}`},
 		{

@@ -63,11 +63,11 @@ func (c ownClient) Account(context.Context) (provisioning.Account, error) {
 }
 
 // Logout implements provisioning.TelegramClient.
-func (c ownClient) Logout(context.Context) error {
+func (c ownClient) Logout(context.Context) (pending bool, err error) {
 	c.sessions.mu.Lock()
 	defer c.sessions.mu.Unlock()
 	delete(c.sessions.accounts, c.userID)
-	return nil
+	return false, nil
 }
 
 // Chats implements provisioning.ChatLister.

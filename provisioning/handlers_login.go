@@ -202,12 +202,19 @@ func cancelLogin(ctx context.Context, s *services, op *operation) (reply, error)
 	return ok(struct{}{}), nil
 }
 
+// logoutBody is the body of logout.
+type logoutBody struct {
+	// Pending: the end of the session at Telegram is still to come.
+	Pending bool `json:"pending,omitempty"`
+}
+
 // logout is logout.
 func logout(ctx context.Context, s *services, op *operation) (reply, error) {
-	if err := s.accounts.logOut(ctx, &op.person); err != nil {
+	pending, err := s.accounts.logOut(ctx, &op.person)
+	if err != nil {
 		return reply{}, err
 	}
-	return ok(struct{}{}), nil
+	return ok(logoutBody{Pending: pending}), nil
 }
 
 // loginClient returns the client as what a login step needs of it, for a user who is

@@ -39,7 +39,13 @@ type TelegramClient interface {
 	// ended from the outside. For somebody who never logged in it starts nothing.
 	Account(ctx context.Context) (Account, error)
 
-	// Logout ends the session on Telegram and deletes it here. When Telegram can't
-	// be reached in time it is deleted here all the same, and the error is nil.
-	Logout(ctx context.Context) error
+	// Logout logs the user out: when the error is nil, the client is logged out here from
+	// then on, and another login may follow. It ends the session on Telegram. Where that
+	// can't be done in time, because Telegram can't be reached or refuses for now, pending
+	// is true: the client has promised it, and goes on trying until Telegram confirms the
+	// end or knows the session no more, also after a restart. A client that would not try
+	// again returns false. The error is ErrNotLoggedIn for somebody who is not logged in,
+	// and for a session that Telegram had ended already; after any other the user is logged
+	// in still.
+	Logout(ctx context.Context) (pending bool, err error)
 }

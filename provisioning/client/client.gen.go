@@ -325,6 +325,12 @@ type LoggedIn struct {
 // LoggedInState defines model for LoggedIn.State.
 type LoggedInState string
 
+// LoggedOut defines model for LoggedOut.
+type LoggedOut struct {
+	// Pending True while the session is still to be ended on Telegram, which the bridge goes on trying; missing once it has ended
+	Pending *bool `json:"pending,omitempty"`
+}
+
 // LoginState The step to go on from or with
 type LoginState string
 
@@ -805,7 +811,8 @@ type ClientInterface interface {
 
 	// Logout Log out of Telegram
 	//
-	// The session ends on Telegram as well. Where Telegram can't be reached, the bridge forgets it all the same.
+	// The session ends on Telegram as well. Where Telegram can't be reached, the user is logged out of the bridge all the same.
+	// `pending` is true where the bridge then goes on trying to end the session, until Telegram confirms it.
 	//
 	// Corresponds with POST /v1/user/{user_id}/logout (the `Logout` operationId).
 	Logout(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1201,7 +1208,8 @@ func (c *Client) PostLoginPassword(ctx context.Context, userId UserID, body Post
 
 // Logout Log out of Telegram
 //
-// The session ends on Telegram as well. Where Telegram can't be reached, the bridge forgets it all the same.
+// The session ends on Telegram as well. Where Telegram can't be reached, the user is logged out of the bridge all the same.
+// `pending` is true where the bridge then goes on trying to end the session, until Telegram confirms it.
 //
 // Corresponds with POST /v1/user/{user_id}/logout (the `Logout` operationId).
 func (c *Client) Logout(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2418,7 +2426,8 @@ type ClientWithResponsesInterface interface {
 
 	// LogoutWithResponse Log out of Telegram
 	//
-	// The session ends on Telegram as well. Where Telegram can't be reached, the bridge forgets it all the same.
+	// The session ends on Telegram as well. Where Telegram can't be reached, the user is logged out of the bridge all the same.
+	// `pending` is true where the bridge then goes on trying to end the session, until Telegram confirms it.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3237,13 +3246,13 @@ type LogoutResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *Nothing
+	JSON200 *LoggedOut
 	// JSONDefault the response for an HTTP default `application/json` response
 	JSONDefault *Error
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r LogoutResponse) GetJSON200() *Nothing {
+func (r LogoutResponse) GetJSON200() *LoggedOut {
 	return r.JSON200
 }
 
@@ -3741,7 +3750,8 @@ func (c *ClientWithResponses) PostLoginPasswordWithResponse(ctx context.Context,
 
 // LogoutWithResponse Log out of Telegram
 //
-// The session ends on Telegram as well. Where Telegram can't be reached, the bridge forgets it all the same.
+// The session ends on Telegram as well. Where Telegram can't be reached, the user is logged out of the bridge all the same.
+// `pending` is true where the bridge then goes on trying to end the session, until Telegram confirms it.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -4354,7 +4364,7 @@ func ParseLogoutResponse(rsp *http.Response) (*LogoutResponse, error) {
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest Nothing
+		var dest LoggedOut
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

@@ -19,7 +19,7 @@ type brokenClient struct {
 	around func(ctx context.Context, method string, call func(context.Context) error) error
 
 	account        func(context.Context) (provisioning.Account, error)
-	logout         func(context.Context) error
+	logout         func(context.Context) (bool, error)
 	requestCode    func(context.Context, string) (provisioning.SentCode, error)
 	submitCode     func(context.Context, provisioning.LoginCode) (provisioning.Account, error)
 	submitPassword func(context.Context, string) (provisioning.Account, error)
@@ -64,8 +64,8 @@ func (c *brokenClient) Account(ctx context.Context) (provisioning.Account, error
 	return within(ctx, c, "Account", c.account)
 }
 
-func (c *brokenClient) Logout(ctx context.Context) error {
-	return c.around(ctx, "Logout", c.logout)
+func (c *brokenClient) Logout(ctx context.Context) (bool, error) {
+	return within(ctx, c, "Logout", c.logout)
 }
 
 func (c *brokenClient) RequestCode(ctx context.Context, phone string) (provisioning.SentCode, error) {

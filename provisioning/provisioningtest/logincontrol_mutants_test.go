@@ -102,11 +102,11 @@ var controlMutants = []telegramMutant{
 		c.shared[c.userID] = *p
 	})},
 	{name: "progress of a login that was done", check: "progress after the end", change: func(c *brokenClient) {
-		c.logout = func(ctx context.Context) error {
+		c.logout = func(ctx context.Context) (bool, error) {
 			s := c.session()
-			err := c.client.Logout(ctx)
+			pending, err := c.client.Logout(ctx)
 			c.keep(&session{account: s.account, since: time.Now()})
-			return err
+			return pending, err
 		}
 	}},
 	{name: "resent in the same way", check: "resend", change: withResend(func(ctx context.Context, c *brokenClient) (provisioning.SentCode, error) {

@@ -61,6 +61,7 @@ type Telegram struct {
 	photos   map[provisioning.ChatID]provisioning.Photo
 	met      map[[2]provisioning.TelegramID]bool // accounts, and whom they have found
 	sessions map[id.UserID]*session
+	ending   []*session // those of users who have been logged out, which Telegram has still
 	started  map[id.UserID]bool
 	qrCodes  map[string]*qrCode // by what they say
 	away     bool

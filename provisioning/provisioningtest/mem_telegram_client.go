@@ -39,23 +39,28 @@ func (c *client) Account(ctx context.Context) (provisioning.Account, error) {
 	return account.Account, err
 }
 
-// Logout implements provisioning.TelegramClient.
-func (c *client) Logout(ctx context.Context) error {
+// Logout implements provisioning.TelegramClient. A Telegram that is away, or refuses, ends
+// the session once it answers again.
+func (c *client) Logout(ctx context.Context) (pending bool, err error) {
 	if err := c.telegram.enter(ctx, "Logout"); err != nil {
-		return err
+		return false, err
 	}
 	t := c.telegram
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := t.sessions[c.userID]
 	if s == nil || !s.loggedIn {
-		return provisioning.ErrNotLoggedIn
+		return false, provisioning.ErrNotLoggedIn
 	}
 	delete(t.sessions, c.userID)
-	if err := t.askWith(s); errors.Is(err, provisioning.ErrNotLoggedIn) {
-		return err
+	switch err := t.askWith(s); {
+	case errors.Is(err, provisioning.ErrNotLoggedIn):
+		return false, err
+	case err != nil:
+		t.ending = append(t.ending, s)
+		return true, nil
 	}
-	return nil
+	return false, nil
 }
 
 // Chats implements provisioning.ChatLister.

@@ -2,6 +2,8 @@ package provisioningtest
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,23 +28,29 @@ func (t *Telegram) EndSession(userID id.UserID) {
 func (t *Telegram) Revoke(telegramID provisioning.TelegramID) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, s := range t.sessions {
+	for _, s := range t.all() {
 		if s.account.ID == telegramID {
 			s.revoked = true
 		}
 	}
 }
 
-// Sessions returns how many clients are logged in to an account.
+// Sessions returns how many sessions of an account there are. Those of clients that were
+// logged out while Telegram was away are among them until it answers again.
 func (t *Telegram) Sessions(telegramID provisioning.TelegramID) (n int) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	for _, s := range t.sessions {
+	for _, s := range t.all() {
 		if s.account.ID == telegramID && s.loggedIn && !s.revoked {
 			n++
 		}
 	}
 	return n
+}
+
+// all returns the sessions that Telegram has. The caller holds the lock.
+func (t *Telegram) all() []*session {
+	return slices.AppendSeq(slices.Clone(t.ending), maps.Values(t.sessions))
 }
 
 // ExpireCode makes the login codes expire that were sent to a phone number, in digits.
@@ -57,11 +65,13 @@ func (t *Telegram) ExpireCode(phone string) {
 }
 
 // SetAway makes Telegram unreachable until it is called with false: what has to ask it
-// returns provisioning.ErrTelegramUnavailable.
+// returns provisioning.ErrTelegramUnavailable. A Logout meanwhile is pending, and SetAway
+// with false ends its session.
 func (t *Telegram) SetAway(away bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.away = away
+	t.endAll()
 }
 
 // SetError makes Telegram answer everything with an error, such as 420 FLOOD_WAIT_60,
@@ -69,6 +79,7 @@ func (t *Telegram) SetAway(away bool) {
 func (t *Telegram) SetError(code int, errorType string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	defer t.endAll()
 	seconds, wait := strings.CutPrefix(errorType, "FLOOD_WAIT_")
 	n, err := strconv.Atoi(seconds)
 	switch {
@@ -100,6 +111,14 @@ var refusals = map[string]error{
 	"PHONE_NUMBER_FLOOD":                provisioning.ErrPhoneNumberFlood,
 	"PHONE_PASSWORD_FLOOD":              provisioning.ErrPhoneNumberFlood,
 	"ACCESS_TOKEN_EXPIRED":              provisioning.ErrBotTokenExpired,
+}
+
+// endAll ends the sessions whose end is pending, if Telegram answers. The caller holds the
+// lock.
+func (t *Telegram) endAll() {
+	if t.ask() == nil {
+		t.ending = nil
+	}
 }
 
 // ask is a question to Telegram. It returns the error that Telegram has instead of an

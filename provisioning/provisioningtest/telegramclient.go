@@ -26,7 +26,8 @@ type ClientBackend interface {
 // client can do beyond that has suites of its own: [TestPhoneLogin] and so on.
 //
 // ErrOverloaded is not checked, since its bounds are the host's, nor that Client stores
-// nothing.
+// nothing, nor that the end of a session comes that Logout has promised: how often a client
+// tries it is the host's too.
 func TestTelegramClient[B ClientBackend](t *testing.T, backend func(t *testing.T) B) {
 	runSuite(t, clientChecks, func(t *testing.T) ClientBackend { return backend(t) })
 }
@@ -42,7 +43,7 @@ var clientChecks = append([]suiteCheck[ClientBackend]{
 	{"logout of one", "Logout ends the session of its own user.", checkLogoutOne},
 	{"logout of nobody", "Logout may return ErrNotLoggedIn.", checkLogoutNobody},
 	{"logout after the end", "ErrNotLoggedIn is returned also when the session has just turned out to have been ended from the outside.", checkLogoutEnded},
-	{"logout while Telegram is away", "When Telegram can't be reached in time the session is forgotten here all the same, and the error of Logout is nil.", checkLogoutAway},
+	{"logout while Telegram is away", "When the error of Logout is nil, as also when Telegram can't be reached, the client is logged out here from then on, and another login may follow.", checkLogoutAway},
 	{"logout with a cancelled context", "Methods honour the context.", checkLogoutContext},
 	{"login again", "ErrNotLoggedIn means that the client has forgotten the session: another may follow.", checkLoginAgain},
 	{"concurrent calls", "Client and the methods of clients are called concurrently.", checkConcurrentClients},
@@ -164,9 +165,26 @@ func checkSessionEnded(t T, b ClientBackend) {
 
 func logout(t T, c provisioning.TelegramClient) {
 	t.Helper()
-	if err := bounded(t, "Logout", callDeadline, c.Logout); err != nil {
-		t.Errorf("Logout: %v", err)
+	if pending, err := boundedLogout(t, callDeadline, c); err != nil || pending {
+		t.Errorf("Logout while Telegram answers: got %t, %s; want false and no error", pending, errorText(err))
 	}
+}
+
+// boundedLogout calls Logout with a deadline.
+func boundedLogout(t T, deadline time.Duration, c provisioning.TelegramClient) (pending bool, err error) {
+	t.Helper()
+	err = bounded(t, "Logout", deadline, func(ctx context.Context) (err error) {
+		pending, err = c.Logout(ctx)
+		return err
+	})
+	return pending, err
+}
+
+// logoutError returns the error of Logout.
+func logoutError(t T, c provisioning.TelegramClient) error {
+	t.Helper()
+	_, err := boundedLogout(t, callDeadline, c)
+	return err
 }
 
 func checkLogout(t T, b ClientBackend) {
@@ -201,10 +219,10 @@ func checkLogoutNobody(t T, b ClientBackend) {
 	b.Add(plainAccount)
 	f := b.Open()
 	c := clientOf[provisioning.TelegramClient](t, f, userA)
-	wantError(t, "Logout for somebody who never logged in", c.Logout(t.Context()), provisioning.ErrNotLoggedIn)
+	wantError(t, "Logout for somebody who never logged in", logoutError(t, c), provisioning.ErrNotLoggedIn)
 	b.LogIn(userA, plainAccount.ID)
 	logout(t, c)
-	wantError(t, "Logout for the second time", c.Logout(t.Context()), provisioning.ErrNotLoggedIn)
+	wantError(t, "Logout for the second time", logoutError(t, c), provisioning.ErrNotLoggedIn)
 }
 
 func checkLogoutEnded(t T, b ClientBackend) {
@@ -213,7 +231,7 @@ func checkLogoutEnded(t T, b ClientBackend) {
 	b.LogIn(userA, plainAccount.ID)
 	c := clientOf[provisioning.TelegramClient](t, f, userA)
 	b.Revoke(plainAccount.ID)
-	wantError(t, "Logout after the session was ended", bounded(t, "Logout", callDeadline, c.Logout), provisioning.ErrNotLoggedIn)
+	wantError(t, "Logout after the session was ended", logoutError(t, c), provisioning.ErrNotLoggedIn)
 	forgotten(t, b, userA, c)
 }
 
@@ -228,9 +246,15 @@ func checkLogoutAway(t T, b ClientBackend) {
 	c := clientOf[provisioning.TelegramClient](t, f, userA)
 	wantAccount(t, c, plainAccount)
 	b.SetAway(true)
-	wantError(t, "Logout when Telegram can't be reached", bounded(t, "Logout", forgetDeadline, c.Logout), nil)
+	_, err := boundedLogout(t, forgetDeadline, c)
+	wantError(t, "Logout when Telegram can't be reached", err, nil)
 	b.SetAway(false)
 	forgotten(t, b, userA, c)
+	c = clientOf[provisioning.TelegramClient](t, b.Open(), userA)
+	b.LogIn(userA, plainAccount.ID)
+	wantAccount(t, c, plainAccount)
+	// What was promised was not the end of the new session.
+	wantAccount(t, clientOf[provisioning.TelegramClient](t, b.Open(), userA), plainAccount)
 }
 
 func checkLogoutContext(t T, b ClientBackend) {
@@ -240,7 +264,7 @@ func checkLogoutContext(t T, b ClientBackend) {
 	c := clientOf[provisioning.TelegramClient](t, f, userA)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := c.Logout(ctx); err == nil {
+	if _, err := c.Logout(ctx); err == nil {
 		t.Errorf("Logout with a cancelled context: no error")
 	}
 	wantAccount(t, c, plainAccount)
@@ -289,7 +313,10 @@ func checkConcurrentClients(t T, b ClientBackend) {
 	c := clientOf[provisioning.TelegramClient](t, f, userA)
 	calls = nil
 	for range callers {
-		calls = append(calls, func() error { return c.Logout(t.Context()) })
+		calls = append(calls, func() error {
+			_, err := c.Logout(t.Context())
+			return err
+		})
 	}
 	raceOne(t, calls, provisioning.ErrNotLoggedIn)
 	wantNobody(t, c)

@@ -28,9 +28,29 @@ func withAccount(change func(a *provisioning.Account)) func(*brokenClient) {
 }
 
 // withLogout replaces Logout.
-func withLogout(logout func(ctx context.Context, c *brokenClient) error) func(*brokenClient) {
+func withLogout(logout func(ctx context.Context, c *brokenClient) (pending bool, err error)) func(*brokenClient) {
 	return func(c *brokenClient) {
-		c.logout = func(ctx context.Context) error { return logout(ctx, c) }
+		c.logout = func(ctx context.Context) (bool, error) { return logout(ctx, c) }
+	}
+}
+
+// afterPending changes something before each Account of a user who was once logged out while
+// Telegram was away.
+func afterPending(change func(*brokenClient)) func(*brokenClient) {
+	return func(c *brokenClient) {
+		c.logout = func(ctx context.Context) (bool, error) {
+			pending, err := c.client.Logout(ctx)
+			if pending {
+				c.shared[c.userID] = true
+			}
+			return pending, err
+		}
+		c.account = func(ctx context.Context) (provisioning.Account, error) {
+			if c.shared[c.userID] != nil {
+				change(c)
+			}
+			return c.client.Account(ctx)
+		}
 	}
 }
 
@@ -92,57 +112,66 @@ var clientMutants = []telegramMutant{
 	}},
 	{name: "an ended session is kept", check: "session ended", change: endedKept},
 	{name: "an ended session is a refusal", check: "session ended", change: endedRefused},
-	{name: "logout here only", check: "logout", change: withLogout(func(ctx context.Context, c *brokenClient) error {
+	{name: "logout here only", check: "logout", change: withLogout(func(ctx context.Context, c *brokenClient) (bool, error) {
 		c.keepFor("@left:example.com", c.session())
 		return c.client.Logout(ctx)
 	})},
-	{name: "logout on Telegram only", check: "logout", change: withLogout(func(_ context.Context, c *brokenClient) error {
+	{name: "logout on Telegram only", check: "logout", change: withLogout(func(_ context.Context, c *brokenClient) (bool, error) {
 		c.telegram.EndSession(c.userID)
-		return nil
+		return false, nil
 	})},
-	{name: "logout does nothing", check: "logout", change: withLogout(func(context.Context, *brokenClient) error { return nil })},
-	{name: "logout of the account", check: "logout of one", change: withLogout(func(ctx context.Context, c *brokenClient) error {
+	{name: "logout does nothing", check: "logout", change: withLogout(func(context.Context, *brokenClient) (bool, error) { return false, nil })},
+	{name: "logout of the account", check: "logout of one", change: withLogout(func(ctx context.Context, c *brokenClient) (bool, error) {
 		s := c.session()
-		err := c.client.Logout(ctx)
+		pending, err := c.client.Logout(ctx)
 		c.telegram.Revoke(s.account.ID)
-		return err
+		return pending, err
 	})},
-	{name: "logout of nobody is no error", check: "logout of nobody", change: withLogout(func(ctx context.Context, c *brokenClient) error {
-		if err := c.client.Logout(ctx); !errors.Is(err, provisioning.ErrNotLoggedIn) {
-			return err
+	{name: "logout of nobody is no error", check: "logout of nobody", change: withLogout(func(ctx context.Context, c *brokenClient) (bool, error) {
+		if pending, err := c.client.Logout(ctx); !errors.Is(err, provisioning.ErrNotLoggedIn) {
+			return pending, err
 		}
-		return nil
+		return false, nil
 	})},
-	{name: "the end is no error", check: "logout after the end", change: withLogout(func(ctx context.Context, c *brokenClient) error {
-		if err := c.client.Logout(ctx); !errors.Is(err, errSessionEnded) {
-			return err
+	{name: "the end is no error", check: "logout after the end", change: withLogout(func(ctx context.Context, c *brokenClient) (bool, error) {
+		if pending, err := c.client.Logout(ctx); !errors.Is(err, errSessionEnded) {
+			return pending, err
 		}
-		return nil
+		return false, nil
 	})},
-	{name: "logout needs Telegram", check: "logout while Telegram is away", change: withLogout(func(ctx context.Context, c *brokenClient) error {
+	{name: "logout needs Telegram", check: "logout while Telegram is away", change: withLogout(func(ctx context.Context, c *brokenClient) (bool, error) {
 		if c.isAway() {
-			return provisioning.ErrTelegramUnavailable
+			return false, provisioning.ErrTelegramUnavailable
 		}
 		return c.client.Logout(ctx)
 	})},
-	{name: "logout forgets and fails", check: "logout while Telegram is away", change: withLogout(func(ctx context.Context, c *brokenClient) error {
-		err := c.client.Logout(ctx)
+	{name: "logout forgets and fails", check: "logout while Telegram is away", change: withLogout(func(ctx context.Context, c *brokenClient) (bool, error) {
+		pending, err := c.client.Logout(ctx)
 		if c.isAway() {
-			return provisioning.ErrTelegramUnavailable
+			return false, provisioning.ErrTelegramUnavailable
 		}
-		return err
+		return pending, err
 	})},
-	{name: "logout forgets only what Telegram has ended", check: "logout while Telegram is away", change: withLogout(func(ctx context.Context, c *brokenClient) error {
+	{name: "logout forgets only what Telegram has ended", check: "logout while Telegram is away", change: withLogout(func(ctx context.Context, c *brokenClient) (bool, error) {
 		if c.isAway() {
-			return nil
+			return true, nil
 		}
 		return c.client.Logout(ctx)
 	})},
-	{name: "logout without the context", check: "logout with a cancelled context", change: withLogout(func(ctx context.Context, c *brokenClient) error {
+	{name: "pending though Telegram answers", check: "logout", change: withLogout(func(ctx context.Context, c *brokenClient) (bool, error) {
+		_, err := c.client.Logout(ctx)
+		return true, err
+	})},
+	{name: "no login after a pending end", check: "logout while Telegram is away", change: afterPending(func(c *brokenClient) { c.keep(nil) })},
+	{name: "the pending end is that of the next session", check: "logout while Telegram is away", change: afterPending(func(c *brokenClient) {
+		c.telegram.EndSession(c.userID)
+	})},
+	{name: "logout without the context", check: "logout with a cancelled context", change: withLogout(func(ctx context.Context, c *brokenClient) (bool, error) {
 		return c.client.Logout(context.WithoutCancel(ctx))
 	})},
-	{name: "logout notices the context too late", check: "logout with a cancelled context", change: withLogout(func(ctx context.Context, c *brokenClient) error {
-		return errors.Join(c.client.Logout(context.WithoutCancel(ctx)), ctx.Err())
+	{name: "logout notices the context too late", check: "logout with a cancelled context", change: withLogout(func(ctx context.Context, c *brokenClient) (bool, error) {
+		pending, err := c.client.Logout(context.WithoutCancel(ctx))
+		return pending, errors.Join(err, ctx.Err())
 	})},
 	{name: "an ended session is the last one", check: "login again", change: func(c *brokenClient) {
 		c.account = func(ctx context.Context) (provisioning.Account, error) {
@@ -156,13 +185,13 @@ var clientMutants = []telegramMutant{
 			return a, err
 		}
 	}},
-	{name: "logout looks, then forgets", check: "concurrent calls", change: withLogout(func(ctx context.Context, c *brokenClient) error {
+	{name: "logout looks, then forgets", check: "concurrent calls", change: withLogout(func(ctx context.Context, c *brokenClient) (bool, error) {
 		if s := c.session(); s == nil || !s.loggedIn {
-			return provisioning.ErrNotLoggedIn
+			return false, provisioning.ErrNotLoggedIn
 		}
 		letOthersIn()
 		c.keep(nil)
-		return ctx.Err()
+		return false, ctx.Err()
 	})},
 	{name: "one call at a time", check: "concurrent calls", change: func(c *brokenClient) { c.around = oneAtATime(c) }},
 }

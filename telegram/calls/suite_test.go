@@ -103,7 +103,7 @@ func (b *backend) Client(_ context.Context, userID id.UserID) (provisioning.Tele
 type client struct{ *calls.Client }
 
 // Logout is not what is tested here.
-func (c *client) Logout(context.Context) error { return errors.ErrUnsupported }
+func (c *client) Logout(context.Context) (bool, error) { return false, errors.ErrUnsupported }
 
 // userSession is the session of a user, if there is one.
 type userSession struct {

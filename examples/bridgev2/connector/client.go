@@ -334,7 +334,7 @@ func (c *Client) LogoutRemote(ctx context.Context) {
 
 // endSession logs the account out at Telegram, if that can be reached, and stops the client.
 func (c *Client) endSession(ctx context.Context) {
-	const patience = 10 * time.Second
+	const patience = 5 * time.Second / 2 // an API client waits, and the host has waited before
 	timed, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	c.Connect(ctx)

@@ -1,0 +1,91 @@
+package provisioning
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// relay returns the account of the relay bot. Errors: ErrNotLoggedIn where there is no
+// relay bot, or it is not logged in; any other error wraps errRelayBot.
+func (a *accounts) relay(ctx context.Context) (Account, error) {
+	if a.relayBot == nil {
+		return Account{}, ErrNotLoggedIn
+	}
+	account, err := a.relayBot.Account(ctx)
+	switch {
+	case errors.Is(err, ErrNotLoggedIn):
+		return Account{}, err
+	case err != nil:
+		return Account{}, fmt.Errorf("%w: %w", errRelayBot, err)
+	}
+	return account, nil
+}
+
+// actor is the account that acts on Telegram for an operation.
+type actor struct {
+	client  TelegramClient
+	account Account
+	relay   bool
+}
+
+// actor returns the account of a user, if there is a user and they are logged in, else the
+// relay bot. Errors: ErrNotLoggedIn where there is neither.
+func (a *accounts) actor(ctx context.Context, p *person) (actor, error) {
+	if p.userID != "" {
+		act, err := a.own(ctx, p)
+		if err == nil || !errors.Is(err, ErrNotLoggedIn) {
+			return act, err
+		}
+	}
+	account, err := a.relay(ctx)
+	if err != nil {
+		return actor{}, err
+	}
+	return actor{client: a.relayBot, account: account, relay: true}, nil
+}
+
+// own returns a user's own account. Errors: ErrNotLoggedIn.
+func (a *accounts) own(ctx context.Context, p *person) (act actor, err error) {
+	if p.client, err = a.client(ctx, p.userID); err != nil {
+		return actor{}, err
+	}
+	account, err := a.loggedIn(ctx, p)
+	if err != nil {
+		return actor{}, err
+	}
+	return actor{client: p.client, account: account}, nil
+}
+
+// creator returns a user's own account, which can create chats. Errors: errNoRealAccount.
+func (a *accounts) creator(ctx context.Context, p *person) (actor, error) {
+	act, err := a.own(ctx, p)
+	switch {
+	case errors.Is(err, ErrNotLoggedIn):
+		return actor{}, fmt.Errorf("%w: %w", errNoRealAccount, err)
+	case err != nil:
+		return actor{}, err
+	case act.account.IsBot:
+		return actor{}, errNoRealAccount
+	}
+	return act, nil
+}
+
+// chat returns what a group or channel says of itself. The relay bot's errors wrap
+// errRelayNotInChat or errRelayBot. Errors: ErrNotImplemented.
+func (a actor) chat(ctx context.Context, chatID ChatID) (ChatInfo, error) {
+	getter, can := a.client.(ChatGetter)
+	if !can {
+		return ChatInfo{}, ErrNotImplemented
+	}
+	info, err := getter.GetChat(ctx, chatID)
+	switch {
+	case err == nil:
+		return info, nil
+	case errors.Is(err, ErrNotInChat) && a.relay:
+		err = fmt.Errorf("%w: %w", errRelayNotInChat, err)
+	case a.relay:
+		err = fmt.Errorf("%w: %w", errRelayBot, err)
+	}
+	return ChatInfo{}, fmt.Errorf("get the chat: %w", err)
+}
