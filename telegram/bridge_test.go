@@ -64,6 +64,7 @@ type bridge struct {
 	config   func(*telegram.Config)
 	timeout  time.Duration
 	log      *lockedBuffer
+	ends     chan string // what came of tries to end sessions
 
 	db      *dbutil.Database
 	factory *telegram.Factory
@@ -100,6 +101,7 @@ func newBridge(t *testing.T, options ...option) *bridge {
 		database: filepath.Join(t.TempDir(), "bridge.db"),
 		config:   func(*telegram.Config) {},
 		log:      &lockedBuffer{},
+		ends:     make(chan string, 1000),
 	}
 	for _, o := range options {
 		o(b)
@@ -131,7 +133,7 @@ func (b *bridge) start() {
 		Datacenter: &telegram.Datacenter{ID: b.telegram.DC(), Addr: b.telegram.Addr(), Key: b.telegram.PublicKey().RSA},
 		Observer: telegram.Observer{Call: func(method, _ string, _ time.Duration) {
 			assert.NotEqual(b.t, "other", method, "this package has called a method that is not on its list")
-		}},
+		}, SessionEnd: func(outcome string) { b.ends <- outcome }},
 	}
 	b.config(&cfg)
 	var err error
@@ -192,6 +194,21 @@ func (b *bridge) send(ctx context.Context, method, path, body string) (answer, e
 		err = json.Unmarshal(a.raw, &a.body)
 	}
 	return a, err
+}
+
+// waitEnd waits until a try to end a session had an outcome.
+func (b *bridge) waitEnd(outcome string) {
+	b.t.Helper()
+	for b.t.Context().Err() == nil {
+		select {
+		case got := <-b.ends:
+			if got == outcome {
+				return
+			}
+		case <-b.t.Context().Done():
+		}
+	}
+	require.Fail(b.t, "no session has ended like that", outcome)
 }
 
 // background sends a request and gives its answer, once.

@@ -31,10 +31,13 @@ func (b *bridge) relayBot() *telegram.Client {
 	return bot
 }
 
+// rowOf is SQL for the row of a user.
+const rowOf = `(SELECT id FROM tgprovision_session WHERE user_id=$1 AND step='active')`
+
 // hashes counts the access hashes that a session has stored.
 func (b *bridge) hashes(session string) (n int) {
 	b.t.Helper()
-	require.NoError(b.t, b.db.QueryRow(b.t.Context(), "SELECT COUNT(*) FROM tgprovision_peer WHERE user_id=$1", session).Scan(&n))
+	require.NoError(b.t, b.db.QueryRow(b.t.Context(), "SELECT COUNT(*) FROM tgprovision_peer WHERE session_id="+rowOf, session).Scan(&n))
 	return n
 }
 
@@ -129,7 +132,7 @@ func TestGetChat(t *testing.T) {
 		assert.Equal(t, 2, b.telegram.Calls("channels.getFullChannel"))
 	})
 	t.Run("wrong hash of a chat that is gone", func(t *testing.T) {
-		b.exec("INSERT INTO tgprovision_peer VALUES ($1, 'channel', 999, 1)", you)
+		b.exec("INSERT INTO tgprovision_peer VALUES ("+rowOf+", 'channel', 999, 1)", you)
 		_, err := user.GetChat(t.Context(), channel(999))
 		require.ErrorIs(t, err, provisioning.ErrNotInChat)
 	})

@@ -114,13 +114,7 @@ func (cl *Client) Logout(ctx context.Context) (pending bool, err error) {
 	if err := cl.f.store.end(ctx, r.row, endHold); err != nil {
 		return false, err
 	}
-	cl.f.ending.Add(1)
 	said := cl.logOutNow(ctx, s, e)
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-	defer cancel()
-	if err := cl.f.recordEnd(ctx, e, said); err != nil { // it is due again
-		cl.f.cfg.Log.Warn().Err(err).Str("session", string(cl.key)).Msg("Could not record what came of the end of a session")
-	}
 	switch {
 	case said == nil:
 		return false, nil
@@ -131,19 +125,17 @@ func (cl *Client) Logout(ctx context.Context) (pending bool, err error) {
 	}
 }
 
-// logOutNow ends a session at Telegram with the client in a slot that the caller has
-// locked, which stops then, or with one of its own.
-func (cl *Client) logOutNow(ctx context.Context, s *slot, e ending) error {
-	ctx, cancel := remoteTimeout(ctx, logoutWait)
-	defer cancel()
+// logOutNow tries to end a session whose end is promised with the client in a slot that the
+// caller has locked, which stops then, or with one of its own.
+func (cl *Client) logOutNow(ctx context.Context, s *slot, e ending) (said error) {
 	c := s.conn
-	if c == nil || c.row != e.row || c.stopped() {
-		cl.f.stopConn(s)
-		return cl.f.logOut(ctx, e)
+	cl.f.setConn(s, nil)
+	if c != nil && c.row == e.row && !c.stopped() {
+		return cl.f.endWith(ctx, c, e)
 	}
-	defer cl.f.stopConn(s)
-	if err := c.wait(ctx); err != nil {
-		return err
-	}
-	return c.logOut(ctx)
+	trying, cancel := remoteTimeout(ctx, logoutWait)
+	defer cancel()
+	said = cl.f.logOut(trying, e)
+	cl.f.recordFirstEnd(ctx, e, said)
+	return said
 }

@@ -37,37 +37,48 @@
 //
 // # The states of a session
 //
-// A session is a row of the database with gotd's session in it and the step of the login:
+// A session is a row of the database, for one auth key, with the step of the login:
 //
-//	no row ─► "" ─RequestCode─► code ─SubmitCode─► password ─SubmitPassword─► active
-//	          │                   └────────────────SubmitCode─────────────────► │
-//	          └────────────────────────────────────LoginBot───────────────────► │
+//	trying ─RequestCode─► code ─SubmitCode─► password ─SubmitPassword─► active
+//	   │                   └────────────────SubmitCode─────────────────► │
+//	   ├──────────────────────────────────LoginQR─────────► password     │
+//	   └──────────────────────────────────LoginQR, LoginBot────────────► │
 //
-// From every step but active, RequestCode leads to code, LoginBot to active, and LoginQR
-// to password or active; CancelLogin and Config.LoginTimeout lead to no row, and so may an
-// error of Telegram's. From active, Logout leads to no row, and so does Telegram when it
-// ends the session. HandOver leads from active to handover, where no client is started but
-// to log out, and once the host has taken the session, from there to no row; so does Logout.
+// A row at trying is nobody's yet, and belongs to its process. From code on it is its user's,
+// who has one at most: the next one takes its place. HandOver leads from active to handover,
+// where no client is started, and once the host has taken the session, to no row.
 //
-// The client of a session comes and goes apart from that. It starts when it is first
-// needed, whatever the step but handover; it stops when it is idle, with the row, at Close,
-// and by itself where Telegram wants no more of it.
+// Every session that is not handed over ends at ending: by Logout, CancelLogin,
+// Config.LoginTimeout, another login in its place, a QR code that nobody has scanned, a
+// process that died while it was trying. A row at ending is nobody's any more. It stays until
+// Telegram has confirmed the end of the session, or does not know it. A half-done login
+// that Telegram may still accept, because an answer or a scanned code is under way, is ended
+// once more a minute later. A session that Telegram has ended leads to no row at once.
+//
+// The client of a session comes and goes apart from that. It writes only to the row that it
+// was made from. It starts when it is first needed; it stops when it is idle, at Close, by
+// itself where Telegram wants no more of it, and some seconds after its row has come to
+// ending, whoever has done that.
 //
 // # Who has what
 //
-//	Factory       all the rest: a slot for each session that has a client, and the janitor.
-//	sessionStore  the rows, and access hashes. The step of a session is there only.
-//	slot          one session's conn. Whoever changes the step or the conn locks it; calls on
-//	              a session that is logged in do so only to start the client.
+//	Factory       all the rest: a slot for each user whose session has a client.
+//	sessionStore  the rows, sealed by a keyring, and access hashes. The step of a session is
+//	              there only.
+//	slot          the client of a user's row. Whoever changes the step or the client locks it;
+//	              calls on a session that is logged in do so only to start the client.
 //	conn          one gotd client, its connections, and what is remembered of its account. It
 //	              is started once: after its end there is another one.
+//	storage       the session of a conn as gotd reads and writes it.
 //	active        a conn for one call on a session that is logged in, and the record of the row:
 //	              the session that package calls makes the call with.
 //	login         a locked slot and the record of the row, for one step of a login.
-//	qrLogin       a conn without a slot, whose session is in memory until a code was scanned.
-//	Client        nothing: it names a session of a Factory.
-//	janitor       a goroutine that deletes old logins, forgets old lists and stops idle clients.
-//	              It locks no slot for old logins that have no client.
+//	qrLogin       a conn that is in no slot until a code was scanned.
+//	Client        nothing: it names the sessions of one user of a Factory.
+//
+// Two goroutines of the Factory look every few seconds: runMaintenance stops idle clients and
+// those whose rows were ended elsewhere, and forgets old lists; runEnds ends sessions at
+// Telegram.
 //
 // # The order of locks
 //
@@ -83,10 +94,11 @@
 // things without that code, and fails with the version of gotd that does it no more:
 //
 //	closingConn            TestGotdExchangesKeysAfterItsEnd
-//	closingResolver.dial   TestGotdDialsAfterItsEnd
+//	clientResolver.dial    TestGotdDialsAfterItsEnd
+//	sessionConn.Recv       TestGotdReplacesUnknownKeys
 //	exchanges              TestGotdTestsPrimesAnew
 //	exchangeConn           TestGotdTellsNobodyOfKeyExchanges
-//	conn.waitStored        TestGotdRunsBeforeTheSessionIsStored
+//	storedKeyFirst         TestGotdRunsBeforeTheSessionIsStored, TestGotdSendsWithTheCallsContext
 //	conn.up                TestGotdRunsBeforeItSaysThatItIsConnected
 //	conn.reason            TestGotdHidesWhyItHasStopped
 //	errInterrupted         TestGotdCancelsCallsOfABrokenConnection

@@ -156,7 +156,7 @@ func (f *Factory) logOut(ctx context.Context, e ending) error {
 // TL: auth.logOut.
 func (c *conn) logOut(ctx context.Context) error {
 	_, err := c.client.API().AuthLogOut(ctx)
-	if tgerr.Is(err, "SESSION_PASSWORD_NEEDED") {
+	if tgerr.Is(err, passwordStillNeeded) {
 		return provisioning.ErrPasswordNeeded
 	}
 	return c.explain(ctx, "auth.logOut", err)
@@ -189,37 +189,63 @@ func (c *conn) stopAndWait(ctx context.Context) {
 	}
 }
 
-// discard ends a session that nobody wants, also when ctx has ended. A row with whose auth
+// discard ends a login that nobody wants, also when ctx has ended. A row with whose auth
 // key nobody can have logged in is deleted.
 func (f *Factory) discard(ctx context.Context, c *conn) {
-	c.stop()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-	defer cancel()
-	var err error
-	if c.tried.Load() {
-		err = f.endRow(ctx, c.row)
-	} else {
-		err = f.store.delete(ctx, c.row)
+	if !c.tried.Load() {
+		c.stop()
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+		defer cancel()
+		if err := f.store.delete(ctx, c.row); err != nil { // it is due all the same
+			f.cfg.Log.Warn().Err(err).Str("session", string(c.key)).Msg("Could not delete a login")
+		}
+		return
 	}
-	if err != nil { // the row is due all the same
-		f.cfg.Log.Warn().Err(err).Str("session", string(c.key)).Msg("Could not end a login at once")
+	e := ending{row: c.row, key: c.key, attempts: 1, early: true}
+	if err := f.store.end(context.WithoutCancel(ctx), c.row, endHold); err != nil { // it is due all the same
+		f.cfg.Log.Warn().Err(err).Str("session", string(c.key)).Msg("Could not promise the end of a login")
 	}
+	_ = f.endWith(context.WithoutCancel(ctx), c, e)
 }
 
 // endAccepted ends a session that is logged in at Telegram, and whose row is to be ended, or
 // gone.
 func (f *Factory) endAccepted(ctx context.Context, c *conn) {
-	c.stop()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-	defer cancel()
-	err := f.endRow(ctx, c.row)
+	e := ending{row: c.row, key: c.key, attempts: 1}
+	err := f.store.end(context.WithoutCancel(ctx), c.row, endHold)
 	if err == nil {
-		err = f.store.endLost(ctx, c.key, c.row, c.storage.last())
+		err = f.store.endLost(context.WithoutCancel(ctx), c.key, c.row, c.storage.last())
 	}
 	if err != nil {
 		f.cfg.Log.Error().Err(err).Str("session", string(c.key)).Msg("Could not promise the end of a session")
 	}
-	f.wakeEnds()
+	_ = f.endWith(context.WithoutCancel(ctx), c, e)
+}
+
+// endWith tries to end a session whose end is promised with its client, which stops then. It
+// returns what Telegram has said, see isOver.
+func (f *Factory) endWith(ctx context.Context, c *conn, e ending) (said error) {
+	trying, cancel := remoteTimeout(ctx, logoutWait)
+	if said = c.wait(trying); said == nil {
+		said = c.logOut(trying)
+	}
+	cancel()
+	c.stop()
+	f.recordFirstEnd(ctx, e, said)
+	return said
+}
+
+// recordFirstEnd records what came of the first try to end a session. Where it can't, the
+// session is due again.
+func (f *Factory) recordFirstEnd(ctx context.Context, e ending, said error) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	if said != nil {
+		f.ending.Add(1)
+	}
+	if err := f.recordEnd(ctx, e, said); err != nil {
+		f.cfg.Log.Warn().Err(err).Str("session", string(e.key)).Msg("Could not record what came of the end of a session")
+	}
 }
 
 // endRow promises the end of a session, which begins at once.
@@ -227,7 +253,6 @@ func (f *Factory) endRow(ctx context.Context, row rowID) error {
 	if err := f.store.end(ctx, row, 0); err != nil {
 		return fmt.Errorf("end a session: %w", err)
 	}
-	f.ending.Add(1)
 	f.wakeEnds()
 	return nil
 }

@@ -19,6 +19,10 @@ import (
 // datacenter too late.
 const tokenExpired = "AUTH_TOKEN_EXPIRED"
 
+// passwordStillNeeded is the error for calls with an auth key that waits for the two-factor
+// password.
+const passwordStillNeeded = "SESSION_PASSWORD_NEEDED"
+
 // passwordParametersUsed is the error for an answer to SRP parameters that were
 // replaced by newer ones.
 const passwordParametersUsed = "SRP_ID_INVALID"

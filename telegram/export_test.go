@@ -2,7 +2,6 @@ package telegram
 
 import (
 	"context"
-	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -65,8 +64,10 @@ func Share(ctx context.Context, f *Factory, name string, run func(context.Contex
 // DefaultMaxClients is the default of Config.MaxClients.
 const DefaultMaxClients = defaultMaxClients
 
-// PutSession stores a session that is logged in to an account, or, for the zero account,
-// has an auth key and waits for a code.
+// Premade has logins begin with sessions that were made before.
+func (f *Factory) Premade(session func() []byte) { f.premade = session }
+
+// PutSession stores a session that is logged in to an account.
 func (f *Factory) PutSession(ctx context.Context, userID id.UserID, data []byte, account provisioning.Account) error {
 	key := sessionKey(userID)
 	row, err := f.store.insert(ctx, key)
@@ -76,9 +77,16 @@ func (f *Factory) PutSession(ctx context.Context, userID id.UserID, data []byte,
 	if err := f.store.putSession(ctx, key, row, data); err != nil {
 		return err
 	}
-	r := record{row: row, step: stepCode, login: halfDone{requestedAt: time.Now()}}
-	if account.ID != 0 {
-		r.step, r.account, r.login = stepActive, account, halfDone{}
+	return f.store.put(ctx, key, record{row: row, step: stepActive, account: account}, 0)
+}
+
+// SetUsername changes the username of the account of a user, as it is stored.
+func (f *Factory) SetUsername(ctx context.Context, userID id.UserID, username string) error {
+	key := sessionKey(userID)
+	r, err := f.store.get(ctx, key)
+	if err != nil {
+		return err
 	}
-	return f.store.put(ctx, key, r, f.cfg.LoginTimeout)
+	r.account.Username = username
+	return f.store.setAccount(ctx, key, r.row, r.account)
 }

@@ -29,6 +29,9 @@ type Factory struct {
 	cfg   Config
 	store *sessionStore
 	sleep func(context.Context, time.Duration) error
+	// premade, if set by a test, returns a session to begin a login with, in place of a key
+	// exchange.
+	premade func() []byte
 
 	ctx    context.Context // ends at Close, and with it every client
 	cancel context.CancelFunc

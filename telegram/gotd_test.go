@@ -90,7 +90,7 @@ func (s *slowStorage) StoreSession(ctx context.Context, data []byte) error {
 	}
 }
 
-// https://github.com/gotd/td/pull/1851 wants to change it. Then conn.waitStored can go.
+// https://github.com/gotd/td/pull/1851 wants to change it. Then storedKeyFirst can go.
 func TestGotdRunsBeforeTheSessionIsStored(t *testing.T) {
 	t.Parallel()
 	released := make(chan struct{})

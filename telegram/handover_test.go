@@ -71,7 +71,7 @@ func TestHandOver(t *testing.T) {
 	err := b.client(you).HandOver(t.Context(), func(_ context.Context, s telegram.HandedSession) error {
 		assert.Zero(t, b.factory.Stats())
 		b.eventuallyConnections(0)
-		assert.Equal(t, provisioning.Account{ID: 1001, Username: "ada"}, s.Account)
+		assert.Equal(t, provisioning.Account{ID: 1001, Username: "ada", FirstName: "Ada", LastName: "Lovelace", Phone: ada.Phone}, s.Account)
 		assert.Equal(t, []any{b.telegram.DC(), b.telegram.Addr()}, []any{s.DC, s.Addr})
 		ctx, client := b.startHanded(s)
 		self, err := client.Self(ctx)
@@ -105,7 +105,7 @@ func TestHandOverAgain(t *testing.T) {
 		_, err = b.client(you).RequestCode(t.Context(), ada.Phone)
 		require.ErrorIs(t, err, provisioning.ErrAlreadyLoggedIn)
 		require.ErrorIs(t, b.client(you).CancelLogin(t.Context()), provisioning.ErrAlreadyLoggedIn)
-		require.NoError(t, b.factory.ExpireLogins(t.Context()))
+		require.NoError(t, b.factory.EndDue(t.Context()))
 		b.restart()
 	}
 	second, err := b.handOver(nil)

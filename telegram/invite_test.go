@@ -115,8 +115,8 @@ func TestInviteToChat(t *testing.T) {
 		for _, username := range []string{stranger.Username, "nobody", "super4"} {
 			chat := telegramtest.Chat{Kind: telegramtest.KindSupergroup, ID: 4, Owner: ada.ID, Username: "super4"}
 			require.NoError(t, b.telegram.SetChat(chat))
-			b.exec("DELETE FROM tgprovision_peer WHERE user_id=$1 AND peer_id=$2", you, linus.ID)
-			b.exec("UPDATE tgprovision_session SET username=$1 WHERE user_id=$2", username, them)
+			b.exec("DELETE FROM tgprovision_peer WHERE session_id="+rowOf+" AND peer_id=$2", you, linus.ID)
+			require.NoError(t, b.factory.SetUsername(t.Context(), them, username))
 			missing, err := user.InviteToChat(t.Context(), channel(4), ids(linus.ID))
 			require.NoError(t, err)
 			assert.Equal(t, ids(linus.ID), missing)

@@ -319,11 +319,11 @@ func TestOneClientServesEveryRequest(t *testing.T) {
 func TestOldLoginsAreForgotten(t *testing.T) {
 	b := newBridge(t, withConfig(func(c *telegram.Config) { c.LoginTimeout = time.Hour }))
 	b.requestCode(you, ada).is(t, 200, "")
-	require.NoError(t, b.factory.ExpireLogins(t.Context()))
+	require.NoError(t, b.factory.EndDue(t.Context()))
 	require.Equal(t, 1, b.rows(), "a young login stays")
 
 	long := func() {
-		_, err := b.db.Exec(t.Context(), "UPDATE tgprovision_session SET requested_at=requested_at-3600001")
+		_, err := b.db.Exec(t.Context(), "UPDATE tgprovision_session SET due_at=due_at-3600001 WHERE step='code'")
 		require.NoError(t, err)
 	}
 	long()
@@ -333,7 +333,7 @@ func TestOldLoginsAreForgotten(t *testing.T) {
 	b.requestCode(you, ada).is(t, 200, "")
 	b.logIn(them, grace)
 	long()
-	require.NoError(t, b.factory.ExpireLogins(t.Context()))
+	require.NoError(t, b.factory.EndDue(t.Context()))
 	assert.Equal(t, 1, b.rows())
 	assert.Equal(t, 1, b.factory.Slots())
 	assert.NotNil(t, b.get(them, "").telegramOf(t), "whoever is logged in stays so")

@@ -76,6 +76,11 @@ func (l *login) begin(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if l.f.premade != nil {
+		if err := l.f.store.putSession(ctx, l.key, row, l.f.premade()); err != nil {
+			return nil, err
+		}
+	}
 	c, err := l.f.startSession(ctx, l.key, row)
 	if err != nil {
 		return nil, errors.Join(err, l.f.store.delete(context.WithoutCancel(ctx), row))

@@ -482,11 +482,13 @@ func TestQRCodeWithoutTelegram(t *testing.T) {
 // The login can't be stored: the session on Telegram that nobody has is ended.
 func TestQRLoginIsNotStored(t *testing.T) {
 	b := newBridge(t)
-	_, err := b.db.Exec(t.Context(), `CREATE TRIGGER crash BEFORE INSERT ON tgprovision_session BEGIN SELECT RAISE(ABORT, 'no'); END`)
+	_, err := b.db.Exec(t.Context(), `CREATE TRIGGER crash BEFORE UPDATE ON tgprovision_session
+		WHEN new.step='active' BEGIN SELECT RAISE(ABORT, 'no'); END`)
 	require.NoError(t, err)
 	p := b.openQR(you)
 	require.NoError(t, b.telegram.AcceptLoginToken(p.code(), ada.ID))
 	p.ends(fails("unhandled_error"))
+	b.waitEnd("ended")
 	assert.Zero(t, b.telegram.Sessions(ada.ID))
 	assert.Zero(t, b.rows())
 	_, err = b.db.Exec(t.Context(), `DROP TRIGGER crash`)

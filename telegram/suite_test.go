@@ -61,9 +61,6 @@ func newSuiteBackend(t *testing.T) *suiteBackend {
 	}
 	b.config, b.dialled = countDials()
 	b.start()
-	for _, user := range []string{"a", "b", "c", "0", "1", "2", "3", "4"} {
-		b.putSession(id.UserID("@check-"+user+":example.com"), provisioning.Account{})
-	}
 	t.Cleanup(func() {
 		b.stop()
 		require.NoError(t, b.db.Close())
@@ -80,6 +77,7 @@ func (b *suiteBackend) start() {
 	var err error
 	b.factory, err = telegram.NewFactory(b.t.Context(), cfg)
 	require.NoError(b.t, err)
+	b.factory.Premade(func() []byte { return b.NewSession(0) })
 	testsleep.Set(b.factory, func(ctx context.Context, _ time.Duration) error {
 		select {
 		case <-b.expired:
@@ -102,13 +100,7 @@ func (b *suiteBackend) Open() provisioning.TelegramClientFactory {
 
 // LogIn gives the user a session without a login.
 func (b *suiteBackend) LogIn(userID id.UserID, telegramID provisioning.TelegramID) {
-	b.putSession(userID, b.Accounts[telegramID].Account)
-}
-
-// putSession gives the user a session that is logged in to an account or, for the zero
-// account, spares logins by phone number the key exchange.
-func (b *suiteBackend) putSession(userID id.UserID, account provisioning.Account) {
-	require.NoError(b.t, b.factory.PutSession(b.t.Context(), userID, b.NewSession(account.ID), account))
+	require.NoError(b.t, b.factory.PutSession(b.t.Context(), userID, b.NewSession(telegramID), b.Accounts[telegramID].Account))
 }
 
 func (b *suiteBackend) Started() int { return int(b.dialled.Load()) }
