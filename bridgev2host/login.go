@@ -192,10 +192,6 @@ func (a *adoptedLogin) adopt(ctx context.Context, account provisioning.Account, 
 	if err != nil {
 		return provisioning.Account{}, a.leftOver(ctx, err)
 	}
-	// bridgev2 would move the login without a word to the session that it had before.
-	if other, err := a.c.h.loginOf(ctx, account.ID); err == nil && other.UserMXID != a.c.userID {
-		other.Logout(a.c.h.background(ctx))
-	}
 	login, err := a.c.h.adopt(ctx, a.network, a.c, account)
 	if errors.Is(err, provisioning.ErrNotLoggedIn) { // another step has found the login done, and had it taken over
 		login, err = a.c.h.loginOf(ctx, account.ID)
@@ -207,29 +203,46 @@ func (a *adoptedLogin) adopt(ctx context.Context, account provisioning.Account, 
 	return account, nil
 }
 
-// adopt has the bridge take over the login of a client that is done. Where another login of
-// the user with another account was done first, it ends this one: provisioning.ErrAlreadyLoggedIn.
+// errLevelLost: the user has lost the level for a login while they logged in.
+var errLevelLost = fmt.Errorf("%w: they may not log in any more", provisioning.ErrMatrixUserRefused)
+
+// adopt has the bridge take over the login of a client that is done, and logs out whoever else
+// was logged in with the account. It ends the login of a user who may not log in any more, with
+// errLevelLost, and one before which another login of the user with another account was done,
+// with provisioning.ErrAlreadyLoggedIn.
 func (h *Host) adopt(ctx context.Context, network LoginNetwork, c *client, account provisioning.Account) (*bridgev2.UserLogin, error) {
 	unlock, err := h.changing.Lock(ctx, c.userID)
 	if err != nil {
 		return nil, fmt.Errorf("wait for another login: %w", err)
 	}
 	defer unlock()
+	if h.permission(c.userID) < provisioning.PermissionFull {
+		return nil, discard(ctx, network.LoginClient(c.userID), errLevelLost)
+	}
 	login, err := h.login(ctx, c.userID)
 	if err != nil {
 		return nil, err
 	}
 	if login != nil && account.ID != 0 && h.network.TelegramID(login.ID) != account.ID {
-		if _, err := network.LoginClient(c.userID).Logout(ctx); err != nil && !errors.Is(err, provisioning.ErrNotLoggedIn) {
-			return nil, err
-		}
-		return nil, provisioning.ErrAlreadyLoggedIn
+		return nil, discard(ctx, network.LoginClient(c.userID), provisioning.ErrAlreadyLoggedIn)
+	}
+	// bridgev2 would move the login without a word to the session that it had before.
+	if other, err := h.loginOf(ctx, account.ID); err == nil && other.UserMXID != c.userID {
+		other.Logout(h.background(ctx))
 	}
 	user, err := h.br.GetUserByMXID(ctx, c.userID)
 	if err != nil {
 		return nil, err
 	}
 	return network.Adopt(ctx, user, account)
+}
+
+// discard ends a login that is done and not to be taken over, and returns why that is so.
+func discard(ctx context.Context, login LoginClient, why error) error {
+	if _, err := login.Logout(ctx); err != nil && !errors.Is(err, provisioning.ErrNotLoggedIn) {
+		return err
+	}
+	return why
 }
 
 // adoptAll takes over the logins that were done when an earlier process ended.
@@ -246,7 +259,10 @@ func (h *Host) adoptAll(ctx context.Context) {
 	}
 	for _, userID := range users {
 		_, err := h.adopt(ctx, network, &client{h: h, userID: userID}, provisioning.Account{})
-		if err != nil && !errors.Is(err, provisioning.ErrNotLoggedIn) {
+		switch {
+		case errors.Is(err, errLevelLost):
+			log.Info().Stringer("user_id", userID).Msg("Ended the Telegram login of a user who may not log in any more")
+		case err != nil && !errors.Is(err, provisioning.ErrNotLoggedIn):
 			log.Err(err).Stringer("user_id", userID).Msg("Could not take over a Telegram login; the user's next login step tries it again")
 		}
 	}

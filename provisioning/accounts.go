@@ -94,10 +94,12 @@ var errUnrecorded = fmt.Errorf("%w: there is a session, of an account that is li
 // checkLoggedOut returns nil for a user who is logged out, and an alreadyLoggedInError for
 // one who is logged in. An unrecorded session is ended where a new login begins. To a step
 // that goes on with a login it is the login that the step asks for: Telegram has accepted
-// it, and it is linked now.
+// it, and it is linked now. Errors: errNotWhitelisted.
 func (a *accounts) checkLoggedOut(ctx context.Context, p *person, begins bool) error {
 	account, err := a.loggedIn(ctx, p)
 	switch unrecorded := errors.Is(err, errUnrecorded); {
+	case errors.Is(err, errLevelLost):
+		return errNotWhitelisted
 	case unrecorded && begins:
 		var recorded bool
 		if recorded, err = a.endUnrecorded(ctx, p, account); err == nil && !recorded {
@@ -144,11 +146,21 @@ func endSession(ctx context.Context, client TelegramClient) error {
 }
 
 // claim links an account that the user turns out to be logged in with, unless another user
-// is linked to it: it takes no account from anybody, and ends no session. Errors:
-// errUnrecorded.
+// is linked to it: it takes no account from anybody, and ends no session but that of a user
+// without the level for a login. Errors: errUnrecorded, errLevelLost.
 func (a *accounts) claim(ctx context.Context, p *person, account Account) error {
 	ctx, cancel := detachedFor(ctx, recordTimeout)
 	defer cancel()
+	switch _, may, err := a.mayLogIn(ctx, p.userID); {
+	case err != nil:
+		return err
+	case !may:
+		recorded, err := a.endUnrecorded(ctx, p, account)
+		if err != nil || recorded {
+			return err
+		}
+		return errLevelLost
+	}
 	recorded, err := a.events.announce(ctx, EventLogin, p.userID, account.ID)
 	if err != nil {
 		return err
@@ -169,18 +181,49 @@ func (a *accounts) claim(ctx context.Context, p *person, account Account) error 
 	return errUnrecorded
 }
 
+// errLevelLost: the user has lost the level for a login before theirs was recorded, and so
+// the session was ended.
+var errLevelLost = fmt.Errorf("%w: the level for a login was taken away", ErrNotLoggedIn)
+
+// mayLogIn looks a user up now, and says whether they have the level for a login.
+func (a *accounts) mayLogIn(ctx context.Context, userID id.UserID) (user User, may bool, err error) {
+	if user, err = a.lookUp(ctx, userID); err != nil {
+		return User{}, false, err
+	}
+	if may = user.Permission >= PermissionFull; !may {
+		zerolog.Ctx(ctx).Info().Msg("A user has lost the level for a login before it was recorded")
+	}
+	return user, may, nil
+}
+
+// lookUp returns what is known of a user now. One whom the store refuses has no level.
+func (a *accounts) lookUp(ctx context.Context, userID id.UserID) (User, error) {
+	user, err := a.users.User(WithCachedReads(ctx, false), userID)
+	switch {
+	case errors.Is(err, ErrMatrixUserRefused):
+		return User{}, nil
+	case err != nil:
+		return User{}, fmt.Errorf("look up the user again: %w", err)
+	}
+	return user, nil
+}
+
 // link records that a user is logged in with an account, and logs out whoever was logged
 // in with it before. A login whose session was ended meanwhile, by somebody else's with the
-// account for example, takes the account from nobody.
+// account for example, takes the account from nobody. Errors: errNotWhitelisted for a user
+// who has lost the level for a login meanwhile, and whose session was therefore ended.
 func (a *accounts) link(ctx context.Context, p *person, account Account) error {
 	ctx, cancel := detachedFor(ctx, recordTimeout)
 	defer cancel()
+	unlock, err := a.moves.Lock(ctx, account.ID)
+	if err != nil {
+		return fmt.Errorf("wait for another login with the account: %w", err)
+	}
+	defer unlock()
+	if err := a.admit(ctx, p); err != nil {
+		return err
+	}
 	if a.links != nil {
-		unlock, err := a.moves.Lock(ctx, account.ID)
-		if err != nil {
-			return fmt.Errorf("wait for another login with the account: %w", err)
-		}
-		defer unlock()
 		// The client knows without asking Telegram: it was this process that ended the session.
 		current, err := p.client.Account(WithCachedReads(ctx, true))
 		if errors.Is(err, ErrNotLoggedIn) || err == nil && current.ID != account.ID {
@@ -212,21 +255,51 @@ func (a *accounts) link(ctx context.Context, p *person, account Account) error {
 	return nil
 }
 
-// endUnrecorded ends a session of an account that is linked to another user, and says
-// whether it has been recorded meanwhile and goes on.
+// admit returns nil for a login that may be recorded, and ends that of a user who has lost
+// the level meanwhile. The caller has the turn of the account. Errors: errNotWhitelisted.
+func (a *accounts) admit(ctx context.Context, p *person) error {
+	user, may, err := a.mayLogIn(ctx, p.userID)
+	switch {
+	case err != nil && a.links != nil:
+		return err // the user's next request finds the session unrecorded, and looks the level up
+	case err != nil:
+		return errors.Join(err, endSession(ctx, p.client)) // the session would be the record
+	}
+	p.user = user
+	if may {
+		return nil
+	}
+	if err := a.discard(ctx, p); err != nil {
+		return err
+	}
+	return errNotWhitelisted
+}
+
+// discard ends a session that is not to be recorded.
+func (a *accounts) discard(ctx context.Context, p *person) error {
+	err := endSession(ctx, p.client)
+	if err != nil || a.links == nil {
+		return err
+	}
+	return a.unlink(ctx, p) // from what the user was logged in with before
+}
+
+// endUnrecorded ends a session that is not recorded, of an account that is linked to another
+// user or of a user without the level for a login, and says whether it has been recorded
+// meanwhile and goes on.
 func (a *accounts) endUnrecorded(ctx context.Context, p *person, account Account) (recorded bool, err error) {
 	unlock, err := a.moves.Lock(ctx, account.ID)
 	if err != nil {
 		return false, fmt.Errorf("wait for a login with the account: %w", err)
 	}
 	defer unlock()
-	if p.user, err = a.users.User(WithCachedReads(ctx, false), p.userID); err != nil {
-		return false, fmt.Errorf("look up the user again: %w", err)
+	if p.user, err = a.lookUp(ctx, p.userID); err != nil {
+		return false, err
 	}
 	if p.user.TelegramID == account.ID && !p.user.Displaced {
 		return true, nil
 	}
-	return false, endSession(ctx, p.client)
+	return false, a.discard(ctx, p)
 }
 
 // endDisplaced logs a displaced user out and removes the link, unless that has been done

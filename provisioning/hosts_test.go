@@ -19,16 +19,16 @@ import (
 // it makes the rooms of direct chats itself.
 
 // sessionUsers is a UserReader that is no UserStore: the session is the link.
-type sessionUsers struct {
-	telegram *provisioningtest.Telegram
-}
+type sessionUsers struct{ b *bridge }
 
-func (u sessionUsers) User(_ context.Context, userID id.UserID) (provisioning.User, error) {
-	return provisioning.User{Permission: permissionOf(userID), TelegramID: u.telegram.LoggedIn(userID)}, nil
+func (u sessionUsers) User(ctx context.Context, userID id.UserID) (provisioning.User, error) {
+	user, err := u.b.users.User(ctx, userID)
+	user.TelegramID = u.b.telegram.LoggedIn(userID)
+	return user, err
 }
 
 // withSessionUsers takes the user store away.
-func withSessionUsers(b *bridge, cfg *provisioning.Config) { cfg.Users = sessionUsers{b.telegram} }
+func withSessionUsers(b *bridge, cfg *provisioning.Config) { cfg.Users = sessionUsers{b} }
 
 // A host whose sessions are the links has every operation about users, and its events.
 func TestUserReader(t *testing.T) {

@@ -26,6 +26,11 @@ type User struct {
 // returns by the time the method of the [TelegramClient] returns. The core records
 // nothing then.
 //
+// A level that is taken away counts at once: when a login is done the core looks the user
+// up again, and ends the session of somebody below [PermissionFull]. Where the session is
+// the link it ends that of somebody whom it can't look up, too. Logins that were recorded
+// before stay.
+//
 // Methods are called concurrently, by several goroutines and, where processes
 // share a database, by several processes. They honour the context. The core has
 // checked that every user ID is a valid Matrix ID.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/gotd/td/crypto"
 	"github.com/stretchr/testify/require"
+	"maunium.net/go/mautrix/bridgev2/bridgeconfig"
 	"maunium.net/go/mautrix/id"
 
 	"github.com/tgprovision/tgprovision/examples/bridgev2/connector"
@@ -47,7 +48,10 @@ type telegramBackend struct {
 }
 
 func newTelegramBackend(t *testing.T) *telegramBackend {
-	w := newWorldWith(t, nil, func(b *bridge) { b.connector.Config.CreateLimit = 0 })
+	w := newWorldWith(t, nil, func(b *bridge) {
+		b.connector.Config.CreateLimit = 0
+		b.Bridge.Config.Permissions["*"] = &bridgeconfig.PermissionLevelUser // those of the suites are on no homeserver
+	})
 	return &telegramBackend{Server: suiteserver.On(t, w.telegram), w: w, expired: make(chan struct{}, provisioning.MaxQRTokens)}
 }
 
