@@ -11,7 +11,9 @@ import (
 
 // AccountFinderStore is a UserStore that finds the users of accounts.
 type AccountFinderStore interface {
+	// UserStore links the users.
 	provisioning.UserStore
+	// AccountFinder is what is checked.
 	provisioning.AccountFinder
 }
 

@@ -13,7 +13,9 @@ import (
 
 // PortalUsersStore is a PortalStore that records who has asked for portals.
 type PortalUsersStore interface {
+	// PortalStore records the portals.
 	provisioning.PortalStore
+	// PortalUsers is what is checked.
 	provisioning.PortalUsers
 }
 
