@@ -65,7 +65,10 @@ type link struct {
 	displaced  bool
 }
 
-var _ provisioning.UserStore = (*Store)(nil)
+var (
+	_ provisioning.UserStore     = (*Store)(nil)
+	_ provisioning.AccountFinder = (*Store)(nil)
+)
 
 // NewStore opens the store, and makes or upgrades its tables, in one transaction.
 // The version table's name begins with tgprovision_ too.
@@ -226,4 +229,13 @@ func (s *Store) UnlinkAccount(ctx context.Context, userID id.UserID, telegramID 
 		return fmt.Errorf("unlink an account: %w", err)
 	}
 	return nil
+}
+
+// AccountUser implements [provisioning.AccountFinder]. It is one read.
+func (s *Store) AccountUser(ctx context.Context, telegramID provisioning.TelegramID) (userID id.UserID, err error) {
+	err = s.db.QueryRow(ctx, `SELECT user_id FROM tgprovision_user WHERE telegram_id=$1 AND NOT displaced`, telegramID).Scan(&userID)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("look for the user of an account: %w", err)
+	}
+	return userID, nil
 }

@@ -88,6 +88,16 @@ func TestStoreConforms(t *testing.T) {
 	})
 }
 
+func TestStoreFindsUsersOfAccounts(t *testing.T) {
+	t.Parallel()
+	provisioningtest.TestAccountFinder(t, func(t *testing.T) func(*testing.T) provisioningtest.AccountFinderStore {
+		path := filepath.Join(t.TempDir(), "bridge.db")
+		return func(t *testing.T) provisioningtest.AccountFinderStore {
+			return newStore(t, openDatabase(t, path, options), auth.StoreConfig{})
+		}
+	})
+}
+
 // Without _txlock, a transaction only fails under load when it reads before it
 // writes.
 func TestRaceOfDeferredTransactions(t *testing.T) {

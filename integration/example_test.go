@@ -57,13 +57,15 @@ func startExample(t testing.TB, args ...string) *example {
 	return e
 }
 
-// runExample runs the example to its end, which has to be a good one.
-func runExample(t testing.TB, args ...string) {
+// runExample runs the example to its end, which has to be a good one, and returns what it
+// has printed.
+func runExample(t testing.TB, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(program, args...)
 	cmd.Dir = t.TempDir()
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)
+	return string(out)
 }
 
 // kill ends the process as a crash does.

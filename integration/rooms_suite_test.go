@@ -47,4 +47,5 @@ func TestRoomsSuites(t *testing.T) {
 	t.Run("Rooms", func(t *testing.T) { provisioningtest.TestRooms(t, backend) })
 	t.Run("DirectRooms", func(t *testing.T) { provisioningtest.TestDirectRooms(t, backend) })
 	t.Run("GhostAvatars", func(t *testing.T) { provisioningtest.TestGhostAvatars(t, backend) })
+	t.Run("GhostUsers", func(t *testing.T) { provisioningtest.TestGhostUsers(t, backend) })
 }

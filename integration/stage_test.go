@@ -86,6 +86,7 @@ type stage struct {
 	telegram     *telegramtest.Server
 	registration *appservice.Registration
 	database     string
+	flags        []string        // of examples/local
 	launch       func() *example // starts the bridge's process
 	front        *front          // where the homeserver finds the bridge
 	tables       tables
@@ -151,6 +152,7 @@ func newStage(t *testing.T, newHomeserver newHomeserver, database string, more .
 		"-homeserver", s.hs.address(), "-registration", file, "-db", database,
 		"-permissions", "*=full,@admin:" + dendriteDomain + "=admin,@low:" + dendriteDomain + "=relaybot",
 	}, more...)
+	s.flags = flags
 	s.launch = func() *example { return startExample(t, flags...) }
 	s.restart()
 	return s

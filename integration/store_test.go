@@ -46,6 +46,17 @@ func TestUserStoreOnPostgres(t *testing.T) {
 	})
 }
 
+func TestAccountFinderOnPostgres(t *testing.T) {
+	provisioningtest.TestAccountFinder(t, func(t *testing.T) func(t *testing.T) provisioningtest.AccountFinderStore {
+		url := postgres.newDatabase(t)
+		return func(t *testing.T) provisioningtest.AccountFinderStore {
+			store, err := auth.NewStore(t.Context(), auth.StoreConfig{DB: openPostgres(t, url)})
+			require.NoError(t, err)
+			return store
+		}
+	})
+}
+
 // Databases may have another default than PostgreSQL itself.
 var isolationLevels = []string{"read committed", "serializable"}
 
@@ -82,6 +93,17 @@ func TestPortalStoreOnPostgres(t *testing.T) {
 			provisioningtest.TestPortalStore(t, func(t *testing.T) func(t *testing.T) provisioning.PortalStore {
 				open := portalDatabase(t, isolation)
 				return func(t *testing.T) provisioning.PortalStore { return open(t) }
+			})
+		})
+	}
+}
+
+func TestPortalUsersOnPostgres(t *testing.T) {
+	for _, isolation := range isolationLevels {
+		t.Run(isolation, func(t *testing.T) {
+			provisioningtest.TestPortalUsers(t, func(t *testing.T) func(t *testing.T) provisioningtest.PortalUsersStore {
+				open := portalDatabase(t, isolation)
+				return func(t *testing.T) provisioningtest.PortalUsersStore { return open(t) }
 			})
 		})
 	}

@@ -14,6 +14,10 @@ import (
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
+// maxArguments is how many things one query is about: SQLite takes 32766 arguments,
+// PostgreSQL 65535.
+const maxArguments = 5000
+
 // profile is what a ghost shows, as far as is known here.
 type profile struct {
 	telegramID provisioning.TelegramID
@@ -27,8 +31,7 @@ func (r *Rooms) Avatars(ctx context.Context, contacts []provisioning.Contact) (m
 	withPhoto := slices.DeleteFunc(slices.Clone(contacts), func(c provisioning.Contact) bool { return c.PhotoID == 0 })
 	known := map[provisioning.TelegramID]id.ContentURIString{}
 	current := map[int64]int64{} // the ghosts' photos
-	const most = 5000            // arguments of one query: SQLite takes 32766, PostgreSQL 65535
-	for chunk := range slices.Chunk(withPhoto, most) {
+	for chunk := range slices.Chunk(withPhoto, maxArguments) {
 		profiles, err := r.profiles(ctx, chunk...)
 		if err != nil {
 			return nil, nil, err

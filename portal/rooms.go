@@ -31,7 +31,7 @@ const (
 type RoomsConfig struct {
 	// AppService is the bridge's, with its registration and its homeserver. Required.
 	AppService *appservice.AppService
-	// DB remembers the ghosts' profiles and the photos that were uploaded. The tables
+	// DB remembers the ghosts' profiles, who needs them, and the photos that were uploaded. The tables
 	// are made as those of [NewStore] are, and may lie in the same database. Required.
 	DB *dbutil.Database
 	// GhostTemplate is the localpart of ghosts, with {id} in place of the Telegram user
@@ -83,6 +83,7 @@ var (
 	_ provisioning.Rooms        = (*Rooms)(nil)
 	_ provisioning.DirectRooms  = (*Rooms)(nil)
 	_ provisioning.GhostAvatars = (*Rooms)(nil)
+	_ provisioning.GhostUsers   = (*Rooms)(nil)
 )
 
 // NewRooms returns a Rooms. It asks the homeserver nothing yet. Errors: a

@@ -29,6 +29,11 @@ func TestGhostAvatarsSuite(t *testing.T) {
 	provisioningtest.TestGhostAvatars(t, roomsBackend)
 }
 
+func TestGhostUsersSuite(t *testing.T) {
+	t.Parallel()
+	provisioningtest.TestGhostUsers(t, roomsBackend)
+}
+
 // roomsBackend is a homeserver in memory with a bridge on it, whose requests go through a
 // network that the suites disturb.
 func roomsBackend(t *testing.T) provisioningtest.RoomsBackend {

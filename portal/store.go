@@ -108,11 +108,11 @@ func checkForeignKeys(ctx context.Context, db *dbutil.Database) error {
 	return nil
 }
 
-// portalColumns are what scanPortal reads.
+// portalColumns are what scanPortal reads, before what comes after them.
 const portalColumns = `p.room_id, p.chat_id, p.receiver, p.title, p.about, p.username, p.megagroup`
 
-func scanPortal(row dbutil.Scannable) (p provisioning.Portal, err error) {
-	err = row.Scan(&p.RoomID, &p.ChatID, &p.Receiver, &p.Title, &p.About, &p.Username, &p.Megagroup)
+func scanPortal(row dbutil.Scannable, more ...any) (p provisioning.Portal, err error) {
+	err = row.Scan(append([]any{&p.RoomID, &p.ChatID, &p.Receiver, &p.Title, &p.About, &p.Username, &p.Megagroup}, more...)...)
 	return p, err
 }
 
@@ -161,7 +161,7 @@ func (s *Store) AccountPortals(ctx context.Context, account provisioning.Telegra
 		FROM tgprovision_portal p JOIN tgprovision_portal_account a ON a.room_id=p.room_id
 		WHERE a.telegram_id=$1 ORDER BY p.room_id`
 	rows, err := s.db.Query(ctx, query, account)
-	portals, err := dbutil.NewRowIterWithError(rows, scanPortal, err).AsList()
+	portals, err := dbutil.NewRowIterWithError(rows, func(row dbutil.Scannable) (provisioning.Portal, error) { return scanPortal(row) }, err).AsList()
 	if err != nil {
 		return nil, fmt.Errorf("list an account's portals: %w", err)
 	}
@@ -213,7 +213,7 @@ func (s *Store) connect(ctx context.Context, n provisioning.NewPortal) error {
 			INSERT INTO tgprovision_portal (room_id, chat_id, receiver, title, about, username, megagroup)
 			VALUES ($1, $2, $3, $4, $5, $6, $7)`
 		takesPart = `
-			INSERT INTO tgprovision_portal_account (room_id, telegram_id) VALUES ($1, $2)
+			INSERT INTO tgprovision_portal_account (room_id, telegram_id, user_id) VALUES ($1, $2, $3)
 			ON CONFLICT DO NOTHING`
 	)
 	_, err := s.db.Exec(ctx, insert, n.RoomID, int64(n.ChatID), n.Receiver, text(n.Title), text(n.About), text(n.Username), n.Megagroup)
@@ -224,10 +224,15 @@ func (s *Store) connect(ctx context.Context, n provisioning.NewPortal) error {
 	if n.Receiver != 0 {
 		accounts = append([]provisioning.TelegramID{n.Receiver}, accounts...)
 	}
+	userID := n.UserID // has asked with the first account
+	if n.Relay {
+		userID = ""
+	}
 	for _, telegramID := range accounts {
-		if _, err = s.db.Exec(ctx, takesPart, n.RoomID, telegramID); err != nil {
+		if _, err = s.db.Exec(ctx, takesPart, n.RoomID, telegramID, userID); err != nil {
 			return err
 		}
+		userID = ""
 	}
 	return s.insertTasks(ctx, n.Tasks)
 }

@@ -120,6 +120,14 @@ func TestSuites(t *testing.T) {
 			})
 		})
 		wg.Go(func() {
+			t.Run(name+"/users of portals", func(t *testing.T) {
+				provisioningtest.TestPortalUsers(t, func(t *testing.T) func(*testing.T) provisioningtest.PortalUsersStore {
+					open := backend(t)
+					return func(t *testing.T) provisioningtest.PortalUsersStore { return open(t) }
+				})
+			})
+		})
+		wg.Go(func() {
 			t.Run(name+"/tasks", func(t *testing.T) {
 				provisioningtest.TestTaskStore(t, func(t *testing.T) func(*testing.T) provisioning.TaskStore {
 					path := filepath.Join(t.TempDir(), "bridge.db")

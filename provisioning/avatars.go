@@ -3,6 +3,7 @@ package provisioning
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/rs/zerolog"
@@ -22,18 +23,26 @@ const (
 // what is not fetched when the process ends, the next list of contacts asks for.
 type avatarFetcher struct {
 	ghosts GhostAvatars // nil where contacts have no avatars
+	needs  GhostUsers   // nil where it is not recorded who needs them
 	ctx    context.Context
 	cancel context.CancelFunc
 	slots  chan struct{}
 	active requestGroup
 
 	mu    sync.Mutex
-	users map[id.UserID]bool // whose avatars are being fetched, or wait to be
+	users map[id.UserID]*fetching // whose avatars are being fetched, or wait to be
+}
+
+// fetching is the work on one user's avatars.
+type fetching struct {
+	cancel context.CancelFunc
+	ended  chan struct{}
 }
 
 func newAvatarFetcher(cfg Config) *avatarFetcher {
-	f := &avatarFetcher{slots: make(chan struct{}, avatarWorkers), users: map[id.UserID]bool{}}
+	f := &avatarFetcher{slots: make(chan struct{}, avatarWorkers), users: map[id.UserID]*fetching{}}
 	f.ghosts, _ = cfg.Rooms.(GhostAvatars)
+	f.needs, _ = cfg.Rooms.(GhostUsers)
 	return f
 }
 
@@ -60,39 +69,83 @@ func (f *avatarFetcher) of(ctx context.Context, p *person, contacts []Contact) m
 func (f *avatarFetcher) fetch(userID id.UserID, photos PhotoGetter, contacts []Contact) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if len(contacts) == 0 || f.users[userID] || len(f.users) >= maxAvatarQueue || f.active.enter() != nil {
+	if len(contacts) == 0 || f.users[userID] != nil || len(f.users) >= maxAvatarQueue || f.active.enter() != nil {
 		return
 	}
-	f.users[userID] = true
+	ctx, cancel := context.WithCancel(f.ctx)
+	work := &fetching{cancel, make(chan struct{})}
+	f.users[userID] = work
 	go func() {
 		defer f.active.leave("")
 		defer func() {
+			cancel()
 			f.mu.Lock()
 			defer f.mu.Unlock()
 			delete(f.users, userID)
+			close(work.ended)
 		}()
 		select {
 		case f.slots <- struct{}{}:
 			defer func() { <-f.slots }()
-		case <-f.ctx.Done():
-			return
-		}
-		log := zerolog.Ctx(f.ctx)
-		for _, contact := range contacts {
-			err := recovering(func() error {
-				return f.ghosts.UpdateGhost(f.ctx, contact, photoOf(photos, UserChatID(contact.ID), contact.PhotoID))
-			})
-			if f.ctx.Err() != nil {
-				return
-			}
-			if err != nil {
-				log.Warn().Err(err).Stringer("user_id", userID).Int64("telegram_id", int64(contact.ID)).Msg("Could not give a ghost its avatar")
-			}
-			if stopsFetching(err) {
-				return
-			}
+			f.update(ctx, userID, photos, contacts)
+		case <-ctx.Done():
 		}
 	}()
+}
+
+// update updates the ghosts of some contacts of a user, one after the other.
+func (f *avatarFetcher) update(ctx context.Context, userID id.UserID, photos PhotoGetter, contacts []Contact) {
+	log := zerolog.Ctx(ctx)
+	if err := recovering(func() error { return needGhosts(ctx, f.needs, userID, contacts...) }); err != nil {
+		log.Warn().Err(err).Stringer("user_id", userID).Msg("Ghosts get no avatars")
+		return
+	}
+	for _, contact := range contacts {
+		err := recovering(func() error {
+			return f.ghosts.UpdateGhost(ctx, contact, photoOf(photos, UserChatID(contact.ID), contact.PhotoID))
+		})
+		if ctx.Err() != nil {
+			return
+		}
+		if err != nil {
+			log.Warn().Err(err).Stringer("user_id", userID).Int64("telegram_id", int64(contact.ID)).Msg("Could not give a ghost its avatar")
+		}
+		if stopsFetching(err) {
+			return
+		}
+	}
+}
+
+// needGhosts records that a user needs the ghosts of some contacts, where that is recorded.
+func needGhosts(ctx context.Context, needs GhostUsers, userID id.UserID, contacts ...Contact) error {
+	if needs == nil {
+		return nil
+	}
+	telegramIDs := make([]TelegramID, len(contacts))
+	for i, contact := range contacts {
+		telegramIDs[i] = contact.ID
+	}
+	if err := needs.NeedGhosts(ctx, userID, telegramIDs...); err != nil {
+		return fmt.Errorf("record who needs ghosts: %w", err)
+	}
+	return nil
+}
+
+// stop has no avatars be fetched for a user any more. Errors: the context's.
+func (f *avatarFetcher) stop(ctx context.Context, userID id.UserID) error {
+	f.mu.Lock()
+	work := f.users[userID]
+	f.mu.Unlock()
+	if work == nil {
+		return nil
+	}
+	work.cancel()
+	select {
+	case <-work.ended:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }
 
 // stopsFetching says whether an error will be that of the next contact too.

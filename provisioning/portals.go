@@ -13,7 +13,8 @@ import (
 // portals connects, creates and ends portals, and does what these have promised.
 type portals struct {
 	store    PortalStore
-	rooms    Rooms // nil where portals are only read
+	rooms    Rooms      // nil where portals are only read
+	needs    GhostUsers // nil where it is not recorded who needs ghosts
 	accounts *accounts
 	events   *events
 	outbox   *outbox
@@ -26,6 +27,7 @@ type portals struct {
 // newPortals has the outbox do the work on portals.
 func newPortals(cfg Config, accounts *accounts, events *events, outbox *outbox) *portals {
 	p := &portals{store: cfg.Portals, rooms: cfg.Rooms, accounts: accounts, events: events, outbox: outbox}
+	p.needs, _ = cfg.Rooms.(GhostUsers)
 	p.handleTasks()
 	return p
 }

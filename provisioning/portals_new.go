@@ -148,9 +148,15 @@ func (p *portals) startDirect(ctx context.Context, userID id.UserID, account Acc
 		return Portal{}, false, err
 	}
 	defer unlock()
+	if err := needGhosts(ctx, p.needs, userID, contact); err != nil {
+		return Portal{}, false, err
+	}
 	portal, err := p.byChat(ctx, UserChatID(contact.ID), account.ID)
 	switch {
 	case err == nil:
+		if err := p.setUser(ctx, UserPortal{portal, account.ID}, userID); err != nil {
+			return Portal{}, false, err
+		}
 		return portal, false, reinvite(ctx, rooms, portal, userID)
 	case !errors.Is(err, ErrPortalNotFound):
 		return Portal{}, false, err
@@ -201,6 +207,18 @@ func (p *portals) connectDirect(ctx context.Context, rooms DirectRooms, userID i
 	case <-ctx.Done():
 	}
 	return portal, true, nil
+}
+
+// setUser records who has asked for a portal, where that is recorded.
+func (p *portals) setUser(ctx context.Context, portal UserPortal, userID id.UserID) error {
+	users, ok := p.store.(PortalUsers)
+	if !ok {
+		return nil
+	}
+	if err := users.SetPortalUser(ctx, portal, userID); err != nil {
+		return fmt.Errorf("record whose a portal is: %w", err)
+	}
+	return nil
 }
 
 // reinvite invites a user who has left their direct room.

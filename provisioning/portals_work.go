@@ -103,6 +103,9 @@ func (p *portals) setUpDirect(ctx context.Context, portal Portal, userID id.User
 func (p *portals) photos(ctx context.Context, record setUpRecord) PhotoGetter {
 	client := p.accounts.relayBot
 	if !record.Relay {
+		if record.UserID == "" { // who has been forgotten
+			return nil
+		}
 		var err error
 		if client, err = p.accounts.client(ctx, record.UserID); err != nil {
 			zerolog.Ctx(ctx).Warn().Err(err).Msg("A portal gets no avatar: no Telegram client")

@@ -26,7 +26,8 @@ type PortalStore interface {
 	// AccountPortals returns the portals that the Telegram account of the given
 	// user ID takes part in, in any order. It is asked for bot accounts, which
 	// have no chat list of their own on Telegram. No portals, also for an unknown
-	// account, is an empty list and no error. A bridge that knows by itself who is in a chat
+	// account, is an empty list and no error. It is asked for other accounts when their user
+	// is forgotten. A bridge that knows by itself who is in a chat
 	// may list its portal for them too.
 	AccountPortals(ctx context.Context, account TelegramID) ([]Portal, error)
 
@@ -70,4 +71,32 @@ type DirectPortals interface {
 	// Of racing calls for one chat, one makes the portal, and all return it. Errors:
 	// [ErrNotLoggedIn], [ErrTelegramUserNotFound], [ErrHomeserver].
 	StartDirect(ctx context.Context, userID id.UserID, account Account, contact Contact) (portal Portal, created bool, err error)
+}
+
+// UserPortal is a portal that a Matrix user has asked for, with the account that they had.
+type UserPortal struct {
+	// Portal is the portal.
+	Portal
+	// Account is the account that acted. For a direct chat it is the receiver.
+	Account TelegramID
+}
+
+// PortalUsers is an optional interface of a [PortalStore] that records who has asked for a
+// portal, with which account: the UserID of the [NewPortal], with the Receiver of a direct
+// chat and the first of the Accounts of another one. Where the UserID is "" or Relay is set,
+// it records nobody. [Provisioner.ForgetUser] finds by it what a user has left behind that
+// has no account any more.
+type PortalUsers interface {
+	// UserPortals returns the portals that are recorded as a Matrix user's, in any order.
+	UserPortals(ctx context.Context, userID id.UserID) ([]UserPortal, error)
+
+	// SetPortalUser records a Matrix user for a portal and an account that takes part in
+	// it, in place of whoever was recorded. It is no error, and changes nothing, where the
+	// portal is gone or the account does not take part.
+	SetPortalUser(ctx context.Context, portal UserPortal, userID id.UserID) error
+
+	// RemoveAccount records that an account does not take part in a portal any more,
+	// whoever it was recorded for. The portal stays. It is no error where the portal is gone
+	// or the account does not take part.
+	RemoveAccount(ctx context.Context, portal UserPortal) error
 }

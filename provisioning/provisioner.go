@@ -19,6 +19,8 @@ type Provisioner struct {
 	outbox   *outbox
 	observer *observers
 
+	forgetting requestGroup // calls of ForgetUser
+
 	closing context.Context // ends when Close begins
 	close   context.CancelFunc
 
@@ -135,7 +137,8 @@ func prefixCutter(template string) func(path string) (rest string, ok bool) {
 }
 
 // Close waits until every request that is being answered has been, work that
-// goes on after its client hung up included, and makes later ones fail. Logins by QR
+// goes on after its client hung up and calls of ForgetUser included, and makes later ones
+// fail. Logins by QR
 // code that nobody has scanned are ended, with their WebSockets. Then it
 // waits for the background work that can be done now; what has failed and is to be
 // tried again later stays recorded. It returns the context's error if that comes
@@ -146,7 +149,7 @@ func (p *Provisioner) Close(ctx context.Context) error {
 	p.mu.Lock()
 	p.close()
 	p.mu.Unlock()
-	err := p.services.gate.close(ctx)
+	err := errors.Join(p.services.gate.close(ctx), p.forgetting.close(ctx))
 	p.services.avatars.close()
 	err = errors.Join(err, p.outbox.close(ctx))
 	return errors.Join(err, p.services.avatars.wait(ctx))

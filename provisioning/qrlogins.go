@@ -3,6 +3,7 @@ package provisioning
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -75,6 +76,22 @@ func (q *qrLogins) end(userID id.UserID, number int) {
 	if q.latest[userID].number == number {
 		delete(q.latest, userID)
 	}
+}
+
+// stop ends the WebSocket of a user as if nobody had scanned the code, and waits until
+// nothing is left of its login. Errors: the context's.
+func (q *qrLogins) stop(ctx context.Context, userID id.UserID) error {
+	q.mu.Lock()
+	if turn, there := q.latest[userID]; there {
+		turn.cancel(ErrLoginTimeout)
+	}
+	q.mu.Unlock()
+	unlock, err := q.turns.Lock(ctx, userID)
+	if err != nil {
+		return fmt.Errorf("wait for a login by QR code: %w", err)
+	}
+	unlock()
+	return nil
 }
 
 // show shows QR codes on the WebSocket of a request until one was scanned, once nothing is

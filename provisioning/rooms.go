@@ -53,7 +53,7 @@ type Photo struct {
 
 // Rooms acts on Matrix rooms as the bridge bot and its ghosts. Package portal has
 // one on an appservice. Beyond these methods, a Rooms may implement the optional
-// interfaces [DirectRooms] and [GhostAvatars].
+// interfaces [DirectRooms], [GhostAvatars] and [GhostUsers].
 //
 // Methods are called concurrently and honour the context. All of them, and those of the
 // optional interfaces, return an error that wraps [ErrHomeserver] or the context's error
@@ -122,4 +122,18 @@ type GhostAvatars interface {
 	// when it has changed. The photo is asked for only when it is not known here; a
 	// nil photo leaves the avatar alone.
 	UpdateGhost(ctx context.Context, contact Contact, photo PhotoFunc) error
+}
+
+// GhostUsers is an optional interface of [Rooms] that records which Matrix users ghosts are
+// there for, so that [Provisioner.ForgetUser] can remove what is kept of the ghosts that
+// nobody else needs.
+type GhostUsers interface {
+	// NeedGhosts records that a Matrix user needs the ghosts of some Telegram users, before
+	// anything is kept of these ghosts on their behalf.
+	NeedGhosts(ctx context.Context, userID id.UserID, telegramIDs ...TelegramID) error
+
+	// ForgetGhosts removes that record, and what is kept here of the ghosts that no other
+	// user is recorded to need, their names and avatars, and says of how many that was. It
+	// is kept again when it is next needed.
+	ForgetGhosts(ctx context.Context, userID id.UserID) (ghosts int, err error)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/rand"
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"maunium.net/go/mautrix/id"
@@ -117,6 +118,9 @@ func newTask(kind string, record interface{ setVersion() }) NewTask {
 	return NewTask{ID: rand.Text(), Kind: kind, Data: string(text)}
 }
 
+// errLaterRecord: a task was recorded by a later version of the library.
+var errLaterRecord = errors.New("the task was recorded by a later version of tgprovision")
+
 // withRecord decodes the record of a task and runs it. A record of a later version is an
 // error: a process of that version, on the same database, will do the task.
 func withRecord[R interface{ recordedAs() int }](ctx context.Context, t Task, run func(context.Context, R) error) error {
@@ -125,7 +129,7 @@ func withRecord[R interface{ recordedAs() int }](ctx context.Context, t Task, ru
 		return fmt.Errorf("read the record of a task: %w", err)
 	}
 	if v := record.recordedAs(); v > recordVersion {
-		return fmt.Errorf("the task was recorded by a later version of tgprovision, as version %d", v)
+		return fmt.Errorf("%w, as version %d", errLaterRecord, v)
 	}
 	return run(ctx, record)
 }

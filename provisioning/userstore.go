@@ -68,3 +68,11 @@ type UserStore interface {
 	// changes nothing and returns nil.
 	UnlinkAccount(ctx context.Context, userID id.UserID, telegramID TelegramID) error
 }
+
+// AccountFinder is an optional interface of a [UserReader]. [Provisioner.ForgetUser] asks it
+// whose the account is that a user had before.
+type AccountFinder interface {
+	// AccountUser returns the Matrix user who is linked to a Telegram account, displaced
+	// users aside, and "" where nobody is.
+	AccountUser(ctx context.Context, telegramID TelegramID) (id.UserID, error)
+}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/appservice"
+	"maunium.net/go/mautrix/id"
 
 	"github.com/tgprovision/tgprovision/auth"
 	"github.com/tgprovision/tgprovision/provisioning"
@@ -25,8 +26,9 @@ import (
 type settings struct {
 	listen    string
 	host      hostConfig
-	demo      bool   // start the embedded Telegram server
-	generate  string // write a registration to this file, and do nothing else
+	demo      bool      // start the embedded Telegram server
+	generate  string    // write a registration to this file, and do nothing else
+	forget    id.UserID // forget this user, and do nothing else
 	logLevel  zerolog.Level
 	logFormat string
 }
@@ -51,6 +53,7 @@ func parseFlags(args []string, getenv func(string) string, stdout io.Writer) (se
 		homeserverURL = flags.String("homeserver", "", "`URL` of a Matrix homeserver (default: an embedded one); with -registration")
 		registration  = flags.String("registration", "", "appservice registration `file`, which the homeserver has read too")
 		generate      = flags.String("generate-registration", "", "write an appservice registration for -listen to a new `file`, and end")
+		forget        = flags.String("forget-user", "", "remove all that is kept of a Matrix `user`, such as @user:example.com, say what that was, and end")
 		relayBotToken = flags.String("relay-bot-token", "", "`token` of the relay bot")
 		metrics       = flags.Bool("metrics", true, "serve Prometheus metrics at /metrics, to everybody who can reach -listen")
 		matrixAuth    = flags.Bool("matrix-auth", false, "take the homeserver's access tokens and OpenID tokens in place of the secret")
@@ -75,7 +78,7 @@ func parseFlags(args []string, getenv func(string) string, stdout io.Writer) (se
 		return settings{}, err
 	}
 
-	s := settings{listen: *listen, logFormat: *logFormat, generate: *generate}
+	s := settings{listen: *listen, logFormat: *logFormat, generate: *generate, forget: id.UserID(*forget)}
 	s.host = hostConfig{database: *database, secret: *secret, relayBot: *relayBotToken, matrixAuth: *matrixAuth, metrics: *metrics}
 	if *cors != "" {
 		s.host.cors = strings.Split(*cors, ",")
@@ -83,6 +86,9 @@ func parseFlags(args []string, getenv func(string) string, stdout io.Writer) (se
 	s.host.telegram = telegram.Config{APIID: *apiID, APIHash: *apiHash}
 	if _, err := net.ResolveTCPAddr("tcp", s.listen); err != nil {
 		return settings{}, fmt.Errorf("-listen %q: use host:port, such as 127.0.0.1:29317", s.listen)
+	}
+	if _, _, err := s.forget.ParseAndValidateRelaxed(); s.forget != "" && err != nil {
+		return settings{}, fmt.Errorf("-forget-user %q: use a Matrix user ID, such as @user:example.com", s.forget)
 	}
 	if s.host.secret == "" {
 		s.host.secret = rand.Text()

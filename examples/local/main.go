@@ -70,8 +70,12 @@ func newLog(s settings, out io.Writer) zerolog.Logger {
 // shutdownTimeout is how long a clean shutdown may take, in all.
 const shutdownTimeout = 40 * time.Second
 
-// serve starts everything, serves until ctx ends, and stops everything.
+// serve starts everything, serves until ctx ends, and stops everything. Where a user is to
+// be forgotten, it does that in place of serving.
 func serve(ctx context.Context, s settings, stdout io.Writer, log zerolog.Logger) (err error) {
+	if s.forget != "" {
+		s.listen = "127.0.0.1:0" // which nobody calls
+	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", s.listen)
 	if err != nil {
 		return fmt.Errorf("-listen: %w", err)
@@ -111,6 +115,9 @@ func serve(ctx context.Context, s settings, stdout io.Writer, log zerolog.Logger
 		if err := d.bridgeBot(ctx, h.portals); err != nil {
 			return errors.Join(err, h.close(ctx))
 		}
+	}
+	if s.forget != "" {
+		return h.forget(ctx, s.forget, stdout)
 	}
 	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute}
 	failed := make(chan error, 1)

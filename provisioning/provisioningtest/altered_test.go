@@ -22,6 +22,7 @@ type altered struct {
 	connect        func(context.Context, provisioning.NewPortal) error
 	disconnect     func(context.Context, provisioning.Portal, ...provisioning.NewTask) error
 	tasks          alteredTasks
+	asked          alteredUsers
 }
 
 func (s *altered) PortalByRoom(ctx context.Context, roomID id.RoomID) (provisioning.Portal, error) {

@@ -12,7 +12,8 @@
 //	}
 //
 // [TestPortalStore] and [TestTaskStore] do the same for portal stores and task stores, and
-// [TestTaskPortalStore] for both together. [TestRooms], [TestDirectRooms] and
+// [TestTaskPortalStore] for both together. [TestPortalUsers], [TestAccountFinder] and
+// [TestGhostUsers] check what forgetting a user takes. [TestRooms], [TestDirectRooms] and
 // [TestGhostAvatars] check what acts on Matrix rooms, on a homeserver where they can
 // arrange what it finds: see [RoomsBackend] and [Homeserver]. [TestTokenChecker] checks
 // tokens that a homeserver has issued: see [TokensBackend]. An implementation that reaches

@@ -3,6 +3,7 @@ package provisioningtest
 import (
 	"context"
 	"fmt"
+	"maps"
 
 	"maunium.net/go/mautrix/id"
 
@@ -84,4 +85,37 @@ func (m *MemRooms) UpdateGhost(ctx context.Context, contact provisioning.Contact
 		m.ghosts[contact.ID] = g
 	}
 	return nil
+}
+
+// NeedGhosts implements provisioning.GhostUsers.
+func (m *MemRooms) NeedGhosts(ctx context.Context, userID id.UserID, telegramIDs ...provisioning.TelegramID) error {
+	if err := m.enter(ctx, "NeedGhosts"); err != nil {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.needs[userID] == nil {
+		m.needs[userID] = map[provisioning.TelegramID]bool{}
+	}
+	for _, telegramID := range telegramIDs {
+		m.needs[userID][telegramID] = true
+	}
+	return nil
+}
+
+// ForgetGhosts implements provisioning.GhostUsers. The profile that Ghost returns goes too.
+func (m *MemRooms) ForgetGhosts(ctx context.Context, userID id.UserID) (int, error) {
+	if err := m.enter(ctx, "ForgetGhosts"); err != nil {
+		return 0, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.needs, userID)
+	needed := map[provisioning.TelegramID]bool{}
+	for _, needs := range m.needs {
+		maps.Copy(needed, needs)
+	}
+	before := len(m.ghosts)
+	maps.DeleteFunc(m.ghosts, func(telegramID provisioning.TelegramID, _ MemGhost) bool { return !needed[telegramID] })
+	return before - len(m.ghosts), nil
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // MemPortalStore is a provisioning.PortalStore and TaskStore in memory. It passes
-// [TestPortalStore], [TestTaskStore] and [TestTaskPortalStore]. Its clock is that of the
+// [TestPortalStore], [TestPortalUsers], [TestTaskStore] and [TestTaskPortalStore]. Its clock is that of the
 // process, or of the bubble of testing/synctest it is called in.
 type MemPortalStore struct {
 	// Script makes the methods fail and counts them.
@@ -21,6 +21,7 @@ type MemPortalStore struct {
 	mu       sync.Mutex
 	portals  map[id.RoomID]provisioning.Portal
 	accounts map[id.RoomID][]provisioning.TelegramID
+	users    map[id.RoomID]map[provisioning.TelegramID]id.UserID // who has asked, with which account
 	tasks    map[string]memTask
 }
 
@@ -34,6 +35,7 @@ func NewMemPortalStore() *MemPortalStore {
 	return &MemPortalStore{
 		portals:  map[id.RoomID]provisioning.Portal{},
 		accounts: map[id.RoomID][]provisioning.TelegramID{},
+		users:    map[id.RoomID]map[provisioning.TelegramID]id.UserID{},
 		tasks:    map[string]memTask{},
 	}
 }
@@ -117,12 +119,15 @@ func (s *MemPortalStore) Connect(ctx context.Context, n provisioning.NewPortal) 
 	if err := s.addTasks(n.Tasks); err != nil {
 		return err
 	}
-	delete(s.portals, n.Replaces)
-	delete(s.accounts, n.Replaces)
+	s.remove(n.Replaces)
 	s.portals[n.RoomID] = n.Portal
-	s.accounts[n.RoomID] = slices.Clone(n.Accounts)
+	accounts := slices.Clone(n.Accounts)
 	if n.Receiver != 0 {
-		s.accounts[n.RoomID] = append(s.accounts[n.RoomID], n.Receiver)
+		accounts = append([]provisioning.TelegramID{n.Receiver}, accounts...)
+	}
+	s.accounts[n.RoomID] = accounts
+	if n.UserID != "" && !n.Relay && len(accounts) > 0 {
+		s.users[n.RoomID] = map[provisioning.TelegramID]id.UserID{accounts[0]: n.UserID}
 	}
 	return nil
 }
@@ -141,7 +146,13 @@ func (s *MemPortalStore) Disconnect(ctx context.Context, p provisioning.Portal, 
 	if err := s.addTasks(tasks); err != nil {
 		return err
 	}
-	delete(s.portals, p.RoomID)
-	delete(s.accounts, p.RoomID)
+	s.remove(p.RoomID)
 	return nil
+}
+
+// remove removes the portal of a room. The caller holds the lock.
+func (s *MemPortalStore) remove(roomID id.RoomID) {
+	delete(s.portals, roomID)
+	delete(s.accounts, roomID)
+	delete(s.users, roomID)
 }

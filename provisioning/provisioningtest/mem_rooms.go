@@ -15,7 +15,7 @@ import (
 )
 
 // MemRooms is a provisioning.Rooms in memory, with all of the optional interfaces. It
-// passes [TestRooms], [TestDirectRooms] and [TestGhostAvatars].
+// passes [TestRooms], [TestDirectRooms], [TestGhostAvatars] and [TestGhostUsers].
 type MemRooms struct {
 	// Script makes the methods fail and counts them.
 	Script
@@ -24,6 +24,7 @@ type MemRooms struct {
 	rooms  map[id.RoomID]*MemRoom
 	ghosts map[provisioning.TelegramID]MemGhost
 	photos map[int64]bool // that were uploaded
+	needs  map[id.UserID]map[provisioning.TelegramID]bool
 }
 
 // MemRoom is a room of a [MemRooms].
@@ -60,11 +61,12 @@ var (
 	_ provisioning.Rooms        = (*MemRooms)(nil)
 	_ provisioning.DirectRooms  = (*MemRooms)(nil)
 	_ provisioning.GhostAvatars = (*MemRooms)(nil)
+	_ provisioning.GhostUsers   = (*MemRooms)(nil)
 )
 
 // NewMemRooms returns a homeserver without rooms.
 func NewMemRooms() *MemRooms {
-	return &MemRooms{rooms: map[id.RoomID]*MemRoom{}, ghosts: map[provisioning.TelegramID]MemGhost{}, photos: map[int64]bool{}}
+	return &MemRooms{rooms: map[id.RoomID]*MemRoom{}, ghosts: map[provisioning.TelegramID]MemGhost{}, photos: map[int64]bool{}, needs: map[id.UserID]map[provisioning.TelegramID]bool{}}
 }
 
 // Add makes a room exist, or be as it is given.

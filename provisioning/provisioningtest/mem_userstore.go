@@ -11,7 +11,7 @@ import (
 )
 
 // MemUserStore is a provisioning.UserStore in memory. It passes
-// [TestUserStore].
+// [TestUserStore] and [TestAccountFinder].
 type MemUserStore struct {
 	// Script makes the methods fail and counts them.
 	Script
@@ -22,7 +22,10 @@ type MemUserStore struct {
 	links map[id.UserID]memLink
 }
 
-var _ provisioning.UserStore = (*MemUserStore)(nil)
+var (
+	_ provisioning.UserStore     = (*MemUserStore)(nil)
+	_ provisioning.AccountFinder = (*MemUserStore)(nil)
+)
 
 // memLink is a row: whose account a user's is.
 type memLink struct {
@@ -104,4 +107,19 @@ func (s *MemUserStore) UnlinkAccount(ctx context.Context, userID id.UserID, tele
 		delete(s.links, userID)
 	}
 	return nil
+}
+
+// AccountUser implements provisioning.AccountFinder.
+func (s *MemUserStore) AccountUser(ctx context.Context, telegramID provisioning.TelegramID) (id.UserID, error) {
+	if err := s.enter(ctx, "AccountUser"); err != nil {
+		return "", err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for userID, l := range s.links {
+		if l.telegramID == telegramID && !l.displaced {
+			return userID, nil
+		}
+	}
+	return "", nil
 }

@@ -21,6 +21,8 @@ type alteredRooms struct {
 	invite       func(context.Context, id.RoomID, id.UserID, provisioning.TelegramID) error
 	avatars      func(context.Context, []provisioning.Contact) (map[provisioning.TelegramID]id.ContentURIString, []provisioning.Contact, error)
 	updateGhost  func(context.Context, provisioning.Contact, provisioning.PhotoFunc) error
+	needGhosts   func(context.Context, id.UserID, ...provisioning.TelegramID) error
+	forgetGhosts func(context.Context, id.UserID) (int, error)
 }
 
 func (a *alteredRooms) CheckBot(ctx context.Context, roomID id.RoomID) error {
