@@ -51,7 +51,8 @@ type Forgotten struct {
 // What the forgetting itself promises stays recorded until it is done: the clean-up of
 // rooms, with the titles of their chats, and the [Config.Events] that tell the host of the
 // logout and of the portals. These name the user; so do older events that the host has not
-// taken yet. Nothing does after that.
+// taken yet, and sessions that Telegram has not confirmed the end of (Pending). Nothing does
+// after that.
 //
 // After an error, or a crash, a part of it is done, and another call does the rest, whose
 // Forgotten has that alone. What a request of the user's that is under way meanwhile
@@ -158,7 +159,7 @@ func (f *forgetter) endLogins(ctx context.Context) (err error) {
 // logOut ends the user's session and removes the link, and says whether there was a session.
 func (f *forgetter) logOut(ctx context.Context) (bool, error) {
 	telegramID, displaced := f.user.TelegramID, f.user.Displaced
-	err := f.accounts.logOut(ctx, &f.person)
+	pending, err := f.accounts.logOut(ctx, &f.person)
 	if err != nil && !errors.Is(err, ErrNotLoggedIn) {
 		return false, err
 	}
@@ -166,7 +167,7 @@ func (f *forgetter) logOut(ctx context.Context) (bool, error) {
 		f.done.Accounts = append(f.done.Accounts, telegramID)
 	}
 	loggedOut := err == nil || displaced
-	f.done.LoggedOut = f.done.LoggedOut || loggedOut
+	f.done.LoggedOut, f.done.Pending = f.done.LoggedOut || loggedOut, f.done.Pending || pending
 	return loggedOut, nil
 }
 

@@ -46,6 +46,8 @@ func parseFlags(args []string, getenv func(string) string, stdout io.Writer) (se
 		secret        = flags.String("secret", "", "shared `secret` of the API (default: a random one, printed)")
 		database      = flags.String("db", filepath.Join(".tgprovision", "local.db"), "SQLite `file` or postgres:// URL")
 		permissions   = flags.String("permissions", "*=full", "permission `levels`, such as *=relaybot,example.com=full,@admin:example.com=admin")
+		sessionKeys   = flags.String("session-key-file", "", "`file` with the key that Telegram sessions are encrypted with, 32 bytes in base64; more keys, one a line, only decrypt (default: session.key beside the database, made at the first start)")
+		dropSessions  = flags.Bool("drop-unreadable-sessions", false, "delete the Telegram sessions that no session key decrypts, and say whose they were")
 		apiID         = flags.Int("api-id", 0, "Telegram API `ID`; with -api-hash and without -telegram-dc, the real Telegram is used")
 		apiHash       = flags.String("api-hash", "", "Telegram API `hash`")
 		datacenter    = flags.String("telegram-dc", "", "`host:port` of a custom Telegram datacenter (ID 2); with -telegram-key")
@@ -79,7 +81,7 @@ func parseFlags(args []string, getenv func(string) string, stdout io.Writer) (se
 	}
 
 	s := settings{listen: *listen, logFormat: *logFormat, generate: *generate, forget: id.UserID(*forget)}
-	s.host = hostConfig{database: *database, secret: *secret, relayBot: *relayBotToken, matrixAuth: *matrixAuth, metrics: *metrics}
+	s.host = hostConfig{database: *database, sessionKeyFile: *sessionKeys, dropSessions: *dropSessions, secret: *secret, relayBot: *relayBotToken, matrixAuth: *matrixAuth, metrics: *metrics}
 	if *cors != "" {
 		s.host.cors = strings.Split(*cors, ",")
 	}

@@ -41,12 +41,15 @@ type hostConfig struct {
 	database    string // a SQLite file or a postgres:// URL
 	secret      string
 	permissions auth.Permissions
-	telegram    telegram.Config // without DB and Log
-	relayBot    string          // a bot token, or ""
-	homeserver  homeserver
-	metrics     bool     // serve /metrics
-	matrixAuth  bool     // take tokens of the homeserver's users
-	cors        []string // origins of web pages
+	telegram    telegram.Config // without DB, SessionKeys and Log
+	// sessionKeyFile has the session keys, "" for a file beside the database.
+	sessionKeyFile string
+	dropSessions   bool   // delete the sessions that no key decrypts
+	relayBot       string // a bot token, or ""
+	homeserver     homeserver
+	metrics        bool     // serve /metrics
+	matrixAuth     bool     // take tokens of the homeserver's users
+	cors           []string // origins of web pages
 }
 
 // newHost wires the bundled parts together.
@@ -80,9 +83,21 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, 
 	// The Telegram clients. A bridge sets Running and Updates here, to have the
 	// live clients and their updates.
 	cfg.telegram.DB, cfg.telegram.Log = h.db, log
+	// The sessions are encrypted: a copy of the database is no copy of the accounts.
+	if cfg.telegram.SessionKeys, err = cfg.sessionKeys(); err != nil {
+		return nil, err
+	}
+	if cfg.dropSessions {
+		if err = dropUnreadableSessions(ctx, cfg.telegram, os.Stdout); err != nil {
+			return nil, err
+		}
+	}
 	counted := metrics.New(metrics.Config{})
 	cfg.telegram.Observer = telegramObserver(counted)
 	if h.clients, err = telegram.NewFactory(ctx, cfg.telegram); err != nil {
+		return nil, err
+	}
+	if err = h.finishRotation(ctx, cfg.telegram.SessionKeys, log); err != nil {
 		return nil, err
 	}
 	settings := provisioning.Config{

@@ -13,7 +13,9 @@ import (
 
 // telegramObserver has a collector count what the Telegram clients do.
 func telegramObserver(c *metrics.Collector) telegram.Observer {
-	return telegram.Observer{Call: c.TelegramCall, FloodWait: c.TelegramFloodWait, Disconnected: c.TelegramDisconnected}
+	return telegram.Observer{
+		Call: c.TelegramCall, FloodWait: c.TelegramFloodWait, Disconnected: c.TelegramDisconnected, SessionEnd: c.TelegramSessionEnd,
+	}
 }
 
 // metricsPage serves a collector's metrics and those of the process. A bridge that has
@@ -23,6 +25,7 @@ func (h *host) metricsPage(c *metrics.Collector) http.Handler {
 		s := h.clients.Stats()
 		return s.Connected, s.Connecting
 	})
+	c.CountEndingSessions(func() int { return h.clients.Stats().Ending })
 	c.CountPendingTasks(h.portals.CountTasks)
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(c, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

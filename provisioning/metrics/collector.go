@@ -41,9 +41,12 @@ type Collector struct {
 	floodSeconds *prometheus.CounterVec
 	disconnects  prometheus.Counter
 	clients      *prometheus.Desc
+	sessionEnds  *prometheus.CounterVec
+	ending       *prometheus.Desc
 
 	countPending atomic.Pointer[func(context.Context) (int, error)]
 	countClients atomic.Pointer[func() (connected, connecting int)]
+	countEnding  atomic.Pointer[func() int]
 }
 
 var _ prometheus.Collector = (*Collector)(nil)
@@ -82,6 +85,9 @@ func New(cfg Config) *Collector {
 			Help: "Connections to Telegram that broke or could not be made while their client was to run.",
 		}),
 		clients: m.desc("telegram_clients", "Telegram clients that run, by the state of their connection.", "state"),
+		sessionEnds: m.counters("telegram_session_ends_total",
+			"Tries to end a session at Telegram: ended, failed and to be tried again, or given up.", "outcome"),
+		ending: m.desc("telegram_sessions_ending", "Sessions that are to be ended at Telegram, by all processes on the database."),
 	}
 	c.begin()
 	return c
@@ -97,6 +103,9 @@ func (c *Collector) begin() {
 	for _, kind := range provisioning.TaskKinds() {
 		c.tasks.WithLabelValues(kind, "done")
 		c.tasks.WithLabelValues(kind, "failed")
+	}
+	for _, outcome := range []string{"ended", "failed", "given_up"} {
+		c.sessionEnds.WithLabelValues(outcome)
 	}
 	for _, handling := range []string{"waited", "returned"} {
 		c.floodWaits.WithLabelValues(handling)
@@ -166,12 +175,20 @@ func (c *Collector) TelegramFloodWait(wait time.Duration, waitedOut bool) {
 // TelegramDisconnected is for telegram.Observer.Disconnected.
 func (c *Collector) TelegramDisconnected() { c.disconnects.Inc() }
 
+// TelegramSessionEnd is for telegram.Observer.SessionEnd.
+func (c *Collector) TelegramSessionEnd(outcome string) { c.sessionEnds.WithLabelValues(outcome).Inc() }
+
 // CountTelegramClients has every scrape call count, which returns at once how many
 // Telegram clients run, by whether they are connected: telegram.Factory.Stats knows.
 // Without it there is no tgprovision_telegram_clients.
 func (c *Collector) CountTelegramClients(count func() (connected, connecting int)) {
 	c.countClients.Store(&count)
 }
+
+// CountEndingSessions has every scrape call count, which returns at once how many sessions
+// are to be ended at Telegram: telegram.Factory.Stats knows. Without it there is no
+// tgprovision_telegram_sessions_ending.
+func (c *Collector) CountEndingSessions(count func() int) { c.countEnding.Store(&count) }
 
 // CountPendingTasks has every scrape call count, which asks the store how much
 // background work is recorded: CountTasks of a portal.Store does. The context ends
@@ -185,7 +202,7 @@ func (c *Collector) CountPendingTasks(count func(context.Context) (int, error)) 
 func (c *Collector) parts() []prometheus.Collector {
 	return []prometheus.Collector{
 		c.requests, c.requestErrors, c.requestDuration, c.logins, c.tasks,
-		c.calls, c.callDuration, c.floodWaits, c.floodSeconds, c.disconnects,
+		c.calls, c.callDuration, c.floodWaits, c.floodSeconds, c.disconnects, c.sessionEnds,
 	}
 }
 
@@ -196,6 +213,7 @@ func (c *Collector) Describe(descs chan<- *prometheus.Desc) {
 	}
 	descs <- c.pending
 	descs <- c.clients
+	descs <- c.ending
 }
 
 // Collect implements prometheus.Collector.
@@ -207,6 +225,9 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 		connected, connecting := (*count)()
 		metrics <- prometheus.MustNewConstMetric(c.clients, prometheus.GaugeValue, float64(connected), "connected")
 		metrics <- prometheus.MustNewConstMetric(c.clients, prometheus.GaugeValue, float64(connecting), "connecting")
+	}
+	if count := c.countEnding.Load(); count != nil {
+		metrics <- prometheus.MustNewConstMetric(c.ending, prometheus.GaugeValue, float64((*count)()))
 	}
 	if count := c.countPending.Load(); count != nil {
 		ctx, cancel := context.WithTimeout(context.Background(), pendingTimeout)

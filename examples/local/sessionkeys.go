@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/rs/zerolog"
+
+	"github.com/tgprovision/tgprovision/telegram"
+)
+
+// sessionKeys returns the keys that Telegram sessions are encrypted with: those of a file
+// that is given, or those of a file beside the database, which is made with the first start.
+func (cfg hostConfig) sessionKeys() ([]telegram.SessionKey, error) {
+	if cfg.sessionKeyFile != "" {
+		return readSessionKeys(cfg.sessionKeyFile)
+	}
+	name := "session.key"
+	if isPostgres(cfg.database) {
+		name = filepath.Join(".tgprovision", name)
+	} else {
+		name = filepath.Join(filepath.Dir(cfg.database), name)
+	}
+	if err := makeSessionKey(name); err != nil {
+		return nil, err
+	}
+	return readSessionKeys(name)
+}
+
+// makeSessionKey makes a file with a key that only its owner can read, unless it is there.
+func makeSessionKey(name string) error {
+	if _, err := os.Stat(name); err == nil {
+		return nil
+	}
+	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
+		return err
+	}
+	fresh, err := os.CreateTemp(filepath.Dir(name), "session.key.*") // 0600
+	if err != nil {
+		return err
+	}
+	defer os.Remove(fresh.Name())
+	_, err = fresh.WriteString(telegram.NewSessionKey().Text() + "\n")
+	if err = errors.Join(err, fresh.Sync(), fresh.Close()); err != nil {
+		return fmt.Errorf("write a session key: %w", err)
+	}
+	if err := os.Link(fresh.Name(), name); err != nil && !errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("write a session key: %w", err)
+	}
+	return nil // another process may have made it meanwhile
+}
+
+// readSessionKeys reads the keys of a file, one a line. The first one encrypts.
+func readSessionKeys(name string) (keys []telegram.SessionKey, err error) {
+	text, err := os.ReadFile(name)
+	if err != nil {
+		return nil, fmt.Errorf("-session-key-file: %w", err)
+	}
+	for i, line := range strings.Fields(string(text)) {
+		key, err := telegram.ParseSessionKey(line)
+		if err != nil {
+			return nil, fmt.Errorf("-session-key-file %s: key %d: %w", name, i+1, err)
+		}
+		keys = append(keys, key)
+	}
+	if len(keys) == 0 {
+		return nil, fmt.Errorf("-session-key-file %s: it has no key", name)
+	}
+	return keys, nil
+}
+
+// dropUnreadableSessions deletes the sessions whose key is lost, and says whose they were.
+func dropUnreadableSessions(ctx context.Context, cfg telegram.Config, stdout io.Writer) error {
+	dropped, err := telegram.DropUnreadableSessions(ctx, cfg)
+	if err != nil {
+		return fmt.Errorf("-drop-unreadable-sessions: %w", err)
+	}
+	for _, s := range dropped {
+		user := string(s.UserID)
+		if user == "" {
+			user = "the relay bot"
+		}
+		fmt.Fprintf(stdout, "Dropped a session of %s (Telegram account %d)\n", user, s.Account)
+	}
+	fmt.Fprintf(stdout, "Dropped %d sessions. Those that were logged in go on at Telegram until their users end them in a Telegram app, below Settings, Devices.\n", len(dropped))
+	return nil
+}
+
+// finishRotation encrypts everything with the first key where there are others.
+func (h *host) finishRotation(ctx context.Context, keys []telegram.SessionKey, log zerolog.Logger) error {
+	if len(keys) < 2 {
+		return nil
+	}
+	changed, err := h.clients.Reencrypt(ctx)
+	if err != nil {
+		return err
+	}
+	log.Info().Int("sessions", changed).Str("key", keys[0].ID()).Msg("All sessions are encrypted with the first session key: the others can be deleted")
+	return nil
+}
