@@ -201,6 +201,7 @@ func (f *Factory) discard(ctx context.Context, c *conn) {
 		}
 		return
 	}
+	c.storage.finish()
 	e := ending{row: c.row, key: c.key, attempts: 1, early: true}
 	if err := f.store.end(context.WithoutCancel(ctx), c.row, endHold); err != nil { // it is due all the same
 		f.cfg.Log.Warn().Err(err).Str("session", string(c.key)).Msg("Could not promise the end of a login")
@@ -211,6 +212,7 @@ func (f *Factory) discard(ctx context.Context, c *conn) {
 // endAccepted ends a session that is logged in at Telegram, and whose row is to be ended, or
 // gone.
 func (f *Factory) endAccepted(ctx context.Context, c *conn) {
+	c.storage.finish()
 	e := ending{row: c.row, key: c.key, attempts: 1}
 	err := f.store.end(context.WithoutCancel(ctx), c.row, endHold)
 	if err == nil {

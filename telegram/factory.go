@@ -279,7 +279,7 @@ func (f *Factory) checkRows(ctx context.Context) error {
 	f.mu.Lock()
 	conns := slices.Collect(maps.Keys(f.conns))
 	f.mu.Unlock()
-	conns = slices.DeleteFunc(conns, func(c *conn) bool { return c.row == "" || c.storage.isClosed() })
+	conns = slices.DeleteFunc(conns, func(c *conn) bool { return c.row == "" || c.storage.isFinished() })
 	rows := make([]rowID, len(conns))
 	for i, c := range conns {
 		rows[i] = c.row

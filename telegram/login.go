@@ -72,14 +72,9 @@ func (l *login) abandon(ctx context.Context, reason error) error {
 // begin starts a login with a new auth key; adopt or Factory.discard must follow. Errors:
 // provisioning.ErrOverloaded.
 func (l *login) begin(ctx context.Context) (*conn, error) {
-	row, err := l.f.store.insert(ctx, l.key)
+	row, err := l.f.newRow(ctx, l.key)
 	if err != nil {
 		return nil, err
-	}
-	if l.f.premade != nil {
-		if err := l.f.store.putSession(ctx, l.key, row, l.f.premade()); err != nil {
-			return nil, err
-		}
 	}
 	c, err := l.f.startSession(ctx, l.key, row)
 	if err != nil {
@@ -90,6 +85,15 @@ func (l *login) begin(ctx context.Context) (*conn, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// newRow makes a row for a login.
+func (f *Factory) newRow(ctx context.Context, key sessionKey) (rowID, error) {
+	row, err := f.store.insert(ctx, key)
+	if err == nil && f.premade != nil {
+		err = f.store.putSession(ctx, key, row, f.premade())
+	}
+	return row, err
 }
 
 // connect returns the connection of a login that has begun. When Telegram has ended the
