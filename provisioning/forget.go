@@ -46,7 +46,8 @@ type Forgotten struct {
 // of somebody who has logged out since. It is somebody else's if they are logged in with its
 // account now. The user is found by what [PortalUsers] has recorded: of what was recorded
 // without, only the portals of the account that they are logged in with are known to be
-// theirs. The portals of groups and channels stay, since they belong to their rooms.
+// theirs. The portals of groups and channels stay, since they belong to their rooms, and so
+// does what others have of the user's account, as a contact of theirs.
 //
 // What the forgetting itself promises stays recorded until it is done: the clean-up of
 // rooms, with the titles of their chats, and the [Config.Events] that tell the host of the
