@@ -128,7 +128,7 @@ func (f *forgetter) endLogins(ctx context.Context) (err error) {
 		return err
 	}
 	for range maxLogins {
-		if f.user, err = f.accounts.users.User(WithCachedReads(ctx, false), f.userID); err != nil {
+		if f.user, err = f.accounts.users.User(ctx, f.userID); err != nil {
 			return fmt.Errorf("look up the user: %w", err)
 		}
 		linked := f.user.TelegramID != 0
@@ -357,6 +357,5 @@ func (f *forgetter) setUpForOthers(ctx context.Context, record setUpRecord) erro
 	if err := f.portals.outbox.store.AddTasks(ctx, newTask(taskSetUp, &record)); err != nil {
 		return fmt.Errorf("record a task without the user: %w", err)
 	}
-	f.portals.outbox.notify()
 	return nil
 }
