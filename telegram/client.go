@@ -137,9 +137,5 @@ func (cl *Client) logOutNow(ctx context.Context, s *slot, e ending) (said error)
 	if c != nil && c.row == e.row && !c.stopped() {
 		return cl.f.endWith(ctx, c, e)
 	}
-	trying, cancel := remoteTimeout(ctx, logoutWait)
-	defer cancel()
-	said = cl.f.logOut(trying, e)
-	cl.f.recordFirstEnd(ctx, e, said)
-	return said
+	return cl.f.logOutSoon(ctx, e)
 }

@@ -216,7 +216,7 @@ func (f *Factory) endAccepted(ctx context.Context, c *conn) {
 	e := ending{row: c.row, key: c.key, attempts: 1}
 	err := f.store.end(context.WithoutCancel(ctx), c.row, endHold)
 	if err == nil {
-		err = f.store.endLost(context.WithoutCancel(ctx), c.key, c.row, c.storage.last())
+		err = f.store.endLost(context.WithoutCancel(ctx), c.key, c.row, c.storage.last(), endHold)
 	}
 	if err != nil {
 		f.cfg.Log.Error().Err(err).Str("session", string(c.key)).Msg("Could not promise the end of a session")
@@ -233,6 +233,16 @@ func (f *Factory) endWith(ctx context.Context, c *conn, e ending) (said error) {
 	}
 	cancel()
 	c.stop()
+	f.recordFirstEnd(ctx, e, said)
+	return said
+}
+
+// logOutSoon tries to end a session whose end is promised with a client of its own, within
+// the time that a request waits for it. It returns what Telegram has said, see isOver.
+func (f *Factory) logOutSoon(ctx context.Context, e ending) (said error) {
+	trying, cancel := remoteTimeout(ctx, logoutWait)
+	defer cancel()
+	said = f.logOut(trying, e)
 	f.recordFirstEnd(ctx, e, said)
 	return said
 }
