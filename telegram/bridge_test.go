@@ -159,6 +159,18 @@ func (b *bridge) stop() {
 	assert.NoError(b.t, b.db.Close())
 }
 
+// another makes another process on the database.
+func (b *bridge) another() *bridge {
+	b.t.Helper()
+	other := &bridge{
+		t: b.t, telegram: b.telegram, users: b.users, portals: b.portals, database: b.database, config: b.config, timeout: b.timeout,
+		log: &lockedBuffer{}, ends: make(chan string, 1000),
+	}
+	other.start()
+	b.t.Cleanup(other.stop)
+	return other
+}
+
 // restart makes everything anew but the database and Telegram.
 func (b *bridge) restart() {
 	b.t.Helper()

@@ -38,7 +38,8 @@ type Config struct {
 	DB *dbutil.Database
 	// SessionKeys encrypt the sessions in DB, and with them phone numbers, codes, hints and
 	// names. The first one encrypts, all of them decrypt; see SetSessionKeys for how to
-	// replace one while the Factory runs. What is there in clear is encrypted at the start.
+	// replace one while the Factory runs. What is there in clear is encrypted at the start,
+	// and refused after it: processes that share a database get their first key together.
 	// Without any key it stays clear: who reads the database, or a copy of it, has the
 	// accounts. Keep keys apart from the database and its copies.
 	SessionKeys []SessionKey

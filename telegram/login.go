@@ -120,8 +120,9 @@ func (l *login) put(ctx context.Context, c *conn, r record) error {
 }
 
 // finish stores that Telegram has accepted the login. Where it can't be stored because the
-// login has ended meanwhile, or another one was accepted, the session is ended.
-func (l *login) finish(ctx context.Context, c *conn, user tg.UserClass) (provisioning.Account, error) {
+// login has ended meanwhile, or another one was accepted, the session is ended; the error
+// is ended in the first case, provisioning.ErrAlreadyLoggedIn in the second.
+func (l *login) finish(ctx context.Context, c *conn, user tg.UserClass, ended error) (provisioning.Account, error) {
 	self, ok := user.AsNotEmpty()
 	if !ok {
 		return provisioning.Account{}, rpcerror.Unexpected(user)
@@ -131,7 +132,7 @@ func (l *login) finish(ctx context.Context, c *conn, user tg.UserClass) (provisi
 	switch {
 	case errors.Is(err, errRowGone):
 		l.f.endAccepted(ctx, c)
-		return provisioning.Account{}, provisioning.ErrSessionRevoked
+		return provisioning.Account{}, ended
 	case errors.Is(err, provisioning.ErrAlreadyLoggedIn):
 		l.f.endAccepted(ctx, c)
 		return provisioning.Account{}, err
@@ -146,14 +147,18 @@ func (l *login) finish(ctx context.Context, c *conn, user tg.UserClass) (provisi
 
 // finishAccepted finishes a login that Telegram has accepted already: the process died
 // before that was stored. It returns false for one that was not accepted.
-func (l *login) finishAccepted(ctx context.Context, c *conn) (provisioning.Account, bool) {
+func (l *login) finishAccepted(ctx context.Context, c *conn, ended error) (provisioning.Account, bool) {
 	self, err := c.client.Self(ctx)
 	if err != nil {
 		return provisioning.Account{}, false
 	}
-	account, err := l.finish(ctx, c, self)
+	account, err := l.finish(ctx, c, self, ended)
 	return account, err == nil
 }
+
+// errEndedWhileTrying: another process has ended a login that this one was trying, and took
+// too long for.
+var errEndedWhileTrying = fmt.Errorf("%w: the login took too long", provisioning.ErrTelegramUnavailable)
 
 // LoginBot implements provisioning.BotLogin. A login by phone number that is half done is
 // ended when the bot is logged in.
@@ -171,7 +176,7 @@ func (cl *Client) LoginBot(ctx context.Context, token string) (account provision
 		if err != nil {
 			err = c.explain(ctx, "auth.importBotAuthorization", err)
 		} else {
-			account, err = l.finish(ctx, c, result.User)
+			account, err = l.finish(ctx, c, result.User, errEndedWhileTrying)
 		}
 		if err != nil {
 			l.f.discard(ctx, c)
@@ -296,7 +301,7 @@ func (l *login) submitCode(ctx context.Context, code provisioning.LoginCode) (pr
 	}
 	user, err := l.signIn(ctx, c.client.API(), code.Value(l.record.login.codeLength))
 	if err == nil {
-		return l.finish(ctx, c, user)
+		return l.finish(ctx, c, user, provisioning.ErrPhoneCodeExpired)
 	}
 	err = c.explain(ctx, "auth.signIn", err)
 	switch {
@@ -308,7 +313,7 @@ func (l *login) submitCode(ctx context.Context, code provisioning.LoginCode) (pr
 		}
 		return provisioning.Account{}, err
 	case errors.Is(err, provisioning.ErrPhoneCodeExpired):
-		if account, ok := l.finishAccepted(ctx, c); ok {
+		if account, ok := l.finishAccepted(ctx, c, err); ok {
 			return account, nil
 		}
 		return provisioning.Account{}, l.abandon(ctx, err)
@@ -367,14 +372,14 @@ func (l *login) submitPassword(ctx context.Context, password string) (provisioni
 		result, err = c.client.Auth().Password(ctx, password)
 	}
 	if err == nil {
-		return l.finish(ctx, c, result.User)
+		return l.finish(ctx, c, result.User, provisioning.ErrSessionRevoked)
 	}
 	err = c.explain(ctx, "auth.checkPassword", err)
 	if errors.Is(err, provisioning.ErrSessionRevoked) {
 		return provisioning.Account{}, l.abandon(ctx, err)
 	}
 	if _, refused := errors.AsType[*provisioning.TelegramError](err); refused {
-		if account, ok := l.finishAccepted(ctx, c); ok {
+		if account, ok := l.finishAccepted(ctx, c, provisioning.ErrSessionRevoked); ok {
 			return account, nil
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/crypto/chacha20poly1305"
@@ -81,6 +82,9 @@ var errUnknownKey = errors.New("it is encrypted with a session key that is not a
 // keyring seals and opens stored values. Its keys may be replaced at any time.
 type keyring struct {
 	keys atomic.Pointer[[]SessionKey] // the first seals; without any, values stay clear
+	// writing is read-locked from seal until the value is stored: when keys were replaced,
+	// nothing that the old ones have sealed is stored any more.
+	writing sync.RWMutex
 }
 
 func newKeyring(keys []SessionKey) *keyring {
@@ -108,8 +112,18 @@ func (r *keyring) seal(value []byte, place string) []byte {
 	return keys[0].cipher().Seal(stored, nonce, value, []byte(place))
 }
 
-// open returns a value that was stored. Errors: errUnknownKey.
+// open returns a value that was stored. A clear one is refused where there are keys: who can
+// write to the database, and has no key, must not be able to plant a session. Errors:
+// errUnknownKey.
 func (r *keyring) open(stored []byte, place string) ([]byte, error) {
+	if isClear(stored) && len(*r.keys.Load()) > 0 {
+		return nil, errors.New("it is not encrypted: another process on the database has no session key")
+	}
+	return r.openAny(stored, place)
+}
+
+// openAny is open for clear values too.
+func (r *keyring) openAny(stored []byte, place string) ([]byte, error) {
 	const header = sealedHeader + chacha20poly1305.NonceSizeX
 	switch {
 	case isClear(stored):

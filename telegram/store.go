@@ -186,6 +186,8 @@ func (s *sessionStore) insert(ctx context.Context, key sessionKey) (rowID, error
 // and this one is due after a time, unless it is accepted. Errors: errRowGone;
 // provisioning.ErrAlreadyLoggedIn where another login was accepted.
 func (s *sessionStore) put(ctx context.Context, key sessionKey, r record, timeout time.Duration) error {
+	s.keys.writing.RLock()
+	defer s.keys.writing.RUnlock()
 	details, err := s.sealDetails(key, r)
 	if err != nil {
 		return err
@@ -240,6 +242,8 @@ func (s *sessionStore) session(ctx context.Context, key sessionKey, row rowID) (
 // errRowGone.
 func (s *sessionStore) putSession(ctx context.Context, key sessionKey, row rowID, data []byte) error {
 	const query = `UPDATE tgprovision_session SET session=$1 WHERE id=$2 AND step<>'ending'`
+	s.keys.writing.RLock()
+	defer s.keys.writing.RUnlock()
 	changed, err := s.write(ctx, query, s.keys.seal(data, place(key, row, "session")), row)
 	if err == nil && !changed {
 		err = errRowGone
@@ -252,6 +256,8 @@ func (s *sessionStore) putSession(ctx context.Context, key sessionKey, row rowID
 
 // setAccount stores whose session it is, if it is still active.
 func (s *sessionStore) setAccount(ctx context.Context, key sessionKey, row rowID, account provisioning.Account) error {
+	s.keys.writing.RLock()
+	defer s.keys.writing.RUnlock()
 	details, err := s.sealDetails(key, record{row: row, account: account})
 	if err != nil {
 		return err

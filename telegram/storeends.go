@@ -66,6 +66,8 @@ func (s *sessionStore) end(ctx context.Context, row rowID, hold time.Duration) e
 
 // endLost promises the end of a session whose row is gone.
 func (s *sessionStore) endLost(ctx context.Context, key sessionKey, row rowID, data []byte) error {
+	s.keys.writing.RLock()
+	defer s.keys.writing.RUnlock()
 	query := `INSERT INTO tgprovision_session (id, user_id, session, step, due_at, ending_at, final_at)
 		VALUES ($1, $2, $3, 'ending', ` + s.now + `, ` + s.now + `, ` + s.now + `) ON CONFLICT (id) DO NOTHING`
 	if _, err := s.write(ctx, query, row, key, s.keys.seal(data, place(key, row, "session"))); err != nil {

@@ -88,7 +88,7 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, 
 		return nil, err
 	}
 	if cfg.dropSessions {
-		if err = dropUnreadableSessions(ctx, cfg.telegram, os.Stdout); err != nil {
+		if err = dropUnreadableSessions(ctx, cfg.telegram, log); err != nil {
 			return nil, err
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -76,7 +75,7 @@ func readSessionKeys(name string) (keys []telegram.SessionKey, err error) {
 }
 
 // dropUnreadableSessions deletes the sessions whose key is lost, and says whose they were.
-func dropUnreadableSessions(ctx context.Context, cfg telegram.Config, stdout io.Writer) error {
+func dropUnreadableSessions(ctx context.Context, cfg telegram.Config, log zerolog.Logger) error {
 	dropped, err := telegram.DropUnreadableSessions(ctx, cfg)
 	if err != nil {
 		return fmt.Errorf("-drop-unreadable-sessions: %w", err)
@@ -86,9 +85,9 @@ func dropUnreadableSessions(ctx context.Context, cfg telegram.Config, stdout io.
 		if user == "" {
 			user = "the relay bot"
 		}
-		fmt.Fprintf(stdout, "Dropped a session of %s (Telegram account %d)\n", user, s.Account)
+		log.Warn().Str("session", user).Int64("account", int64(s.Account)).
+			Msg("Dropped a session that no key decrypts: if it was logged in, its user can end it in a Telegram app, below Settings, Devices")
 	}
-	fmt.Fprintf(stdout, "Dropped %d sessions. Those that were logged in go on at Telegram until their users end them in a Telegram app, below Settings, Devices.\n", len(dropped))
 	return nil
 }
 

@@ -79,7 +79,9 @@ func filled(o metrics.Config) *metrics.Collector {
 	c.TelegramFloodWait(90*time.Second, false)
 	c.TelegramFloodWait(-time.Second, true)
 	c.TelegramDisconnected()
+	c.TelegramSessionEnd("failed")
 	c.CountTelegramClients(func() (connected, connecting int) { return 3, 1 })
+	c.CountEndingSessions(func() int { return 2 })
 	c.CountPendingTasks(func(context.Context) (int, error) { return 7, nil })
 	return c
 }
@@ -120,6 +122,9 @@ func TestNamesFollowTheConventions(t *testing.T) {
 		`tgprovision_telegram_flood_wait_seconds_total{handling="returned"} 90`,
 		`tgprovision_telegram_flood_wait_seconds_total{handling="waited"} 0`,
 		`tgprovision_telegram_disconnects_total 1`,
+		`tgprovision_telegram_session_ends_total{outcome="failed"} 1`,
+		`tgprovision_telegram_session_ends_total{outcome="given_up"} 0`,
+		`tgprovision_telegram_sessions_ending 2`,
 		`tgprovision_telegram_clients{state="connected"} 3`,
 		`tgprovision_telegram_clients{state="connecting"} 1`,
 	} {
@@ -168,7 +173,7 @@ func TestPendingTasksUnknown(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	c := metrics.New(metrics.Config{})
 	require.NoError(t, registry.Register(c))
-	for _, gauge := range []string{"tgprovision_tasks_pending", "tgprovision_telegram_clients"} {
+	for _, gauge := range []string{"tgprovision_tasks_pending", "tgprovision_telegram_clients", "tgprovision_telegram_sessions_ending"} {
 		n, err := testutil.GatherAndCount(registry, gauge)
 		require.NoError(t, err)
 		assert.Zero(t, n, gauge)
@@ -263,7 +268,7 @@ func FuzzLabels(f *testing.F) {
 	require.NoError(f, registry.Register(c))
 	api, _ := newAPI(f, c.Observer())
 	operations, kinds := provisioning.Operations(), provisioning.TaskKinds()
-	errcodes := []string{"success", "done", "failed"} // and, among its other words, those of the document
+	errcodes := []string{"success", "done", "failed", "ended", "given_up"} // and, among its other words, those of the document
 	errcodes = append(errcodes, regexp.MustCompile(`[\w.]{4,}`).FindAllString(string(provisioning.OpenAPI()), -1)...)
 	f.Fuzz(func(t *testing.T, method, path, secret, body string) {
 		r, err := http.NewRequestWithContext(t.Context(), method, "http://example.com/v1"+path, strings.NewReader(body))

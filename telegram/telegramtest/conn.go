@@ -103,6 +103,9 @@ func (c *conn) frame(frame *bin.Buffer) error {
 	if id == (keyID{}) {
 		return c.exchange(frame)
 	}
+	if code := c.server.failTransport(); code != 0 {
+		return c.protocolError(code)
+	}
 	key, known := c.server.authKey(id, c.dc)
 	if !known {
 		return c.protocolError(codec.CodeAuthKeyNotFound)

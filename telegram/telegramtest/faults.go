@@ -19,6 +19,9 @@ type faults struct {
 	failures map[string][]failure
 	held     map[string]*Held
 	latency  map[string]time.Duration
+	// transportCode is the transport's error for as many messages as transportTimes says.
+	transportCode  int32
+	transportTimes int
 }
 
 // failure is an error for the next calls.
@@ -45,6 +48,28 @@ func (s *Server) Fail(method string, times, code int, message string) {
 		return
 	}
 	s.faults.failures[method] = append(s.faults.failures[method], failure{times, tgerr.New(code, message)})
+}
+
+// FailTransport makes the next encrypted messages get an error of the transport instead of
+// an answer, such as 404, which says that their auth key is not known, and 429. Nothing
+// is forgotten. Connections stay. Zero times takes back those that are left.
+//
+// https://core.telegram.org/mtproto/mtproto-transports#transport-errors
+func (s *Server) FailTransport(times int, code int32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults.transportCode, s.faults.transportTimes = code, times
+}
+
+// failTransport returns the code of the error that a message has to get, 0 for none.
+func (s *Server) failTransport() int32 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.faults.transportTimes <= 0 {
+		return 0
+	}
+	s.faults.transportTimes--
+	return s.faults.transportCode
 }
 
 // fail returns the error that a call has to get, nil for none.

@@ -74,6 +74,32 @@ func TestFail(t *testing.T) {
 	})
 }
 
+func TestFailTransport(t *testing.T) {
+	s := newServer(t, telegramtest.Config{})
+	c := start(t, s).logIn(ada)
+	s.FailTransport(5, 404)
+	s.FailTransport(0, 0)
+	c.is(ada)
+	assert.Len(t, s.AuthKeys(), 1)
+
+	s.FailTransport(1, 404)
+	ctx, cancel := context.WithCancel(t.Context())
+	result := make(chan error)
+	go func() {
+		_, err := c.API().HelpGetNearestDC(ctx)
+		result <- err
+	}()
+	c.eventually(func() error {
+		if len(s.AuthKeys()) != 2 { // the client believes it
+			return assert.AnError
+		}
+		return nil
+	})
+	cancel()
+	<-result
+	assert.Equal(t, 1, s.Sessions(ada.ID))
+}
+
 func TestHold(t *testing.T) {
 	s := newServer(t, telegramtest.Config{})
 	c := start(t, s).logIn(ada)
