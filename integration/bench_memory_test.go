@@ -1,6 +1,7 @@
 package integration
 
 import (
+	"fmt"
 	"net/http"
 	"runtime"
 	"sync"
@@ -91,14 +92,17 @@ func putSessions(b *testing.B, database string, sessions [][]byte) {
 	require.NoError(b, err)
 	for n, data := range sessions {
 		account := accountOf(n)
-		_, err := tx.ExecContext(b.Context(), `INSERT INTO tgprovision_session (user_id, data, step, account_id, username) VALUES ($1, $2, 'active', $3, $4)`,
-			userOf(n)[len("/user/"):], data, account.ID, account.Username)
+		details := fmt.Sprintf(`{"version":1,"account":{"id":%d,"username":"%s"}}`, account.ID, account.Username)
+		_, err := tx.ExecContext(b.Context(), `INSERT INTO tgprovision_session (id, user_id, step, session, details, account_id, due_at)
+			VALUES ($1, $2, 'active', $3, $4, $5, 0)`,
+			fmt.Sprint("row", n), userOf(n)[len("/user/"):], append([]byte{0}, data...), append([]byte{0}, details...), account.ID)
 		require.NoError(b, err)
 		_, err = tx.ExecContext(b.Context(), `INSERT INTO tgprovision_user (user_id, telegram_id, displaced) VALUES ($1, $2, false)`,
 			userOf(n)[len("/user/"):], account.ID)
 		require.NoError(b, err)
 	}
 	require.NoError(b, tx.Commit())
+	makeSessions(b, db)
 }
 
 // startRaws starts clients with sessions, and has each ask who it is.

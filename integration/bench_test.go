@@ -96,17 +96,17 @@ func fill(t testing.TB, database string, rows amounts) {
 	require.NoError(t, err)
 	_, err = portal.NewStore(ctx, portal.StoreConfig{DB: db})
 	require.NoError(t, err)
-	clients, err := telegram.NewFactory(ctx, telegram.Config{DB: db, APIID: 1, APIHash: "hash"})
-	require.NoError(t, err)
-	require.NoError(t, clients.Close(ctx))
+	makeSessions(t, db)
 
 	db.RawDB.SetMaxOpenConns(1) // which has the cache
-	session := `CAST(repeat(md5(CAST(i AS TEXT)), 32) AS BYTEA)`
+	session := `'\x00'::BYTEA || CAST(repeat(md5(CAST(i AS TEXT)), 32) AS BYTEA)`
+	clear := func(text string) string { return `'\x00'::BYTEA || convert_to(` + text + `, 'UTF8')` }
 	after := []string{`VACUUM ANALYZE`, `CHECKPOINT`}
 	if db.Dialect == dbutil.SQLite {
-		session = `randomblob(1024)`
+		clear = func(text string) string { return `CAST(x'00' || ` + text + ` AS BLOB)` }
+		session = clear(`randomblob(1024)`)
 		after = []string{`ANALYZE`, `PRAGMA wal_checkpoint(TRUNCATE)`}
-		_, err := db.RawDB.ExecContext(ctx, `PRAGMA cache_size=-400000`)
+		_, err := db.RawDB.ExecContext(ctx, `PRAGMA cache_size=-400000; PRAGMA synchronous=OFF`)
 		require.NoError(t, err)
 	}
 	tx, err := db.RawDB.BeginTx(ctx, nil)
@@ -124,15 +124,26 @@ func fill(t testing.TB, database string, rows amounts) {
 		SELECT '!' || `+sqlSpread+` || ':example.com', -1000000000001 - `+sqlSpread+`, 'Group number ' || i, true FROM n`)
 	insert(rows.users, `INSERT INTO tgprovision_user (user_id, telegram_id, displaced)
 		SELECT '@user' || `+sqlSpread+` || ':example.com', 1 + i, false FROM n`)
-	insert(rows.users, `INSERT INTO tgprovision_session (user_id, data, step, account_id, username)
-		SELECT '@user' || `+sqlSpread+` || ':example.com', `+session+`, 'active', 1 + i, 'user_' || i FROM n`)
-	insert(rows.logins, `INSERT INTO tgprovision_session (user_id, data, step, requested_at)
-		SELECT '@login' || `+sqlSpread+` || ':example.com', `+session+`, 'code', $2 FROM n`, time.Now().UnixMilli())
+	account := clear(`'{"version":1,"account":{"id":' || (1 + i) || ',"username":"user_' || i || '"}}'`)
+	insert(rows.users, `INSERT INTO tgprovision_session (id, user_id, step, session, details, account_id, due_at)
+		SELECT 'user' || i, '@user' || `+sqlSpread+` || ':example.com', 'active', `+session+`, `+account+`, 1 + i, 0 FROM n`)
+	login := clear(`'{"version":1,"login":{"phone":"` + accountOf(0).Phone + `","code_length":5}}'`)
+	insert(rows.logins, `INSERT INTO tgprovision_session (id, user_id, step, session, details, due_at)
+		SELECT 'login' || i, '@login' || `+sqlSpread+` || ':example.com', 'code', `+session+`, `+login+`, $2 FROM n`, time.Now().AddDate(1, 0, 0).UnixMilli())
 	require.NoError(t, tx.Commit())
+	makeSessions(t, db)
 	for _, query := range after {
 		_, err := db.RawDB.ExecContext(ctx, query)
 		require.NoError(t, err)
 	}
+}
+
+// makeSessions makes the tables of package telegram, and encrypts what is in them.
+func makeSessions(t testing.TB, db *dbutil.Database) {
+	t.Helper()
+	clients, err := telegram.NewFactory(t.Context(), telegram.Config{DB: db, SessionKeys: []telegram.SessionKey{sessionKey}, APIID: 1, APIHash: "hash"})
+	require.NoError(t, err)
+	require.NoError(t, clients.Close(t.Context()))
 }
 
 // filled are the databases that were filled already, by kind and amounts: filling one

@@ -35,7 +35,7 @@ var listening = regexp.MustCompile(`http://127\.0\.0\.1:[0-9]+/_matrix/provision
 func startExample(t testing.TB, args ...string) *example {
 	t.Helper()
 	args = append([]string{"-listen", "127.0.0.1:0", "-secret", secret, "-log-level", "trace", "-log-format", "json"}, args...)
-	e := &example{cmd: exec.Command(program, args...), ended: make(chan struct{}), stderr: &lockedBuffer{}}
+	e := &example{cmd: newExample(args), ended: make(chan struct{}), stderr: &lockedBuffer{}}
 	e.cmd.Dir = t.TempDir()
 	e.cmd.Stderr = e.stderr
 	stdout, err := e.cmd.StdoutPipe()
@@ -57,11 +57,16 @@ func startExample(t testing.TB, args ...string) *example {
 	return e
 }
 
+// newExample returns the command of an example with the session key of the tests.
+func newExample(args []string) *exec.Cmd {
+	return exec.Command(program, append([]string{"-session-key-file", sessionKeyFile}, args...)...)
+}
+
 // runExample runs the example to its end, which has to be a good one, and returns what it
 // has printed.
 func runExample(t testing.TB, args ...string) string {
 	t.Helper()
-	cmd := exec.Command(program, args...)
+	cmd := newExample(args)
 	cmd.Dir = t.TempDir()
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, "%s", out)

@@ -90,7 +90,7 @@ func startHost(t testing.TB, cfg hostConfig) *host {
 	portals, err := portal.NewStore(t.Context(), portal.StoreConfig{DB: db})
 	require.NoError(t, err)
 	settings.Portals, settings.Tasks = portals, portals
-	clientConfig := telegram.Config{DB: db, APIID: 1, APIHash: "hash", Datacenter: cfg.datacenter}
+	clientConfig := telegram.Config{DB: db, SessionKeys: []telegram.SessionKey{sessionKey}, APIID: 1, APIHash: "hash", Datacenter: cfg.datacenter}
 	if cfg.tune != nil {
 		cfg.tune(&clientConfig)
 	}

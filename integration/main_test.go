@@ -6,10 +6,19 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"github.com/tgprovision/tgprovision/telegram"
 )
 
 // program is the example, built by TestMain.
 var program string
+
+// All hosts of the tests encrypt sessions with the same key: those in the test process, and
+// those that read it from the file.
+var (
+	sessionKey     = telegram.NewSessionKey()
+	sessionKeyFile string
+)
 
 func TestMain(m *testing.M) {
 	if os.Getenv(outsideVariable) != "" {
@@ -34,6 +43,10 @@ func runTests(m *testing.M) (code int, err error) {
 	}
 	defer os.RemoveAll(dir)
 	program, bridgeProgram = filepath.Join(dir, "local"), filepath.Join(dir, "bridgev2")
+	sessionKeyFile = filepath.Join(dir, "session.key")
+	if err := os.WriteFile(sessionKeyFile, []byte(sessionKey.Text()), 0o600); err != nil {
+		return 1, err
+	}
 	for folder, args := range map[string][]string{
 		"../examples/local":    {"-o", program},
 		"../examples/bridgev2": {"-o", bridgeProgram, "-tags", "goolm"},

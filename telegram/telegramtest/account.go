@@ -90,6 +90,7 @@ type world struct {
 	expiredTokens map[string]bool
 	exported      map[string]int64 // accounts by what moves their login to another datacenter
 	loginTokens   map[string]*loginToken
+	codeHashes    []string // of all login codes that were sent
 }
 
 func newWorld() world {

@@ -46,6 +46,8 @@ func TestLoginByCode(t *testing.T) {
 	require.NoError(t, err)
 	c.is(ada)
 	assert.Equal(t, 1, s.Sessions(ada.ID))
+	assert.Equal(t, s.AuthKeys(), s.AccountKeys(ada.ID))
+	assert.Empty(t, s.AccountKeys(grace.ID))
 	_, err = c.Auth().SignIn(t.Context(), ada.Phone, ada.Code, sent.PhoneCodeHash)
 	rpcError(t, err, 400, "PHONE_CODE_EXPIRED")
 	c.is(ada)
@@ -55,6 +57,7 @@ func TestLoginByCode(t *testing.T) {
 	_, err = c.Self(t.Context())
 	rpcError(t, err, 401, "AUTH_KEY_UNREGISTERED")
 	assert.Zero(t, s.Sessions(ada.ID))
+	assert.Empty(t, s.AccountKeys(ada.ID))
 }
 
 func TestCodeBelongsToTheAuthKey(t *testing.T) {
@@ -104,6 +107,7 @@ func TestSendingCodes(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, &tg.AuthSentCodeTypeCall{Length: 5}, third.Type)
 	assert.Nil(t, third.NextType)
+	assert.Equal(t, []string{first.PhoneCodeHash, second.PhoneCodeHash, third.PhoneCodeHash}, s.CodeHashes())
 	_, err = resend(third.PhoneCodeHash)
 	rpcError(t, err, 400, "SEND_CODE_UNAVAILABLE")
 	_, err = c.Auth().SignIn(t.Context(), ada.Phone, ada.Code, first.PhoneCodeHash)

@@ -85,6 +85,7 @@ func (c *caller) sendCode(phone string, delivery CodeDelivery) (bin.Encoder, err
 		sent.SetNextType(next)
 		sent.SetTimeout(60)
 	}
+	c.server.world.codeHashes = append(c.server.world.codeHashes, sent.PhoneCodeHash)
 	l := c.key.login
 	l.PasswordFor, l.Code = 0, &sentCode{Phone: phone, Hash: sent.PhoneCodeHash, Delivery: delivery}
 	return sent, c.setLogin(l)

@@ -172,6 +172,28 @@ func (s *Server) Sessions(accountID int64) (n int) {
 	return n
 }
 
+// AccountKeys returns the auth keys that are logged in as an account. Sessions counts them.
+func (s *Server) AccountKeys(accountID int64) (keys [][]byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, key := range s.state.authKeys {
+		if key.Account == accountID {
+			keys = append(keys, bytes.Clone(key.Value[:]))
+		}
+	}
+	return keys
+}
+
+// CodeHashes returns the phone_code_hash of every login code that was sent since the start,
+// so that a test can look for them where they don't belong, such as in a database.
+//
+// https://core.telegram.org/constructor/auth.sentCode
+func (s *Server) CodeHashes() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.world.codeHashes)
+}
+
 // Connections counts the TCP connections that are open.
 func (s *Server) Connections() int {
 	s.mu.Lock()
