@@ -131,7 +131,7 @@ var (
 
 func TestLoginByQRCode(t *testing.T) {
 	var open atomic.Int64
-	b := newBridge(t, countOpen(&open))
+	b := newBridge(t, countOpen(&open), withExchanges)
 	p := b.openQR(you)
 	require.NoError(t, b.telegram.AcceptLoginToken(p.code(), ada.ID))
 	p.ends(succeeds)
