@@ -76,8 +76,8 @@ func (c *client) Account(ctx context.Context) (provisioning.Account, error) {
 
 // Logout implements [provisioning.TelegramClient]. bridgev2 ends the session on Telegram
 // and deletes the login, and only logs what fails, also where the session had ended
-// already: so Telegram is asked before. Nothing is pending after it, since with the login
-// bridgev2 deletes what it would take to try again.
+// already: so Telegram is asked before. Only the connector can know whether the end of the
+// session is pending.
 func (c *client) Logout(ctx context.Context) (pending bool, err error) {
 	unlock, err := c.h.changing.Lock(ctx, c.userID)
 	if err != nil {
@@ -99,7 +99,8 @@ func (c *client) Logout(ctx context.Context) (pending bool, err error) {
 		return false, ctx.Err()
 	}
 	login.Logout(c.h.background(ctx))
-	return false, nil
+	ending, can := c.h.network.(EndingNetwork)
+	return can && ending.EndPending(login), nil
 }
 
 // able returns what the connector has for a client's login. Errors:

@@ -32,7 +32,7 @@ type IDs interface {
 }
 
 // Network is what a bridge's Telegram connector tells a [Host]. It may be a [LoginNetwork]
-// too.
+// and an [EndingNetwork] too.
 type Network interface {
 	IDs
 
@@ -87,6 +87,16 @@ type LoginNetwork interface {
 	// Unadopted lists the users whose logins are done and were not taken over, because
 	// the process ended in between.
 	Unadopted(ctx context.Context) ([]id.UserID, error)
+}
+
+// EndingNetwork is an optional interface of a [Network] whose connector does not forget a
+// session with its login: when Telegram is away at a logout, it ends the session later. Package
+// telegram does that, see telegram.Factory.EndSession. Without it, the API never says that
+// the end of a session is pending.
+type EndingNetwork interface {
+	// EndPending says whether the end of a login's session at Telegram is still to come. It
+	// is asked right after bridgev2 has deleted the login.
+	EndPending(login *bridgev2.UserLogin) bool
 }
 
 // LoginClient logs a Matrix user in. A *telegram.Client is one.

@@ -54,24 +54,24 @@ func (r *Rooms) needGhosts(ctx context.Context, userID id.UserID, telegramIDs []
 // them. The ghosts' profiles on the homeserver are left as they are.
 func (r *Rooms) ForgetGhosts(ctx context.Context, userID id.UserID) (ghosts int, err error) {
 	const (
-		unneeded = `
-			SELECT %s FROM tgprovision_ghost
-			WHERE telegram_id NOT IN (SELECT telegram_id FROM tgprovision_ghost_user)
-			AND telegram_id NOT IN (SELECT chat_id FROM tgprovision_portal)`
-		forget = `DELETE FROM tgprovision_ghost_user WHERE user_id=$1`
+		// unneeded is the condition for a ghost g.
+		unneeded = ` NOT EXISTS(SELECT 1 FROM tgprovision_ghost_user u WHERE u.telegram_id=g.telegram_id)
+			AND NOT EXISTS(SELECT 1 FROM tgprovision_portal p WHERE p.chat_id=g.telegram_id)`
+		forgetUser = `DELETE FROM tgprovision_ghost_user WHERE user_id=$1`
+		// Of the photos those stay that another ghost shows.
+		forgetPhotos = `DELETE FROM tgprovision_photo AS photo
+			WHERE EXISTS(SELECT 1 FROM tgprovision_ghost g WHERE g.photo_id=photo.photo_id AND` + unneeded + `)
+			AND NOT EXISTS(SELECT 1 FROM tgprovision_ghost g WHERE g.photo_id=photo.photo_id AND NOT (` + unneeded + `))`
+		forgetGhosts = `DELETE FROM tgprovision_ghost AS g WHERE` + unneeded
 	)
 	err = r.db.DoTxn(ctx, schema.ReadCommitted(r.db), func(ctx context.Context) error {
-		if _, err := r.db.Exec(ctx, forget, userID); err != nil {
+		if _, err := r.db.Exec(ctx, forgetUser, userID); err != nil {
 			return err
 		}
-		// Of the photos those that no other ghost shows.
-		if _, err := r.db.Exec(ctx, `
-			DELETE FROM tgprovision_photo
-			WHERE photo_id IN (`+fmt.Sprintf(unneeded, "photo_id")+`) AND photo_id NOT IN (
-				SELECT photo_id FROM tgprovision_ghost WHERE telegram_id NOT IN (`+fmt.Sprintf(unneeded, "telegram_id")+`))`); err != nil {
+		if _, err := r.db.Exec(ctx, forgetPhotos); err != nil {
 			return err
 		}
-		result, err := r.db.Exec(ctx, `DELETE FROM tgprovision_ghost WHERE telegram_id IN (`+fmt.Sprintf(unneeded, "telegram_id")+`)`)
+		result, err := r.db.Exec(ctx, forgetGhosts)
 		if err != nil {
 			return err
 		}

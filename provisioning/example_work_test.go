@@ -122,3 +122,51 @@ func ExampleProvisioner_Tasks() {
 	// clean_up !room:example.com -5
 	// 0 <nil>
 }
+
+// An admin command of a bridge has a Matrix user forgotten, once they have no permission any
+// more, and shows what was removed.
+func ExampleProvisioner_ForgetUser() {
+	ctx := context.Background()
+	users, portals := provisioningtest.NewMemUserStore(nil), provisioningtest.NewMemPortalStore()
+	telegram := provisioningtest.NewTelegram(provisioningtest.TelegramAccount{
+		Account:  provisioning.Account{ID: 1001, FirstName: "Alice"},
+		Contacts: []provisioning.Contact{{ID: 1002, Name: "Bob Builder"}},
+	})
+	p, err := provisioning.New(provisioning.Config{
+		Secret: "a-long-random-shared-secret", Users: users, Telegram: telegram,
+		Portals: portals, Tasks: portals, Rooms: provisioningtest.NewMemRooms(),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := p.Start(ctx); err != nil {
+		log.Fatal(err)
+	}
+	// Alice has logged in, and has started a chat.
+	telegram.LogIn("@alice:example.com", 1001)
+	r := httptest.NewRequest(http.MethodPost, "/v1/user/@alice:example.com/pm/1002", nil)
+	r.Header.Set("Authorization", "Bearer a-long-random-shared-secret")
+	p.Handler("").ServeHTTP(httptest.NewRecorder(), r)
+
+	done, err := p.ForgetUser(ctx, "@alice:example.com")
+	if err != nil {
+		log.Fatal(err) // calling it again does the rest
+	}
+	fmt.Println("logged out:", done.LoggedOut, done.Accounts)
+	for _, portal := range done.Portals {
+		fmt.Println("direct chat:", portal.Title)
+	}
+	fmt.Println("people whom nobody else needs:", done.Ghosts)
+	fmt.Println("not looked for:", done.Missing)
+
+	// Close waits until everybody has left the room of the chat.
+	if err := p.Close(ctx); err != nil {
+		log.Fatal(err)
+	}
+
+	// Output:
+	// logged out: true [1001]
+	// direct chat: Bob Builder
+	// people whom nobody else needs: 1
+	// not looked for: []
+}

@@ -46,7 +46,8 @@ type Forgotten struct {
 // of somebody who has logged out since. It is somebody else's if they are logged in with its
 // account now. The user is found by what [PortalUsers] has recorded: of what was recorded
 // without, only the portals of the account that they are logged in with are known to be
-// theirs. The portals of groups and channels stay, since they belong to their rooms.
+// theirs. The portals of groups and channels stay, since they belong to their rooms, and so
+// does what others have of the user's account, as a contact of theirs.
 //
 // What the forgetting itself promises stays recorded until it is done: the clean-up of
 // rooms, with the titles of their chats, and the [Config.Events] that tell the host of the
@@ -128,7 +129,7 @@ func (f *forgetter) endLogins(ctx context.Context) (err error) {
 		return err
 	}
 	for range maxLogins {
-		if f.user, err = f.accounts.users.User(WithCachedReads(ctx, false), f.userID); err != nil {
+		if f.user, err = f.accounts.users.User(ctx, f.userID); err != nil {
 			return fmt.Errorf("look up the user: %w", err)
 		}
 		linked := f.user.TelegramID != 0
@@ -357,6 +358,5 @@ func (f *forgetter) setUpForOthers(ctx context.Context, record setUpRecord) erro
 	if err := f.portals.outbox.store.AddTasks(ctx, newTask(taskSetUp, &record)); err != nil {
 		return fmt.Errorf("record a task without the user: %w", err)
 	}
-	f.portals.outbox.notify()
 	return nil
 }

@@ -209,6 +209,74 @@ func TestForgetAfterTheAccountHasMoved(t *testing.T) {
 	})
 }
 
+// A direct chat that is another user's now is not set up for the one who is forgotten.
+func TestForgetSetUpOfAMovedChat(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBridge(t, inRooms)
+		b.logIn(t, alice, aliceAccount)
+		b.rooms.Fail("SetUpPortal", provisioning.ErrHomeserver)
+		b.startDM(t, alice, "1002")
+		b.logIn(t, bob, aliceAccount)
+		wantForgotten(t, b.forget(t, alice), provisioning.Forgotten{
+			LoggedOut: true, Accounts: []provisioning.TelegramID{1001}, Moved: 1, Tasks: 1,
+		})
+		b.wantNoTasks(t)
+	})
+}
+
+// What was the user's ends also where they log in again meanwhile.
+func TestForgetAndLoginAgain(t *testing.T) {
+	b := newBridge(t, inRooms)
+	b.logIn(t, alice, aliceAccount)
+	direct := b.startDM(t, alice, "1002")
+	b.post(t, user(alice, "/logout"), 200)
+	b.portals.On("UserPortals", func(context.Context) error {
+		b.logIn(t, alice, aliceAccount)
+		return nil
+	})
+	wantForgotten(t, b.forget(t, alice), provisioning.Forgotten{Ghosts: 1}, direct)
+	b.expectUser(t, alice, 1001, false, 1001)
+	b.close(t)
+}
+
+// Without an AccountFinder, what somebody has left behind who has logged out may be
+// another's by now, and stays.
+func TestForgetWithoutAccountFinder(t *testing.T) {
+	b := newBridge(t, inRooms, func(b *bridge, cfg *provisioning.Config) {
+		cfg.Users = struct{ provisioning.UserStore }{b.users}
+	})
+	b.logIn(t, alice, aliceAccount)
+	direct := b.startDM(t, alice, "1002")
+	b.post(t, user(alice, "/logout"), 200)
+	wantForgotten(t, b.forget(t, alice), provisioning.Forgotten{Ghosts: 1, Missing: []string{"AccountFinder"}})
+	b.logIn(t, alice, aliceAccount)
+	wantForgotten(t, b.forget(t, alice), provisioning.Forgotten{
+		LoggedOut: true, Accounts: []provisioning.TelegramID{1001}, Missing: []string{"AccountFinder"},
+	}, direct)
+	b.close(t)
+}
+
+// Avatars of contacts stay as long as somebody who has listed them is there.
+func TestForgetContactsWithAvatars(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBridge(t, inRooms)
+		account := aliceAccount
+		account.ID, account.Phone = 5005, ""
+		account.Contacts = []provisioning.Contact{{ID: 100, Name: "C", PhotoID: 1}}
+		b.telegram.Add(account)
+		b.logIn(t, alice, account)
+		b.call(t, http.MethodGet, user(alice, "/contacts"), "").want(t, 200, "")
+		synctest.Wait()
+		wantForgotten(t, b.forget(t, bob), provisioning.Forgotten{})
+		if b.rooms.Ghost(100).Name == "" {
+			t.Error("the ghost of alice's contact is forgotten")
+		}
+		wantForgotten(t, b.forget(t, alice), provisioning.Forgotten{
+			LoggedOut: true, Accounts: []provisioning.TelegramID{5005}, Ghosts: 1,
+		})
+	})
+}
+
 // Somebody else's contact stays, with their room.
 func TestForgetSharedContact(t *testing.T) {
 	b := newBridge(t, inRooms)
@@ -229,13 +297,28 @@ func TestForgetSharedContact(t *testing.T) {
 	b.expectUser(t, bob, 1002, false, 1002)
 }
 
+// validUsers is a factory that is asked for the clients of Matrix users alone.
+type validUsers struct {
+	provisioning.TelegramClientFactory
+	t *testing.T
+}
+
+func (f validUsers) Client(ctx context.Context, userID id.UserID) (provisioning.TelegramClient, error) {
+	if userID == "" {
+		f.t.Error("the client of nobody is asked for")
+	}
+	return f.TelegramClientFactory.Client(ctx, userID)
+}
+
 // While the homeserver and the host are away, what is of no use any more is dropped, what
 // others need goes on without the user, and what was promised is done later.
 func TestForgetTasks(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		l := &eventLog{}
 		l.fail(errors.New("away"))
-		b := newBridge(t, withRelay, withEvents(l))
+		b := newBridge(t, withRelay, withEvents(l), func(_ *bridge, cfg *provisioning.Config) {
+			cfg.Telegram = validUsers{cfg.Telegram, t}
+		})
 		b.login(t, alice, requestAlice, [2]string{"send_code", `{"code":"01234"}`})
 		b.rooms.Fail("SetUpPortal", provisioning.ErrHomeserver)
 		b.rooms.Fail("CleanUp", provisioning.ErrHomeserver)

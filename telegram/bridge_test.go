@@ -26,6 +26,7 @@ import (
 	"maunium.net/go/mautrix/id"
 	_ "modernc.org/sqlite"
 
+	"github.com/tgprovision/tgprovision/internal/suiteserver"
 	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/provisioning/provisioningtest"
 	"github.com/tgprovision/tgprovision/telegram"
@@ -65,6 +66,9 @@ type bridge struct {
 	timeout  time.Duration
 	log      *lockedBuffer
 	ends     chan string // what came of tries to end sessions
+	// exchanges has logins make their auth keys, which takes long, in place of ones that
+	// the server has made.
+	exchanges bool
 
 	db      *dbutil.Database
 	factory *telegram.Factory
@@ -75,6 +79,7 @@ type bridge struct {
 type option func(*bridge)
 
 func withConfig(f func(*telegram.Config)) option { return func(b *bridge) { b.config = f } }
+func withExchanges(b *bridge)                    { b.exchanges = true }
 func withTimeout(d time.Duration) option         { return func(b *bridge) { b.timeout = d } }
 
 // remembering has lists and accounts remembered for longer than any test takes.
@@ -139,6 +144,10 @@ func (b *bridge) start() {
 	var err error
 	b.factory, err = telegram.NewFactory(b.t.Context(), cfg)
 	require.NoError(b.t, err)
+	if !b.exchanges {
+		sessions := suiteserver.On(b.t, b.telegram)
+		b.factory.Premade(func() []byte { return sessions.NewSession(0) })
+	}
 	b.core, err = provisioning.New(provisioning.Config{
 		Secret: secret, Users: b.users, Portals: b.portals, Tasks: b.portals, Telegram: b.factory, Timeout: b.timeout, Log: log,
 	})
@@ -163,7 +172,7 @@ func (b *bridge) stop() {
 func (b *bridge) another() *bridge {
 	b.t.Helper()
 	other := &bridge{
-		t: b.t, telegram: b.telegram, users: b.users, portals: b.portals, database: b.database, config: b.config, timeout: b.timeout,
+		t: b.t, telegram: b.telegram, users: b.users, portals: b.portals, database: b.database, config: b.config, timeout: b.timeout, exchanges: b.exchanges,
 		log: &lockedBuffer{}, ends: make(chan string, 1000),
 	}
 	other.start()

@@ -109,9 +109,13 @@ func (cl *Client) Logout(ctx context.Context) (pending bool, err error) {
 	if !r.step.accepted() {
 		return false, provisioning.ErrNotLoggedIn
 	}
+	if s.conn != nil && s.conn.row == r.row {
+		s.conn.storage.finish()
+	}
 	e := ending{row: r.row, key: cl.key, attempts: 1}
 	e.session, e.unread = cl.f.store.session(ctx, cl.key, r.row)
 	if err := cl.f.store.end(ctx, r.row, endHold); err != nil {
+		cl.f.stopConn(s)
 		return false, err
 	}
 	said := cl.logOutNow(ctx, s, e)
@@ -133,9 +137,5 @@ func (cl *Client) logOutNow(ctx context.Context, s *slot, e ending) (said error)
 	if c != nil && c.row == e.row && !c.stopped() {
 		return cl.f.endWith(ctx, c, e)
 	}
-	trying, cancel := remoteTimeout(ctx, logoutWait)
-	defer cancel()
-	said = cl.f.logOut(trying, e)
-	cl.f.recordFirstEnd(ctx, e, said)
-	return said
+	return cl.f.logOutSoon(ctx, e)
 }

@@ -25,8 +25,10 @@ type conn struct {
 	cancel  context.CancelFunc
 	breaks  atomic.Int64 // how often the connection has broken
 	up      atomic.Bool  // there is a connection
-	ended   atomic.Bool  // Telegram does not know the auth key
-	tried   atomic.Bool  // it has made a call that may have logged in
+	// reconnected is closed when the next connection is up.
+	reconnected atomic.Pointer[chan struct{}]
+	ended       atomic.Bool // Telegram does not know the auth key
+	tried       atomic.Bool // it has made a call that may have logged in
 
 	uses   atomic.Int64 // see use
 	usedAt atomic.Int64 // when it was used last, as time.Time.UnixNano
@@ -97,6 +99,8 @@ func (f *Factory) startClient(request context.Context, key sessionKey, row rowID
 		authorized: make(chan struct{}),
 		done:       make(chan struct{}),
 	}
+	reconnected := make(chan struct{})
+	c.reconnected.Store(&reconnected)
 	c.usedAt.Store(time.Now().UnixNano())
 	log := f.cfg.Log.With().Str("session", string(key)).Logger()
 	options.SessionStorage = c.storage
@@ -129,6 +133,10 @@ func (f *Factory) startClient(request context.Context, key sessionKey, row rowID
 // connectionState is told of every change of the state of a client's connection.
 func (f *Factory) connectionState(c *conn, state telegram.ConnectionState) {
 	c.up.Store(state == telegram.ConnectionStateReady)
+	if state == telegram.ConnectionStateReady {
+		next := make(chan struct{})
+		close(*c.reconnected.Swap(&next))
+	}
 	if state != telegram.ConnectionStateDisconnected {
 		return
 	}
@@ -368,9 +376,27 @@ func (c *conn) reason(ctx context.Context, method string, err error) error {
 	case c.stopped():
 		return c.stopReason(method)
 	case cancelled: // by gotd: ctx has not ended
-		return errInterrupted
+		return c.interrupted(ctx, method)
 	default:
 		return err
+	}
+}
+
+// interrupted returns why gotd has cancelled a call: where the client is just about to stop,
+// which gotd says a moment later, it is why that was so, else errInterrupted.
+func (c *conn) interrupted(ctx context.Context, method string) error {
+	const moment = time.Second
+	timer := time.NewTimer(moment)
+	defer timer.Stop()
+	select {
+	case <-c.done:
+		return c.stopReason(method)
+	case <-*c.reconnected.Load():
+		return errInterrupted
+	case <-timer.C:
+		return errInterrupted
+	case <-ctx.Done():
+		return fmt.Errorf("wait for Telegram: %w", ctx.Err())
 	}
 }
 

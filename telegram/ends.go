@@ -59,6 +59,8 @@ func (f *Factory) wakeEnds() {
 
 // endDue tries to end some of the sessions that are due, and says whether there may be more.
 func (f *Factory) endDue(ctx context.Context) (more bool, err error) {
+	f.ends.Lock()
+	defer f.ends.Unlock()
 	due, err := f.store.takeEnding(ctx, endWorkers)
 	if err != nil {
 		return false, err
@@ -201,6 +203,7 @@ func (f *Factory) discard(ctx context.Context, c *conn) {
 		}
 		return
 	}
+	c.storage.finish()
 	e := ending{row: c.row, key: c.key, attempts: 1, early: true}
 	if err := f.store.end(context.WithoutCancel(ctx), c.row, endHold); err != nil { // it is due all the same
 		f.cfg.Log.Warn().Err(err).Str("session", string(c.key)).Msg("Could not promise the end of a login")
@@ -211,10 +214,11 @@ func (f *Factory) discard(ctx context.Context, c *conn) {
 // endAccepted ends a session that is logged in at Telegram, and whose row is to be ended, or
 // gone.
 func (f *Factory) endAccepted(ctx context.Context, c *conn) {
+	c.storage.finish()
 	e := ending{row: c.row, key: c.key, attempts: 1}
 	err := f.store.end(context.WithoutCancel(ctx), c.row, endHold)
 	if err == nil {
-		err = f.store.endLost(context.WithoutCancel(ctx), c.key, c.row, c.storage.last())
+		err = f.store.endLost(context.WithoutCancel(ctx), c.key, c.row, c.storage.last(), endHold)
 	}
 	if err != nil {
 		f.cfg.Log.Error().Err(err).Str("session", string(c.key)).Msg("Could not promise the end of a session")
@@ -231,6 +235,16 @@ func (f *Factory) endWith(ctx context.Context, c *conn, e ending) (said error) {
 	}
 	cancel()
 	c.stop()
+	f.recordFirstEnd(ctx, e, said)
+	return said
+}
+
+// logOutSoon tries to end a session whose end is promised with a client of its own, within
+// the time that a request waits for it. It returns what Telegram has said, see isOver.
+func (f *Factory) logOutSoon(ctx context.Context, e ending) (said error) {
+	trying, cancel := remoteTimeout(ctx, logoutWait)
+	defer cancel()
+	said = f.logOut(trying, e)
 	f.recordFirstEnd(ctx, e, said)
 	return said
 }

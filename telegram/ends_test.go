@@ -2,6 +2,7 @@ package telegram_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"testing"
 	"time"
@@ -59,7 +60,7 @@ func TestPendingLogout(t *testing.T) {
 		},
 	} {
 		for _, restart := range []bool{false, true} {
-			t.Run(name, func(t *testing.T) {
+			t.Run(fmt.Sprint(name, ", restart ", restart), func(t *testing.T) {
 				b := newBridge(t)
 				b.logIn(you, ada)
 				over := trouble(b)

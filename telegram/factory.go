@@ -38,6 +38,7 @@ type Factory struct {
 	work   sync.WaitGroup // the goroutines of clients, maintain, ends, and shared calls
 	wake   chan struct{}  // there may be sessions to end
 	ending atomic.Int64   // how many there were lately
+	ends   sync.Mutex     // held by a round of endDue
 
 	lists     *listMemory
 	loggedOut loggedOutMemory
@@ -279,7 +280,7 @@ func (f *Factory) checkRows(ctx context.Context) error {
 	f.mu.Lock()
 	conns := slices.Collect(maps.Keys(f.conns))
 	f.mu.Unlock()
-	conns = slices.DeleteFunc(conns, func(c *conn) bool { return c.row == "" || c.storage.isClosed() })
+	conns = slices.DeleteFunc(conns, func(c *conn) bool { return c.row == "" || c.storage.isFinished() })
 	rows := make([]rowID, len(conns))
 	for i, c := range conns {
 		rows[i] = c.row

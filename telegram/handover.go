@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"slices"
 	"strconv"
 
 	"github.com/gotd/td/session"
 	"github.com/gotd/td/tg"
+	"maunium.net/go/mautrix/id"
 
 	"github.com/tgprovision/tgprovision/provisioning"
 )
@@ -135,6 +137,55 @@ func (f *Factory) handedSession(ctx context.Context, key sessionKey, r record) (
 	return HandedSession{
 		Account: r.account, DC: data.DC, Addr: f.cfg.addressOf(data), AuthKey: data.AuthKey, AuthKeyID: data.AuthKeyID, Salt: data.Salt,
 	}, nil
+}
+
+// EndSession ends a session at Telegram that [Client.HandOver] has given to the host, and that
+// the host does not want any more: it takes the session back, for as long as that takes.
+// The host has stopped its own client, and deletes the session when EndSession returns nil.
+// It waits for Telegram like [Client.Logout], and pending says that the end is still to come:
+// the Factory tries until Telegram has confirmed it, in this process or a later one. A session
+// that has ended already is no error.
+//
+// It is safe for concurrent use, and may be called twice for one session. The user ID is for
+// the log, "" for the relay bot. Errors: those of the database and the context, after which
+// nothing is promised.
+func (f *Factory) EndSession(ctx context.Context, userID id.UserID, s HandedSession) (pending bool, err error) {
+	data, err := s.encode(ctx)
+	if err != nil {
+		return false, err
+	}
+	key := sessionKey(userID)
+	if key == "" {
+		key = sessionKey(fmt.Sprintf("relaybot:%d", s.Account.ID))
+	}
+	e := ending{row: newRowID(), key: key, session: data, attempts: 1}
+	if err := f.store.endLost(ctx, e.key, e.row, data, endHold); err != nil {
+		return false, err
+	}
+	said := f.logOutSoon(ctx, e)
+	return said != nil && !isOver(said), nil
+}
+
+// encode returns the session in gotd's form.
+func (s HandedSession) encode(ctx context.Context) ([]byte, error) {
+	data := &session.Data{
+		Config: session.Config{ThisDC: s.DC}, DC: s.DC, Addr: s.Addr, AuthKey: s.AuthKey, AuthKeyID: s.AuthKeyID, Salt: s.Salt,
+	}
+	if s.Addr != "" {
+		address, err := netip.ParseAddrPort(s.Addr)
+		if err != nil {
+			return nil, fmt.Errorf("the address of a handed session: %w", err)
+		}
+		data.Config.DCOptions = []tg.DCOption{{
+			ID: s.DC, IPAddress: address.Addr().String(), Port: int(address.Port()), Ipv6: address.Addr().Is6(),
+		}}
+	}
+	memory := &session.StorageMemory{}
+	loader := session.Loader{Storage: memory}
+	if err := loader.Save(ctx, data); err != nil {
+		return nil, fmt.Errorf("encode a handed session: %w", err)
+	}
+	return memory.LoadSession(ctx)
 }
 
 // addressOf returns the address of a session's datacenter, "" where it is not known.

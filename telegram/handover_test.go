@@ -191,3 +191,29 @@ func TestHandedSessionHidesItsKey(t *testing.T) {
 	_, err := json.Marshal(s)
 	require.Error(t, err)
 }
+
+// A host ends a session that it has got, also while Telegram is away, and in a later process.
+func TestEndHandedSession(t *testing.T) {
+	for _, away := range []bool{false, true} {
+		t.Run(fmt.Sprint("away ", away), func(t *testing.T) {
+			b := newBridge(t)
+			b.logIn(you, ada)
+			handed, err := b.handOver(nil)
+			require.NoError(t, err)
+			b.telegram.Refuse(away)
+			for range 2 {
+				ctx, cancel := soon(t)
+				pending, err := b.factory.EndSession(ctx, you, handed)
+				cancel()
+				require.NoError(t, err)
+				assert.Equal(t, away, pending)
+			}
+			b.restart()
+			b.telegram.Refuse(false)
+			b.endDue()
+			assert.Zero(t, b.telegram.Sessions(ada.ID))
+			assert.Zero(t, b.ending())
+			b.logIn(you, ada)
+		})
+	}
+}

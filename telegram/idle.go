@@ -85,12 +85,13 @@ func (f *Factory) stopIdle(ctx context.Context, taken takenClient) {
 	}
 }
 
-// forgetStopped takes the clients that have stopped out of their slots.
+// forgetStopped takes the clients that have stopped, or are just stopping because their rows
+// are gone, out of their slots.
 func (f *Factory) forgetStopped() {
 	var taken []takenClient
 	f.mu.Lock()
 	for key, s := range f.slots {
-		if s.conn == nil || !s.conn.stopped() {
+		if s.conn == nil || !s.conn.stopped() && !s.conn.storage.isClosed() {
 			continue
 		}
 		if t, ok := f.take(key, s); ok {

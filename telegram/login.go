@@ -10,7 +10,6 @@ import (
 	"github.com/gotd/td/tg"
 	"github.com/gotd/td/tgerr"
 
-	"github.com/tgprovision/tgprovision/internal/phone"
 	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/telegram/calls"
 	"github.com/tgprovision/tgprovision/telegram/rpcerror"
@@ -72,14 +71,9 @@ func (l *login) abandon(ctx context.Context, reason error) error {
 // begin starts a login with a new auth key; adopt or Factory.discard must follow. Errors:
 // provisioning.ErrOverloaded.
 func (l *login) begin(ctx context.Context) (*conn, error) {
-	row, err := l.f.store.insert(ctx, l.key)
+	row, err := l.f.newRow(ctx, l.key)
 	if err != nil {
 		return nil, err
-	}
-	if l.f.premade != nil {
-		if err := l.f.store.putSession(ctx, l.key, row, l.f.premade()); err != nil {
-			return nil, err
-		}
 	}
 	c, err := l.f.startSession(ctx, l.key, row)
 	if err != nil {
@@ -90,6 +84,15 @@ func (l *login) begin(ctx context.Context) (*conn, error) {
 		return nil, err
 	}
 	return c, nil
+}
+
+// newRow makes a row for a login.
+func (f *Factory) newRow(ctx context.Context, key sessionKey) (rowID, error) {
+	row, err := f.store.insert(ctx, key)
+	if err == nil && f.premade != nil {
+		err = f.store.putSession(ctx, key, row, f.premade())
+	}
+	return row, err
 }
 
 // connect returns the connection of a login that has begun. When Telegram has ended the
@@ -184,98 +187,6 @@ func (cl *Client) LoginBot(ctx context.Context, token string) (account provision
 		return err
 	})
 	return account, err
-}
-
-// RequestCode implements provisioning.PhoneLogin.
-func (cl *Client) RequestCode(ctx context.Context, given string) (sent provisioning.SentCode, err error) {
-	number, ok := phone.Normalize(given)
-	if !ok {
-		return sent, provisioning.ErrPhoneNumberInvalid
-	}
-	err = cl.withLogin(ctx, func(l *login) error {
-		if l.record.row != "" {
-			sent, err = l.requestNextCode(ctx, number)
-			if !errors.Is(err, provisioning.ErrNotLoggedIn) {
-				return err
-			}
-			// Telegram has ended the login that was there.
-			if err := l.abandon(ctx, err); !errors.Is(err, provisioning.ErrNotLoggedIn) {
-				return err
-			}
-		}
-		sent, err = l.requestFirstCode(ctx, number)
-		return err
-	})
-	return sent, err
-}
-
-// requestFirstCode begins a login.
-func (l *login) requestFirstCode(ctx context.Context, phone string) (provisioning.SentCode, error) {
-	if err := l.f.exchanges.begin(); err != nil {
-		return provisioning.SentCode{}, err
-	}
-	defer l.f.exchanges.end()
-	c, err := l.begin(ctx)
-	if err != nil {
-		return provisioning.SentCode{}, err
-	}
-	sent, err := l.requestCode(ctx, c, phone)
-	if err != nil {
-		l.f.discard(ctx, c)
-	}
-	if errors.Is(err, provisioning.ErrNotLoggedIn) { // with an auth key that was just made
-		err = fmt.Errorf("%w: %w", provisioning.ErrTelegramUnavailable, errKeyUnknown)
-	}
-	return sent, err
-}
-
-// requestNextCode requests a code in a login that has begun, with its auth key.
-func (l *login) requestNextCode(ctx context.Context, phone string) (provisioning.SentCode, error) {
-	c, err := l.f.connect(ctx, l.key, l.slot, l.record.row)
-	if err != nil {
-		return provisioning.SentCode{}, err
-	}
-	return l.requestCode(ctx, c, phone)
-}
-
-func (l *login) requestCode(ctx context.Context, c *conn, phone string) (provisioning.SentCode, error) {
-	answer, err := l.sendCode(ctx, c.client.Auth(), phone)
-	if err != nil {
-		return provisioning.SentCode{}, c.explain(ctx, "auth.sendCode", err)
-	}
-	return l.putSentCode(ctx, c, phone, answer)
-}
-
-// putSentCode stores that a code was sent.
-func (l *login) putSentCode(ctx context.Context, c *conn, phone string, answer tg.AuthSentCodeClass) (provisioning.SentCode, error) {
-	code, ok := answer.(*tg.AuthSentCode)
-	if !ok {
-		// auth.sentCodeSuccess is for clients that send logout tokens, and
-		// auth.sentCodePaymentRequired for those that can pay for the code.
-		return provisioning.SentCode{}, rpcerror.Unexpected(answer)
-	}
-	sent := sentCode(code)
-	r := record{step: stepCode, login: halfDone{
-		phone: phone, codeHash: code.PhoneCodeHash, codeLength: sent.Length,
-		emailed: sent.Delivery == provisioning.DeliveryEmail, requestedAt: time.Now(),
-		delivery: sent.Delivery.String(), destination: sent.Destination, resendAt: sent.ResendAt,
-	}}
-	if sent.Next != nil {
-		r.login.nextDelivery = sent.Next.String()
-	}
-	return sent, l.put(ctx, c, r)
-}
-
-// sendCode has the code of a login under way for the same number sent again, and
-// otherwise a new one.
-func (l *login) sendCode(ctx context.Context, client *auth.Client, phone string) (tg.AuthSentCodeClass, error) {
-	if l.record.step == stepCode && l.record.login.phone == phone {
-		answer, err := client.ResendCode(ctx, phone, l.record.login.codeHash)
-		if err == nil || !needsNewCode(err) {
-			return answer, err
-		}
-	}
-	return client.SendCode(ctx, phone, auth.SendCodeOptions{})
 }
 
 // SubmitCode implements provisioning.PhoneLogin.
@@ -384,34 +295,4 @@ func (l *login) submitPassword(ctx context.Context, password string) (provisioni
 		}
 	}
 	return provisioning.Account{}, err
-}
-
-// sentCode says how Telegram delivers a code (TL: auth.SentCodeType).
-func sentCode(code *tg.AuthSentCode) provisioning.SentCode {
-	sent := provisioning.SentCode{}
-	if typed, ok := code.Type.(interface{ GetLength() int }); ok {
-		sent.Length = typed.GetLength()
-	}
-	if next, ok := code.GetNextType(); ok {
-		way := deliveryOf(next)
-		sent.Next = &way
-		if seconds, ok := code.GetTimeout(); ok {
-			sent.ResendAt = time.Now().Add(time.Duration(seconds) * time.Second)
-		}
-	}
-	switch typed := code.Type.(type) {
-	case *tg.AuthSentCodeTypeApp:
-		sent.Delivery = provisioning.DeliveryApp
-	case *tg.AuthSentCodeTypeSMS, *tg.AuthSentCodeTypeFirebaseSMS, *tg.AuthSentCodeTypeSMSWord, *tg.AuthSentCodeTypeSMSPhrase:
-		sent.Delivery = provisioning.DeliverySMS
-	case *tg.AuthSentCodeTypeCall:
-		sent.Delivery = provisioning.DeliveryCall
-	case *tg.AuthSentCodeTypeMissedCall:
-		sent.Delivery, sent.Destination = provisioning.DeliveryMissedCall, typed.Prefix
-	case *tg.AuthSentCodeTypeEmailCode:
-		sent.Delivery, sent.Destination = provisioning.DeliveryEmail, typed.EmailPattern
-	case *tg.AuthSentCodeTypeFragmentSMS:
-		sent.Delivery, sent.Destination = provisioning.DeliveryFragment, typed.URL
-	}
-	return sent
 }

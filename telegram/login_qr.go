@@ -247,7 +247,11 @@ func (q *qrLogin) connect(ctx context.Context, dc int, known []tg.DCOption) (err
 		return err
 	}
 	defer q.f.exchanges.end()
-	row, err := q.f.store.insert(ctx, q.key)
+	newRow := q.f.newRow
+	if dc != 0 {
+		newRow = q.f.store.insert
+	}
+	row, err := newRow(ctx, q.key)
 	if err != nil {
 		return err
 	}

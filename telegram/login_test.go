@@ -13,7 +13,7 @@ import (
 )
 
 func TestLoginByCode(t *testing.T) {
-	b := newBridge(t)
+	b := newBridge(t, withExchanges)
 	assert.Nil(t, b.get(you, "").telegramOf(t))
 
 	a := b.requestCode(you, ada).is(t, 200, "").state(t, "code")
@@ -91,7 +91,7 @@ func TestLoginWithPassword(t *testing.T) {
 }
 
 func TestLoginAsBot(t *testing.T) {
-	b := newBridge(t)
+	b := newBridge(t, withExchanges)
 	b.post(you, "/login/bot_token", `{"token":"2001:wrong"}`).is(t, 401, "bot_token_invalid").state(t, "token")
 	a := b.post(you, "/login/bot_token", `{"token":" 2001:AAE-token "}`).is(t, 200, "").state(t, "logged-in")
 	assert.Equal(t, []any{"helper_bot", ""}, []any{a.body["username"], a.body["phone"]})

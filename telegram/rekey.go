@@ -13,7 +13,7 @@ import (
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
-// ErrSessionKey: stored sessions are encrypted with a key that is not among
+// ErrSessionKey says that stored sessions are encrypted with a key that is not among
 // [Config.SessionKeys].
 var ErrSessionKey = errors.New("stored sessions are encrypted with another session key")
 

@@ -51,6 +51,7 @@ type storage struct {
 	mu      sync.Mutex
 	closed  bool
 	fixed   bool // the auth key is logged in
+	done    bool // see finish
 	keyID   authKeyID
 	latest  []byte        // as it is stored
 	changed chan struct{} // closed with each change
@@ -92,6 +93,8 @@ func (s *storage) StoreSession(ctx context.Context, data []byte) error {
 	switch {
 	case s.closed:
 		return errSessionClosed
+	case s.done:
+		return nil
 	case s.fixed && id != s.keyID:
 		err = errors.New("the auth key of a session can't change")
 	default:
@@ -156,6 +159,21 @@ func (s *storage) fix() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fixed = true
+}
+
+// finish has nothing stored any more, without an error: the client is about to end its
+// session, whose row is to be ended.
+func (s *storage) finish() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.done = true
+}
+
+// isFinished says whether whoever has called finish or close sees to the client.
+func (s *storage) isFinished() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.done || s.closed
 }
 
 func (s *storage) close() {

@@ -54,6 +54,8 @@ func (k sessionKey) userID() id.UserID {
 // rowID names a row of the table of sessions. It is random, and no other row ever has it.
 type rowID string
 
+func newRowID() rowID { return rowID(rand.Text()) }
+
 // record is what the database knows of a session, without the auth key.
 type record struct {
 	row     rowID // "" where there is none
@@ -174,7 +176,7 @@ func (s *sessionStore) get(ctx context.Context, key sessionKey) (record, error) 
 // insert makes a row for a login that a process is about to try. It is due unless the
 // process keeps it, see keep.
 func (s *sessionStore) insert(ctx context.Context, key sessionKey) (rowID, error) {
-	row := rowID(rand.Text())
+	row := newRowID()
 	query := `INSERT INTO tgprovision_session (id, user_id, step, due_at) VALUES ($1, $2, 'trying', ` + s.now + `+$3)`
 	if _, err := s.write(ctx, query, row, key, tryingHold.Milliseconds()); err != nil {
 		return "", fmt.Errorf("store a login: %w", err)

@@ -64,13 +64,13 @@ func (s *sessionStore) end(ctx context.Context, row rowID, hold time.Duration) e
 	return nil
 }
 
-// endLost promises the end of a session whose row is gone.
-func (s *sessionStore) endLost(ctx context.Context, key sessionKey, row rowID, data []byte) error {
+// endLost promises the end of a session that has no row. Nobody else tries it for a time.
+func (s *sessionStore) endLost(ctx context.Context, key sessionKey, row rowID, data []byte, hold time.Duration) error {
 	s.keys.writing.RLock()
 	defer s.keys.writing.RUnlock()
 	query := `INSERT INTO tgprovision_session (id, user_id, session, step, due_at, ending_at, final_at)
-		VALUES ($1, $2, $3, 'ending', ` + s.now + `, ` + s.now + `, ` + s.now + `) ON CONFLICT (id) DO NOTHING`
-	if _, err := s.write(ctx, query, row, key, s.keys.seal(data, place(key, row, "session"))); err != nil {
+		VALUES ($1, $2, $3, 'ending', ` + s.now + `+$4, ` + s.now + `, ` + s.now + `) ON CONFLICT (id) DO NOTHING`
+	if _, err := s.write(ctx, query, row, key, s.keys.seal(data, place(key, row, "session")), hold.Milliseconds()); err != nil {
 		return fmt.Errorf("promise the end of a session: %w", err)
 	}
 	return nil

@@ -2,7 +2,6 @@ package telegram
 
 import (
 	"context"
-	"crypto/rand"
 	"embed"
 	"time"
 
@@ -131,7 +130,7 @@ func (s *sessionStore) takeOver(ctx context.Context, old sessionOfV4, loginTimeo
 	if old.data == nil {
 		return nil
 	}
-	old.row = rowID(rand.Text())
+	old.row = newRowID()
 	var due time.Duration
 	switch old.step {
 	case stepActive, stepHandOver:

@@ -275,6 +275,7 @@ func TestUnusableFlags(t *testing.T) {
 		{"-homeserver http://127.0.0.1:8008 -registration none.yaml", "none.yaml"},
 		{"-homeserver http://127.0.0.1:8008 -registration no.pem", "no.pem"},
 		{"-generate-registration x.yaml -listen 127.0.0.1:0", "-listen"},
+		{"-forget-user you", "-forget-user"},
 		{"-log-level loud", "-log-level"},
 		{"-log-format xml", "-log-format"},
 	} {
@@ -307,7 +308,7 @@ func TestHelp(t *testing.T) {
 	assert.Equal(t, exitOK, run(t.Context(), []string{"-help"}, os.Getenv, &stdout, &stderr))
 	for _, name := range []string{
 		"-listen", "-secret", "-db", "-permissions", "-api-id", "-api-hash", "-telegram-dc", "-telegram-key",
-		"-homeserver", "-registration", "-generate-registration", "-relay-bot-token", "-metrics", "-matrix-auth", "-cors", "-log-level", "-log-format", "TGPROVISION_",
+		"-homeserver", "-registration", "-generate-registration", "-forget-user", "-relay-bot-token", "-metrics", "-matrix-auth", "-cors", "-log-level", "-log-format", "TGPROVISION_",
 	} {
 		assert.Contains(t, stdout.String(), name)
 	}
@@ -346,6 +347,22 @@ func TestPortInUse(t *testing.T) {
 	assert.Equal(t, exitFault, code)
 	assert.Contains(t, stderr.String(), "-listen")
 	assert.Empty(t, stdout.String())
+}
+
+// With everything embedded, a user is forgotten after the program has ended.
+func TestForgetUser(t *testing.T) {
+	t.Chdir(t.TempDir())
+	i := start(t)
+	i.curl(i.curls[0], noSuchEnv)
+	i.curl(i.curls[1], noSuchEnv)
+	i.stop()
+	for _, session := range []string{"ended", "none"} {
+		var stdout, stderr bytes.Buffer
+		args := []string{"-forget-user", "@you:localhost", "-log-level", "error"}
+		code := run(t.Context(), args, func(string) string { return "" }, &stdout, &stderr)
+		assert.Equal(t, exitOK, code, "%s", &stderr)
+		assert.Contains(t, stdout.String(), "Removed of @you:localhost:\n  Telegram session   "+session+"\n")
+	}
 }
 
 // lockedBuffer is a log that may be read while it is written.

@@ -12,3 +12,6 @@ CREATE TABLE tgprovision_ghost_user (
 	PRIMARY KEY (user_id, telegram_id)
 );
 CREATE INDEX tgprovision_ghost_user_ghost ON tgprovision_ghost_user (telegram_id);
+
+-- Which ghosts show a photo.
+CREATE INDEX tgprovision_ghost_photo ON tgprovision_ghost (photo_id);

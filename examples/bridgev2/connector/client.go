@@ -3,10 +3,10 @@ package connector
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gotd/td/bin"
@@ -20,6 +20,7 @@ import (
 	"maunium.net/go/mautrix/bridgev2/status"
 
 	"github.com/tgprovision/tgprovision/provisioning"
+	"github.com/tgprovision/tgprovision/telegram"
 	"github.com/tgprovision/tgprovision/telegram/calls"
 	"github.com/tgprovision/tgprovision/telegram/rpcerror"
 )
@@ -33,6 +34,8 @@ type Client struct {
 	calls     *calls.Client // for the provisioning API
 	me        provisioning.TelegramID
 	connected chan struct{} // closed by Connect
+	// endPending: the session is still to be ended at Telegram.
+	endPending atomic.Bool
 
 	mu  sync.Mutex
 	run *run // of the last Connect
@@ -332,31 +335,25 @@ func (c *Client) LogoutRemote(ctx context.Context) {
 	}
 }
 
-// endSession logs the account out at Telegram, if that can be reached, and stops the client.
+// endSession stops the client, and has package telegram end the session at Telegram, which
+// goes on with that for as long as it takes.
 func (c *Client) endSession(ctx context.Context) {
-	const patience = 5 * time.Second / 2 // an API client waits, and the host has waited before
-	timed, cancel := context.WithTimeout(ctx, patience)
+	const patience = 5 * time.Second // an API client waits for half of it
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	c.Connect(ctx)
-	if err := c.logOut(timed); err != nil && !errors.Is(err, bridgev2.ErrNotLoggedIn) {
-		zerolog.Ctx(ctx).Warn().Err(err).Msg("Could not end the session at Telegram")
-	}
 	c.Disconnect()
-	c.metadata.end(c.metadata.get().AuthKey)
-}
-
-// logOut ends the session at Telegram.
-//
-// TL: auth.logOut
-func (c *Client) logOut(ctx context.Context) error {
-	api, err := c.API(ctx)
+	session := c.metadata.get()
+	if !c.metadata.end(session.AuthKey) {
+		return // it has ended
+	}
+	pending, err := c.connector.logins.EndSession(ctx, c.login.UserMXID, telegram.HandedSession{
+		Account: provisioning.Account{ID: c.me, IsBot: session.Bot},
+		DC:      session.DC, Addr: session.Addr, AuthKey: session.AuthKey, AuthKeyID: session.KeyID, Salt: session.Salt,
+	})
 	if err != nil {
-		return err
+		zerolog.Ctx(ctx).Err(err).Msg("Could not promise the end of a session at Telegram")
 	}
-	if _, err := api.AuthLogOut(ctx); err != nil {
-		return fmt.Errorf("auth.logOut: %w", err)
-	}
-	return nil
+	c.endPending.Store(pending)
 }
 
 // IsThisUser implements bridgev2.NetworkAPI.

@@ -19,8 +19,9 @@ import (
 type Network struct{ c *Connector }
 
 var (
-	_ bridgev2host.Network      = Network{}
-	_ bridgev2host.LoginNetwork = Network{}
+	_ bridgev2host.Network       = Network{}
+	_ bridgev2host.LoginNetwork  = Network{}
+	_ bridgev2host.EndingNetwork = Network{}
 )
 
 // Network returns what the provisioning API asks of the connector.
@@ -73,6 +74,11 @@ func (Network) Fill(row *database.Portal, portal provisioning.Portal) {
 // HasSession implements bridgev2host.Network.
 func (Network) HasSession(login *bridgev2.UserLogin) bool {
 	return login.Client.(*Client).HasSession()
+}
+
+// EndPending implements bridgev2host.EndingNetwork.
+func (Network) EndPending(login *bridgev2.UserLogin) bool {
+	return login.Client.(*Client).endPending.Load()
 }
 
 // Telegram implements bridgev2host.Network.
