@@ -28,8 +28,8 @@ var ErrSessionKey = errors.New("stored sessions are encrypted with another sessi
 // Errors: ErrSessionKey where there are sessions that none of the keys decrypts, and the
 // old keys stay; those of the database.
 func (f *Factory) SetSessionKeys(ctx context.Context, keys ...SessionKey) error {
-	f.store.keys.writing.Lock()
-	defer f.store.keys.writing.Unlock()
+	f.store.keys.using.Lock()
+	defer f.store.keys.using.Unlock()
 	if err := f.store.checkKeys(ctx, newKeyring(keys)); err != nil {
 		return err
 	}
@@ -188,8 +188,8 @@ func (s *sessionStore) reencrypt(ctx context.Context, outdated func(stored []byt
 
 // reencryptRow seals the values of a row anew, as they are when it has locked the row.
 func (s *sessionStore) reencryptRow(ctx context.Context, r storedRow) error {
-	s.keys.writing.RLock()
-	defer s.keys.writing.RUnlock()
+	s.keys.using.RLock()
+	defer s.keys.using.RUnlock()
 	err := s.txn(ctx, func(ctx context.Context) error {
 		if _, err := s.exec(ctx, `UPDATE tgprovision_session SET id=id WHERE id=$1`, r.row); err != nil { // locks it
 			return err

@@ -66,8 +66,8 @@ func (s *sessionStore) end(ctx context.Context, row rowID, hold time.Duration) e
 
 // endLost promises the end of a session that has no row. Nobody else tries it for a time.
 func (s *sessionStore) endLost(ctx context.Context, key sessionKey, row rowID, data []byte, hold time.Duration) error {
-	s.keys.writing.RLock()
-	defer s.keys.writing.RUnlock()
+	s.keys.using.RLock()
+	defer s.keys.using.RUnlock()
 	query := `INSERT INTO tgprovision_session (id, user_id, session, step, due_at, ending_at, final_at)
 		VALUES ($1, $2, $3, 'ending', ` + s.now + `+$4, ` + s.now + `, ` + s.now + `) ON CONFLICT (id) DO NOTHING`
 	if _, err := s.write(ctx, query, row, key, s.keys.seal(data, place(key, row, "session")), hold.Milliseconds()); err != nil {
@@ -79,6 +79,8 @@ func (s *sessionStore) endLost(ctx context.Context, key sessionKey, row rowID, d
 // takeEnding takes at most limit of the sessions to be ended that are due, for endHold. Half-done
 // logins that are due are among them from now on. Of two racing calls no session goes to both.
 func (s *sessionStore) takeEnding(ctx context.Context, limit int) (taken []ending, err error) {
+	s.keys.using.RLock()
+	defer s.keys.using.RUnlock()
 	locked := ``
 	if s.db.Dialect == dbutil.Postgres {
 		locked = ` FOR UPDATE SKIP LOCKED`
