@@ -266,7 +266,7 @@ func blackholed(r *randomRun, f faultRound) {
 }
 
 func logOutFails(r *randomRun, _ faultRound) {
-	r.telegram.Fail("auth.logOut", 1+r.random.IntN(2), 500, "INTERNAL")
+	r.telegram.Fail("auth.logOut", 1+r.random.IntN(8), 500, "INTERNAL")
 }
 
 // logOutIsHeld has the connections break while Telegram is asked to end a session.
