@@ -37,6 +37,8 @@ const (
 	ofUser = `step<>'trying' AND step<>'ending'`
 	// unaccepted: the row is to be ended when it is due.
 	unaccepted = `step<>'active' AND step<>'handover'`
+	// isEnding has the words of an index besides its own, without which SQLite reads all rows.
+	isEnding = unaccepted + ` AND step='ending'`
 )
 
 // sessionKey names whose sessions are meant: a Matrix user ID, or relaybot:<bot ID>, which

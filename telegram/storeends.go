@@ -86,7 +86,7 @@ func (s *sessionStore) takeEnding(ctx context.Context, limit int) (taken []endin
 		locked = ` FOR UPDATE SKIP LOCKED`
 	}
 	query := `WITH due AS MATERIALIZED (
-			SELECT id FROM tgprovision_session WHERE step='ending' AND due_at<=` + s.now + ` ORDER BY due_at LIMIT $1` + locked + `
+			SELECT id FROM tgprovision_session WHERE ` + isEnding + ` AND due_at<=` + s.now + ` ORDER BY due_at LIMIT $1` + locked + `
 		) UPDATE tgprovision_session SET due_at=` + s.now + `+$2, attempts=attempts+1 WHERE id IN (SELECT id FROM due)
 		RETURNING id, user_id, session, attempts, ` + s.now + `<final_at, ` + s.now + `-ending_at`
 	err = s.txn(ctx, func(ctx context.Context) error {
@@ -125,7 +125,7 @@ func (s *sessionStore) postponeEnd(ctx context.Context, row rowID, pause time.Du
 
 // countEnding counts the sessions to be ended.
 func (s *sessionStore) countEnding(ctx context.Context) (n int, err error) {
-	if err = s.db.QueryRow(ctx, `SELECT COUNT(*) FROM tgprovision_session WHERE step='ending'`).Scan(&n); err != nil {
+	if err = s.db.QueryRow(ctx, `SELECT COUNT(*) FROM tgprovision_session WHERE `+isEnding).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count the sessions to end: %w", err)
 	}
 	return n, nil
