@@ -61,7 +61,7 @@ func TestChatsThatMove(t *testing.T) {
 			return true, nil
 		})
 		require.NoError(t, err)
-		assert.Len(t, seen, 1000, "%d moves", moves)
+		assert.Equal(t, 1000, len(seen), "%d moves", moves)
 		assert.LessOrEqual(t, d.calls, 14, "%d moves", moves)
 	}
 }
