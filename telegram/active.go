@@ -149,6 +149,9 @@ func (f *Factory) callOnce(ctx context.Context, key sessionKey, run func(*active
 	if a != nil {
 		defer a.unuse()
 	}
+	if err == nil && provisioning.CachedReads(ctx) {
+		err = a.waitUp(ctx)
+	}
 	if err == nil {
 		err = a.reason(ctx, "", run(a))
 	}
