@@ -74,7 +74,7 @@ func (cl *Client) Account(ctx context.Context) (provisioning.Account, error) {
 		return account, err
 	})
 	away := errors.Is(err, provisioning.ErrTelegramUnavailable) || errors.Is(err, context.DeadlineExceeded)
-	if seen && away && ctx.Err() == nil {
+	if seen && away && !errors.Is(err, errClosed) && ctx.Err() == nil {
 		return r.account, nil
 	}
 	return account, err
