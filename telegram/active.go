@@ -3,6 +3,8 @@ package telegram
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/gotd/td/tg"
@@ -147,8 +149,14 @@ func (f *Factory) callOnce(ctx context.Context, key sessionKey, run func(*active
 	if a != nil {
 		defer a.unuse()
 	}
+	if err == nil && provisioning.CachedReads(ctx) {
+		err = a.waitUp(ctx)
+	}
 	if err == nil {
 		err = a.reason(ctx, "", run(a))
+	}
+	if refused, ok := errors.AsType[*provisioning.TelegramError](err); ok && refused.Code == http.StatusUnauthorized {
+		err = f.confirmEnd(ctx, key, a.conn, err)
 	}
 	if a != nil && errors.Is(err, provisioning.ErrNotLoggedIn) {
 		if deleteErr := f.deleteEndedSession(ctx, key, a.conn); deleteErr != nil {
@@ -156,6 +164,34 @@ func (f *Factory) callOnce(ctx context.Context, key sessionKey, run func(*active
 		}
 	}
 	return err
+}
+
+// confirmEnd asks over a fresh connection whether a session has ended, after a 401 error
+// whose name is not known. It returns that error, or provisioning.ErrNotLoggedIn where
+// Telegram says such a thing again.
+func (f *Factory) confirmEnd(ctx context.Context, key sessionKey, c *conn, unknown error) error {
+	s, err := f.lockSlot(ctx, key)
+	if err != nil {
+		return unknown
+	}
+	if s.conn == c {
+		f.setConn(s, nil)
+		c.stopAndWait(ctx)
+	}
+	f.unlockSlot(key, s)
+	a, err := f.activeSession(ctx, key)
+	if a != nil {
+		defer a.unuse()
+	}
+	if err == nil {
+		_, err = a.account(ctx)
+	}
+	refused, ok := errors.AsType[*provisioning.TelegramError](err)
+	if ok && refused.Code == http.StatusUnauthorized || a != nil && errors.Is(err, provisioning.ErrNotLoggedIn) {
+		err := fmt.Errorf("%w: %s", provisioning.ErrNotLoggedIn, unknown.Error())
+		return errors.Join(err, f.deleteEndedSession(ctx, key, a.conn))
+	}
+	return unknown
 }
 
 // deleteEndedSession deletes a session that Telegram has ended and stops its client. A

@@ -186,13 +186,42 @@ func (f *Factory) runClient(c *conn, log zerolog.Logger) {
 	}
 }
 
+// connectWait is how long a read of the API waits for a connection, which fails fast after
+// that: whoever reads is told that Telegram is away.
+const connectWait = 3 * time.Second
+
 // wait waits until the first connection is up.
 func (c *conn) wait(ctx context.Context) error {
+	if provisioning.CachedReads(ctx) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, connectWait, provisioning.ErrTelegramUnavailable)
+		defer cancel()
+	}
 	select {
 	case <-c.ready:
 		return nil
 	case <-c.done:
 		return c.stopReason("")
+	case <-ctx.Done():
+		return fmt.Errorf("connect to Telegram: %w", context.Cause(ctx))
+	}
+}
+
+// waitUp waits for a read of the API until a connection that is known to be down is up again.
+func (c *conn) waitUp(ctx context.Context) error {
+	next := *c.reconnected.Load()
+	if c.up.Load() {
+		return nil
+	}
+	timer := time.NewTimer(connectWait)
+	defer timer.Stop()
+	select {
+	case <-next:
+		return nil
+	case <-c.done:
+		return c.stopReason("")
+	case <-timer.C:
+		return fmt.Errorf("%w: the connection is down", provisioning.ErrTelegramUnavailable)
 	case <-ctx.Done():
 		return fmt.Errorf("connect to Telegram: %w", ctx.Err())
 	}

@@ -59,7 +59,7 @@ func NewSharer() *Factory {
 
 // Share runs a function for all who call it with the same name at the same time.
 func Share(ctx context.Context, f *Factory, name string, run func(context.Context) (int, error)) (int, error) {
-	return share(ctx, f, name, run)
+	return share(ctx, ctx, f, name, run)
 }
 
 // DefaultMaxClients is the default of Config.MaxClients.
