@@ -49,7 +49,7 @@ func (s *sessionStore) endRows(ctx context.Context, where string, args ...any) e
 }
 
 // end ends a row, unless that was done before. Nobody else tries to end the session at
-// Telegram for a time. Errors: errRowGone.
+// Telegram for a time.
 func (s *sessionStore) end(ctx context.Context, row rowID, hold time.Duration) error {
 	err := s.txn(ctx, func(ctx context.Context) error {
 		if err := s.endRows(ctx, `id=$1 AND step<>'ending'`, row); err != nil {
