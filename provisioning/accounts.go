@@ -24,6 +24,8 @@ type accounts struct {
 	telegram TelegramClientFactory
 	relayBot TelegramClient // nil where there is none
 	events   *events
+	// endDirect ends the portals of a user's direct chats with an account.
+	endDirect func(context.Context, id.UserID, TelegramID) error
 	// moves has each account change hands one step after the other: a login looks for its
 	// session, is recorded, and ends the sessions of others.
 	moves keyed.Mutex[TelegramID]
@@ -329,6 +331,9 @@ func (a *accounts) endDisplacedInTurn(ctx context.Context, userID id.UserID, tel
 	}
 	if err := endSession(ctx, client); err != nil {
 		return User{}, fmt.Errorf("log a displaced user out: %w", err)
+	}
+	if err := a.endDirect(ctx, userID, telegramID); err != nil {
+		return User{}, fmt.Errorf("end the direct chats of a displaced user: %w", err)
 	}
 	user.TelegramID, user.Displaced = 0, false
 	return user, a.removeLink(ctx, userID, telegramID)

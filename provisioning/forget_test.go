@@ -179,7 +179,8 @@ func TestForgetOlderPortals(t *testing.T) {
 	}
 }
 
-// What an account has that another user is logged in with by now is that user's.
+// The direct chats of an account end when another user logs in with it: the room is left by
+// everybody, and the next one is the other user's. What else the account has is that user's.
 func TestForgetAfterTheAccountHasMoved(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
 		b := newBridge(t, withRelay)
@@ -187,15 +188,27 @@ func TestForgetAfterTheAccountHasMoved(t *testing.T) {
 		direct := b.startDM(t, alice, "1002")
 		b.post(t, connectPath+asAlice, 202)
 		synctest.Wait()
-		b.logIn(t, bob, aliceAccount)
+		b.login(t, bob, requestAlice, [2]string{"send_code", `{"code":"01234"}`})
+		synctest.Wait()
+		if p, err := b.portals.PortalByRoom(t.Context(), direct); !errors.Is(err, provisioning.ErrPortalNotFound) {
+			t.Errorf("the direct portal is still there: %+v, %v", p, err)
+		}
+		if r := b.room(direct); !r.NoBot || len(r.Users)+len(r.Invited)+len(r.Ghosts) != 0 {
+			t.Errorf("somebody is left in the direct room: %+v", r)
+		}
+		fresh := b.startDM(t, bob, "1002")
+		if fresh == direct {
+			t.Error("the next user has got the room of the one before")
+		}
+		synctest.Wait()
 		for _, want := range []provisioning.Forgotten{
-			{LoggedOut: true, Accounts: []provisioning.TelegramID{1001}, Moved: 2},
+			{Moved: 1},
 			{},
 		} {
 			wantForgotten(t, b.forget(t, alice), want)
 			b.wantNothingOf(t, alice)
 			b.expectUser(t, bob, 1001, false, 1001)
-			if p, err := b.portals.PortalByRoom(t.Context(), direct); err != nil || p.ChatID != 1002 {
+			if p, err := b.portals.PortalByRoom(t.Context(), fresh); err != nil || p.ChatID != 1002 {
 				t.Errorf("the direct portal: %+v, %v", p, err)
 			}
 			if b.rooms.Ghost(1002).Name == "" {
@@ -203,23 +216,8 @@ func TestForgetAfterTheAccountHasMoved(t *testing.T) {
 			}
 		}
 		b.post(t, user(bob, "/logout"), 200)
-		wantForgotten(t, b.forget(t, bob), provisioning.Forgotten{Groups: 1, Ghosts: 1}, direct)
+		wantForgotten(t, b.forget(t, bob), provisioning.Forgotten{Groups: 1, Ghosts: 1}, fresh)
 		synctest.Wait()
-		b.wantNoTasks(t)
-	})
-}
-
-// A direct chat that is another user's now is not set up for the one who is forgotten.
-func TestForgetSetUpOfAMovedChat(t *testing.T) {
-	inBubble(t, func(t *testing.T) {
-		b := newBridge(t, inRooms)
-		b.logIn(t, alice, aliceAccount)
-		b.rooms.Fail("SetUpPortal", provisioning.ErrHomeserver)
-		b.startDM(t, alice, "1002")
-		b.logIn(t, bob, aliceAccount)
-		wantForgotten(t, b.forget(t, alice), provisioning.Forgotten{
-			LoggedOut: true, Accounts: []provisioning.TelegramID{1001}, Moved: 1, Tasks: 1,
-		})
 		b.wantNoTasks(t)
 	})
 }

@@ -85,7 +85,8 @@ type UserPortal struct {
 // portal, with which account: the UserID of the [NewPortal], with the Receiver of a direct
 // chat and the first of the Accounts of another one. Where the UserID is "" or Relay is set,
 // it records nobody. [Provisioner.ForgetUser] finds by it what a user has left behind that
-// has no account any more.
+// has no account any more, and the core ends by it the direct chats of a user whose account
+// moves to another one.
 type PortalUsers interface {
 	// UserPortals returns the portals that are recorded as a Matrix user's, in any order.
 	UserPortals(ctx context.Context, userID id.UserID) ([]UserPortal, error)

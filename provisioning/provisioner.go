@@ -40,8 +40,10 @@ func New(cfg Config) (*Provisioner, error) {
 	p.outbox = newOutbox(cfg, p.observer)
 	events := newEvents(cfg, p.outbox)
 	accounts := newAccounts(cfg, events)
+	portals := newPortals(cfg, accounts, events, p.outbox)
+	accounts.endDirect = portals.endDirect
 	p.services = services{
-		gate: newGate(cfg), accounts: accounts, portals: newPortals(cfg, accounts, events, p.outbox),
+		gate: newGate(cfg), accounts: accounts, portals: portals,
 		avatars: newAvatarFetcher(cfg), qr: newQRLogins(cfg, p.closing),
 	}
 	return p, nil
