@@ -104,9 +104,10 @@ func (f *Factory) startClient(request context.Context, key sessionKey, row rowID
 	c.reconnected.Store(&reconnected)
 	c.usedAt.Store(time.Now().UnixNano())
 	log := f.cfg.Log.With().Str("session", string(key)).Logger()
-	options.SessionStorage = c.storage
+	ofTelegram := &telegramClock{log: log}
+	options.SessionStorage, options.Clock, options.MessageID = c.storage, ofTelegram, &messageIDs{clock: ofTelegram}
 	options.Resolver = &clientResolver{
-		inner: options.Resolver, ctx: ctx, exchanges: f.exchanges, storage: c.storage, keyUnknown: c.endByTelegram,
+		inner: options.Resolver, ctx: ctx, exchanges: f.exchanges, storage: c.storage, clock: ofTelegram, keyUnknown: c.endByTelegram,
 	}
 	options.Middlewares = []telegram.Middleware{
 		telegram.MiddlewareFunc(c.countUse), telegram.MiddlewareFunc(c.storedKeyFirst), telegram.MiddlewareFunc(f.floodWait),

@@ -24,6 +24,7 @@ type clientResolver struct {
 	ctx       context.Context
 	exchanges *exchanges
 	storage   *storage
+	clock     *telegramClock
 	// keyUnknown is told when Telegram has said twice, over two connections, that it does
 	// not know the auth key of the session.
 	keyUnknown func()
@@ -94,8 +95,10 @@ type sessionConn struct {
 	transport.Conn
 	resolver *clientResolver
 
-	mu   sync.Mutex
-	last authKeyID // of the last message that was sent
+	mu      sync.Mutex
+	last    authKeyID // of the last message that was sent
+	timed   authKeyID // of the last message that the time was learned from, if it was
+	learned bool
 }
 
 // errKeyUnknown: Telegram does not know the auth key of a session.
@@ -122,6 +125,7 @@ func (c *sessionConn) Recv(ctx context.Context, b *bin.Buffer) error {
 		if c.resolver.storage.isStored(messageKey(b)) {
 			c.resolver.keyTaken()
 		}
+		c.learnTime(b)
 		return nil
 	}
 	refused, ok := errors.AsType[*codec.ProtocolErr](err)
@@ -133,6 +137,23 @@ func (c *sessionConn) Recv(ctx context.Context, b *bin.Buffer) error {
 	}
 	c.resolver.keyRefused()
 	return errKeyUnknown
+}
+
+// learnTime learns the time from the first message that comes with each key.
+func (c *sessionConn) learnTime(b *bin.Buffer) {
+	id := messageKey(b)
+	c.mu.Lock()
+	known := c.timed == id && c.learned
+	c.mu.Unlock()
+	if known {
+		return
+	}
+	if messageID, ok := messageIDOf(b.Buf, c.resolver.storage.authKey()); ok {
+		c.resolver.clock.learn(messageID)
+		c.mu.Lock()
+		c.timed, c.learned = id, true
+		c.mu.Unlock()
+	}
 }
 
 // messageKey returns the ID of the auth key that a message is encrypted with, 0 for one of

@@ -1,12 +1,12 @@
 package telegram
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"sync"
 
+	"github.com/gotd/td/crypto"
 	"github.com/gotd/td/session"
 	"github.com/gotd/td/telegram"
 )
@@ -52,7 +52,7 @@ type storage struct {
 	closed  bool
 	fixed   bool // the auth key is logged in
 	done    bool // see finish
-	keyID   authKeyID
+	key     crypto.AuthKey
 	latest  []byte        // as it is stored
 	changed chan struct{} // closed with each change
 }
@@ -72,19 +72,19 @@ func (s *storage) LoadSession(ctx context.Context) ([]byte, error) {
 	if data == nil {
 		return nil, session.ErrNotFound
 	}
-	id, err := keyIDOf(ctx, data)
+	key, err := keyOf(ctx, data)
 	if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.change(func() { s.keyID, s.latest = id, data })
+	s.change(func() { s.key, s.latest = key, data })
 	return data, nil
 }
 
 // StoreSession implements telegram.SessionStorage.
 func (s *storage) StoreSession(ctx context.Context, data []byte) error {
-	id, err := keyIDOf(ctx, data)
+	key, err := keyOf(ctx, data)
 	if err != nil {
 		return err
 	}
@@ -95,16 +95,16 @@ func (s *storage) StoreSession(ctx context.Context, data []byte) error {
 		return errSessionClosed
 	case s.done:
 		return nil
-	case s.fixed && id != s.keyID:
+	case s.fixed && key.ID != s.key.ID:
 		err = errors.New("the auth key of a session can't change")
 	default:
 		err = s.data.store(ctx, data)
 	}
 	if err == nil {
-		s.change(func() { s.keyID, s.latest = id, data })
+		s.change(func() { s.key, s.latest = key, data })
 		return nil
 	}
-	if s.fixed && id != s.keyID || errors.Is(err, errRowGone) {
+	if s.fixed && key.ID != s.key.ID || errors.Is(err, errRowGone) {
 		s.change(func() { s.closed = true })
 		s.gone()
 	}
@@ -124,7 +124,7 @@ func (s *storage) change(change func()) {
 func (s *storage) waitStored(ctx context.Context, id authKeyID) error {
 	for {
 		s.mu.Lock()
-		stored, closed, changed := s.keyID == id, s.closed, s.changed
+		stored, closed, changed := authKeyID(s.key.ID) == id, s.closed, s.changed
 		s.mu.Unlock()
 		switch {
 		case closed:
@@ -144,7 +144,14 @@ func (s *storage) waitStored(ctx context.Context, id authKeyID) error {
 func (s *storage) isStored(id authKeyID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.keyID == id && id != authKeyID{}
+	return authKeyID(s.key.ID) == id && id != authKeyID{}
+}
+
+// authKey returns the stored auth key.
+func (s *storage) authKey() crypto.AuthKey {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.key
 }
 
 // last returns the session as it was stored last.
@@ -203,13 +210,16 @@ func decodeSession(ctx context.Context, data []byte) (*session.Data, error) {
 	return decoded, nil
 }
 
-func keyIDOf(ctx context.Context, data []byte) (authKeyID, error) {
+// keyOf returns the auth key of a session in gotd's form.
+func keyOf(ctx context.Context, data []byte) (key crypto.AuthKey, err error) {
 	decoded, err := decodeSession(ctx, data)
 	if err != nil {
-		return authKeyID{}, err
+		return key, err
 	}
-	if len(decoded.AuthKeyID) != len(authKeyID{}) {
-		return authKeyID{}, errors.New("a session has no auth key")
+	if len(decoded.AuthKeyID) != len(key.ID) {
+		return key, errors.New("a session has no auth key")
 	}
-	return authKeyID(bytes.Clone(decoded.AuthKeyID)), nil
+	copy(key.ID[:], decoded.AuthKeyID)
+	copy(key.Value[:], decoded.AuthKey)
+	return key, nil
 }
