@@ -26,9 +26,10 @@ func methodTable() map[uint32]method {
 type access int
 
 const (
-	anybody   access = iota // also without being logged in
-	loggedIn                // users and bots
-	usersOnly               // but no bots
+	anybody          access = iota // also without being logged in
+	loggedInAnywhere               // users and bots, also at a datacenter that is not their home
+	loggedIn                       // users and bots
+	usersOnly                      // but no bots
 )
 
 // method is a TL method that the server knows.
@@ -64,7 +65,15 @@ func on[Q any, P interface {
 }
 
 func errUnauthorized() *tgerr.Error { return tgerr.New(401, "AUTH_KEY_UNREGISTERED") }
-func errInternal() *tgerr.Error     { return tgerr.New(500, "RPC_CALL_FAIL") }
+
+// errMigrate is the error that leads to another datacenter.
+//
+// https://core.telegram.org/api/errors#303-see-other
+func errMigrate(what string, dc int) *tgerr.Error {
+	return tgerr.New(303, fmt.Sprintf("%s_MIGRATE_%d", what, dc))
+}
+
+func errInternal() *tgerr.Error { return tgerr.New(500, "RPC_CALL_FAIL") }
 
 // answer works off the call and returns the result.
 func (r *call) answer() (bin.Encoder, error) {
@@ -113,6 +122,8 @@ func (s *Server) caller(r *call, access access) (*caller, error) {
 	case c.account == nil:
 		s.log.Error().Int64("account", key.Account).Msg("A client is logged in to an account that was not added")
 		return nil, errInternal()
+	case access != loggedInAnywhere && c.account.DC != r.conn.dc:
+		return nil, errMigrate("USER", c.account.DC)
 	case access == usersOnly && c.account.Bot:
 		return nil, tgerr.New(400, "BOT_METHOD_INVALID")
 	}

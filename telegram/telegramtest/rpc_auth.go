@@ -2,6 +2,7 @@ package telegramtest
 
 import (
 	"crypto/rand"
+	"slices"
 	"strings"
 
 	"github.com/gotd/td/bin"
@@ -16,7 +17,7 @@ func authMethods() []method {
 		on(anybody, (*caller).authCancelCode),
 		on(anybody, (*caller).authSignIn),
 		on(anybody, (*caller).authImportBotAuthorization),
-		on(loggedIn, (*caller).authLogOut),
+		on(loggedInAnywhere, (*caller).authLogOut),
 		on(loggedIn, (*caller).authExportAuthorization),
 		on(anybody, (*caller).authImportAuthorization),
 		// Between the code and the password, nobody is logged in yet.
@@ -56,6 +57,8 @@ func (c *caller) authSendCode(q *tg.AuthSendCodeRequest) (bin.Encoder, error) {
 		return nil, tgerr.New(400, "API_ID_INVALID")
 	case !validPhone(phone):
 		return nil, tgerr.New(400, "PHONE_NUMBER_INVALID")
+	case a != nil && a.DC != c.conn.dc:
+		return nil, errMigrate("PHONE", a.DC)
 	case a != nil && a.SendCodeError != "":
 		return nil, rpcError(a.SendCodeError)
 	case a != nil:
@@ -101,12 +104,14 @@ func (c *caller) expectedCode(phone string) string {
 // code returns the code under way that a hash stands for. It is bound to the auth
 // key that asked for it.
 func (c *caller) code(phone, hash string) (*sentCode, error) {
-	code := c.key.Code
+	code, a := c.key.Code, c.server.world.byPhone[digits(phone)]
 	switch {
 	case phone == "":
 		return nil, tgerr.New(400, "PHONE_NUMBER_INVALID")
 	case hash == "":
 		return nil, tgerr.New(400, "PHONE_CODE_HASH_EMPTY")
+	case a != nil && a.DC != c.conn.dc:
+		return nil, errMigrate("PHONE", a.DC)
 	case code == nil || code.Hash != hash || code.Phone != digits(phone):
 		return nil, tgerr.New(400, "PHONE_CODE_EXPIRED")
 	}
@@ -171,6 +176,8 @@ func (c *caller) authImportBotAuthorization(q *tg.AuthImportBotAuthorizationRequ
 		return nil, tgerr.New(400, "ACCESS_TOKEN_EXPIRED")
 	case a == nil:
 		return nil, tgerr.New(400, "ACCESS_TOKEN_INVALID")
+	case a.DC != c.conn.dc:
+		return nil, errMigrate("USER", a.DC)
 	}
 	return c.logIn(a)
 }
@@ -180,25 +187,30 @@ func (c *caller) authLogOut(*tg.AuthLogOutRequest) (bin.Encoder, error) {
 	return &tg.AuthLoggedOut{}, c.setLogin(login{})
 }
 
+// exported is a login that can be taken to another datacenter.
+type exported struct {
+	account *account
+	dc      int // where to
+}
+
 // https://core.telegram.org/method/auth.exportAuthorization
 func (c *caller) authExportAuthorization(q *tg.AuthExportAuthorizationRequest) (bin.Encoder, error) {
-	if q.DCID != c.server.mediaDC || q.DCID == c.conn.dc {
+	if q.DCID == c.conn.dc || !slices.Contains(c.server.dcs, q.DCID) {
 		return nil, tgerr.New(400, "DC_ID_INVALID")
 	}
 	token := rand.Text()
-	c.server.world.exported[token] = c.account.ID
+	c.server.world.exported[token] = exported{c.account, q.DCID}
 	return &tg.AuthExportedAuthorization{ID: c.account.ID, Bytes: []byte(token)}, nil
 }
 
 // https://core.telegram.org/method/auth.importAuthorization
 func (c *caller) authImportAuthorization(q *tg.AuthImportAuthorizationRequest) (bin.Encoder, error) {
-	id, ok := c.server.world.exported[string(q.Bytes)]
-	a := c.server.world.accounts[id]
-	if !ok || id != q.ID || a == nil {
+	taken, ok := c.server.world.exported[string(q.Bytes)]
+	if !ok || taken.account.ID != q.ID || taken.dc != c.conn.dc {
 		return nil, tgerr.New(400, "AUTH_BYTES_INVALID")
 	}
 	delete(c.server.world.exported, string(q.Bytes))
-	return c.logIn(a)
+	return c.logIn(taken.account)
 }
 
 // passwordOf returns the account whose password the caller may ask about: that of

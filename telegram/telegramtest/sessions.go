@@ -142,21 +142,25 @@ func (s *Server) ResetCalls() {
 	clear(s.faults.calls)
 }
 
-// AddAuthKey makes an auth key of 256 bytes that is logged in to an account, 0 for none. A
-// client that is given it needs no key exchange, which takes half a second of a processor,
-// and no login. It returns an error for an account that was not added, and when the state
-// file can't be written.
+// AddAuthKey makes an auth key of 256 bytes that is logged in to an account, 0 for none. It
+// belongs to the account's datacenter, or to that of [Server.DC] for none. A client that is
+// given it needs no key exchange, which takes half a second of a processor, and no login. It
+// returns an error for an account that was not added, and when the state file can't be
+// written.
 func (s *Server) AddAuthKey(accountID int64) ([]byte, error) {
 	var key crypto.Key
 	_, _ = rand.Read(key[:]) // never fails
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	dc := s.dc
 	if accountID != 0 {
-		if _, err := s.account(accountID); err != nil {
+		a, err := s.account(accountID)
+		if err != nil {
 			return nil, err
 		}
+		dc = a.DC
 	}
-	s.state.authKeys[key.ID()] = &authKey{AuthKey: key.WithID(), login: login{Account: accountID}}
+	s.state.authKeys[key.ID()] = &authKey{AuthKey: key.WithID(), dc: dc, login: login{Account: accountID}}
 	return key[:], s.state.save()
 }
 

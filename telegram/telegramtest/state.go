@@ -30,7 +30,7 @@ type state struct {
 type authKey struct {
 	crypto.AuthKey
 	login
-	dc        int        // the datacenter that has it, 0 for all, as in files of older versions
+	dc        int        // the datacenter that has it
 	challenge *challenge // for the password, nil for none
 }
 
@@ -68,7 +68,7 @@ type chatFile struct {
 
 type authKeyFile struct {
 	Value []byte `json:"value"`
-	DC    int    `json:"dc,omitempty"`
+	DC    int    `json:"dc"`
 	login
 }
 
@@ -191,7 +191,7 @@ func (s *Server) authKey(id keyID, dc int) (crypto.AuthKey, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := s.state.authKeys[id]
-	if key == nil || key.dc != 0 && key.dc != dc {
+	if key == nil || key.dc != dc {
 		return crypto.AuthKey{}, false
 	}
 	return key.AuthKey, true
