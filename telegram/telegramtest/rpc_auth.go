@@ -83,14 +83,21 @@ func (c *caller) authResendCode(q *tg.AuthResendCodeRequest) (bin.Encoder, error
 
 // sendCode begins a login, or begins it anew.
 func (c *caller) sendCode(phone string, delivery CodeDelivery) (bin.Encoder, error) {
-	sent := &tg.AuthSentCode{Type: delivery.sentCodeType(c.expectedCode(phone)), PhoneCodeHash: rand.Text()}
+	hash := rand.Text()
+	l := c.key.login
+	l.PasswordFor, l.Code = 0, &sentCode{Phone: phone, Hash: hash, Delivery: delivery}
+	c.server.world.codeHashes = append(c.server.world.codeHashes, hash)
+	if delivery == PaymentRequired {
+		return &tg.AuthSentCodePaymentRequired{
+			StoreProduct: "login", PhoneCodeHash: hash, SupportEmailAddress: "login@example.com", SupportEmailSubject: "Login",
+			PremiumDays: 7, Currency: "EUR", Amount: 99,
+		}, c.setLogin(l)
+	}
+	sent := &tg.AuthSentCode{Type: delivery.sentCodeType(c.expectedCode(phone)), PhoneCodeHash: hash}
 	if _, next := delivery.next(); next != nil {
 		sent.SetNextType(next)
 		sent.SetTimeout(60)
 	}
-	c.server.world.codeHashes = append(c.server.world.codeHashes, sent.PhoneCodeHash)
-	l := c.key.login
-	l.PasswordFor, l.Code = 0, &sentCode{Phone: phone, Hash: sent.PhoneCodeHash, Delivery: delivery}
 	return sent, c.setLogin(l)
 }
 
@@ -134,10 +141,10 @@ func (c *caller) authSignIn(q *tg.AuthSignInRequest) (bin.Encoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	entered := q.PhoneCode
+	entered, wrong := q.PhoneCode, "PHONE_CODE_INVALID"
 	if code.Delivery == CodeByEmail {
 		// https://core.telegram.org/api/auth#email-verification
-		entered = ""
+		entered, wrong = "", "EMAIL_CODE_INVALID"
 		if mailed, ok := q.EmailVerification.(*tg.EmailVerificationCode); ok {
 			entered = mailed.Code
 		}
@@ -146,8 +153,8 @@ func (c *caller) authSignIn(q *tg.AuthSignInRequest) (bin.Encoder, error) {
 	switch {
 	case entered == "":
 		return nil, tgerr.New(400, "PHONE_CODE_EMPTY")
-	case entered != c.expectedCode(code.Phone):
-		return nil, tgerr.New(400, "PHONE_CODE_INVALID")
+	case entered != c.expectedCode(code.Phone) || !code.Delivery.sends():
+		return nil, tgerr.New(400, wrong)
 	case a == nil || a.SignUpRequired:
 		return &tg.AuthAuthorizationSignUpRequired{}, nil
 	case a.verifier != nil:
