@@ -117,11 +117,15 @@ func (c *conn) frame(frame *bin.Buffer) error {
 	return c.message(session{key, data.SessionID}, data)
 }
 
-// protocolError sends an error of the transport, which is not encrypted.
+// protocolError sends an error of the transport, which is not encrypted. The connection
+// ends with it, except that a client whose auth key is not known may make another one there.
 func (c *conn) protocolError(code int32) error {
 	var b bin.Buffer
 	b.PutInt32(-code)
-	return c.wire.Send(c.ctx, &b)
+	if err := c.wire.Send(c.ctx, &b); err != nil || code == codec.CodeAuthKeyNotFound {
+		return err
+	}
+	return fmt.Errorf("transport error %d", code)
 }
 
 // exchange makes an auth key together with the client.

@@ -52,7 +52,8 @@ func (s *Server) Fail(method string, times, code int, message string) {
 
 // FailTransport makes the next encrypted messages get an error of the transport instead of
 // an answer, such as 404, which says that their auth key is not known, and 429. Nothing
-// is forgotten. Connections stay. Zero times takes back those that are left.
+// is forgotten. The connection is closed then, but for 404. Zero times takes back those that
+// are left.
 //
 // https://core.telegram.org/mtproto/mtproto-transports#transport-errors
 func (s *Server) FailTransport(times int, code int32) {

@@ -70,7 +70,7 @@ func (s *Server) Revoke(accountID int64, errorType string) error {
 
 // ForgetKeys makes the server forget the auth keys of an account, also of logins
 // that are half done. Clients that use them get the protocol error 404 instead of an
-// answer.
+// answer, and can make another key over the same connection.
 //
 // Connections stay. It returns an error for an account that was not added, and when
 // the state file can't be written.
