@@ -22,6 +22,8 @@ type faults struct {
 	// transportCode is the transport's error for as many messages as transportTimes says.
 	transportCode  int32
 	transportTimes int
+	// rejectCode is why as many calls are rejected as rejectTimes says.
+	rejectCode, rejectTimes int
 }
 
 // failure is an error for the next calls.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/gotd/td/bin"
 	"github.com/gotd/td/proto"
@@ -187,7 +186,7 @@ func (c *caller) readers(m Message) (readers []*account, err error) {
 // told is what the caller, who reads it, is told of a new message.
 func (c *caller) told(m Message) *tg.Updates {
 	where, numbers := peerOf(m.Kind, m.Chat), &c.server.messages
-	message := &tg.Message{Out: m.From == c.account.ID, Message: m.Text, Date: int(time.Now().Unix()), Post: m.Kind == KindChannel}
+	message := &tg.Message{Out: m.From == c.account.ID, Message: m.Text, Date: int(c.server.now().Unix()), Post: m.Kind == KindChannel}
 	updates := &tg.Updates{Users: []tg.UserClass{c.user(m.From)}, Date: message.Date}
 	switch {
 	case m.Kind != KindUser:

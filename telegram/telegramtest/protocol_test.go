@@ -17,6 +17,7 @@ import (
 	"github.com/gotd/td/transport"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
 	"github.com/tgprovision/tgprovision/telegram/telegramtest"
 )
 

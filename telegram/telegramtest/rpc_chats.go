@@ -3,7 +3,6 @@ package telegramtest
 import (
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf16"
 
 	"github.com/gotd/td/bin"
@@ -236,7 +235,7 @@ func (c *caller) newChat(kind DialogKind, title, about string) (*chat, error) {
 // updates tells the caller about a chat.
 func (c *caller) updates(about *chat) *tg.Updates {
 	return &tg.Updates{
-		Users: []tg.UserClass{c.user(c.account.ID)}, Chats: []tg.ChatClass{c.chat(about)}, Date: int(time.Now().Unix()),
+		Users: []tg.UserClass{c.user(c.account.ID)}, Chats: []tg.ChatClass{c.chat(about)}, Date: int(c.server.now().Unix()),
 	}
 }
 
@@ -315,7 +314,7 @@ func (c *caller) channelsDeleteChannel(q *tg.ChannelsDeleteChannelRequest) (bin.
 	if err != nil {
 		return nil, err
 	}
-	return &tg.Updates{Date: int(time.Now().Unix())}, c.deleteChat(channel)
+	return &tg.Updates{Date: int(c.server.now().Unix())}, c.deleteChat(channel)
 }
 
 // deleteChat deletes a chat that the caller owns.

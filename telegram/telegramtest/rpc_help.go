@@ -18,7 +18,7 @@ func helpMethods() []method {
 
 // https://core.telegram.org/method/help.getConfig
 func (c *caller) helpGetConfig(*tg.HelpGetConfigRequest) (bin.Encoder, error) {
-	now := time.Now()
+	now := c.server.now()
 	var options []tg.DCOption
 	for _, dc := range c.server.dcs {
 		addr := c.server.listeners[dc].Addr()

@@ -14,7 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/gotd/td/clock"
 	"github.com/gotd/td/crypto"
 	"github.com/gotd/td/exchange"
 	"github.com/gotd/td/proto"
@@ -85,7 +84,8 @@ type Server struct {
 	key        exchange.PrivateKey
 	listeners  map[int]net.Listener // by datacenter
 	cipher     crypto.Cipher
-	messageIDs *proto.MessageIDGen
+	ahead      atomic.Int64                       // see SetClock
+	messageIDs atomic.Pointer[proto.MessageIDGen] // goes by the server's clock
 	methods    map[uint32]method
 
 	ctx    context.Context // ends when the server closes
@@ -125,23 +125,23 @@ func Start(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		log:        cfg.Log,
-		dc:         cfg.DC,
-		dcs:        cfg.datacenters(),
-		mediaDC:    cfg.MediaDC,
-		tokenLife:  cfg.LoginTokenLifetime,
-		fullProof:  cfg.FullProof,
-		key:        exchange.PrivateKey{RSA: loaded.key},
-		cipher:     crypto.NewServerCipher(rand.Reader),
-		messageIDs: proto.NewMessageIDGen(clock.System.Now),
-		methods:    methodTable(),
-		listeners:  map[int]net.Listener{},
-		conns:      map[*conn]struct{}{},
-		state:      loaded,
-		world:      newWorld(),
-		messages:   newMessages(),
-		faults:     newFaults(),
+		log:       cfg.Log,
+		dc:        cfg.DC,
+		dcs:       cfg.datacenters(),
+		mediaDC:   cfg.MediaDC,
+		tokenLife: cfg.LoginTokenLifetime,
+		fullProof: cfg.FullProof,
+		key:       exchange.PrivateKey{RSA: loaded.key},
+		cipher:    crypto.NewServerCipher(rand.Reader),
+		methods:   methodTable(),
+		listeners: map[int]net.Listener{},
+		conns:     map[*conn]struct{}{},
+		state:     loaded,
+		world:     newWorld(),
+		messages:  newMessages(),
+		faults:    newFaults(),
 	}
+	s.SetClock(0)
 	for _, account := range cfg.Accounts {
 		if err := s.AddAccount(account); err != nil {
 			return nil, err

@@ -160,7 +160,7 @@ func (s *Server) AddAuthKey(accountID int64) ([]byte, error) {
 		}
 		dc = a.DC
 	}
-	s.state.authKeys[key.ID()] = &authKey{AuthKey: key.WithID(), dc: dc, login: login{Account: accountID}}
+	s.state.authKeys[key.ID()] = &authKey{AuthKey: key.WithID(), dc: dc, salt: newSalt(), login: login{Account: accountID}}
 	return key[:], s.state.save()
 }
 
