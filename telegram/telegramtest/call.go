@@ -19,6 +19,7 @@ type call struct {
 	messageID int64
 	seqNo     int32
 	body      *bin.Buffer
+	init      bool // it came in initConnection
 }
 
 // dispatch answers service messages at once, and starts a goroutine for a call of a

@@ -33,12 +33,19 @@ func dialRaw(t *testing.T, s *telegramtest.Server) *rawConn {
 	t.Helper()
 	key, err := s.AddAuthKey(0)
 	require.NoError(t, err)
+	return (&rawConn{t: t, cipher: crypto.NewClientCipher(rand.Reader), key: crypto.Key(key).WithID()}).again(s)
+}
+
+// again connects with the same auth key.
+func (c *rawConn) again(s *telegramtest.Server) *rawConn {
+	t := c.t
+	t.Helper()
 	socket, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Addr())
 	require.NoError(t, err)
 	conn, err := transport.Intermediate.Handshake(socket)
 	require.NoError(t, err)
 	t.Cleanup(func() { assert.NoError(t, conn.Close()) })
-	return &rawConn{Conn: conn, t: t, cipher: crypto.NewClientCipher(rand.Reader), key: crypto.Key(key).WithID()}
+	return &rawConn{Conn: conn, t: t, cipher: c.cipher, key: c.key, salt: c.salt}
 }
 
 // send sends a message.
@@ -52,14 +59,19 @@ func (c *rawConn) send(id int64, message bin.Encoder) {
 	require.NoError(c.t, c.Send(c.t.Context(), &frame))
 }
 
-// receive returns the next message, and when it was made by the server's clock.
+// receive returns the next message but new_session_created, and when it was made by the
+// server's clock.
 func (c *rawConn) receive() (*bin.Buffer, time.Time) {
 	c.t.Helper()
 	var frame bin.Buffer
 	require.NoError(c.t, c.Recv(c.t.Context(), &frame))
 	data, err := c.cipher.DecryptFromBuffer(c.key, &frame)
 	require.NoError(c.t, err)
-	return &bin.Buffer{Buf: data.Data()}, proto.MessageID(data.MessageID).Time()
+	body := &bin.Buffer{Buf: data.Data()}
+	if id, err := body.PeekID(); err == nil && id == mt.NewSessionCreatedTypeID {
+		return c.receive()
+	}
+	return body, proto.MessageID(data.MessageID).Time()
 }
 
 // gets asserts that the next message is a certain one.
@@ -79,6 +91,20 @@ func (c *rawConn) gets(want bin.Object) {
 	assert.Equal(c.t, want, got)
 }
 
+// failure waits for the result of a call, and returns the error that it is, nil for none.
+func (c *rawConn) failure() *mt.RPCError {
+	c.t.Helper()
+	body, _ := c.receive()
+	var result proto.Result
+	require.NoError(c.t, result.Decode(body))
+	failed, b := &mt.RPCError{}, &bin.Buffer{Buf: result.Result}
+	if id, err := b.PeekID(); err != nil || id != failed.TypeID() {
+		return nil
+	}
+	require.NoError(c.t, failed.Decode(b))
+	return failed
+}
+
 // openRaw connects with a new auth key, and learns the salt.
 func openRaw(t *testing.T, s *telegramtest.Server) *rawConn {
 	t.Helper()
@@ -90,9 +116,6 @@ func openRaw(t *testing.T, s *telegramtest.Server) *rawConn {
 	assert.Equal(t, mt.BadServerSalt{BadMsgID: id, BadMsgSeqno: 1, ErrorCode: 48, NewServerSalt: bad.NewServerSalt}, bad)
 	c.salt = bad.NewServerSalt
 	c.send(id, &mt.PingRequest{PingID: 1}) // it counts as not sent before
-	body, _ = c.receive()
-	var created mt.NewSessionCreated
-	require.NoError(t, created.Decode(body))
 	c.gets(&mt.Pong{MsgID: id, PingID: 1})
 	return c
 }

@@ -5,6 +5,7 @@ import (
 	"io"
 	"math/big"
 	"net"
+	"path/filepath"
 	"testing"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/gotd/td/proto/codec"
 	"github.com/gotd/td/session"
 	"github.com/gotd/td/telegram/dcs"
+	"github.com/gotd/td/tg"
 	"github.com/gotd/td/transport"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -45,6 +47,37 @@ func TestFailTransport(t *testing.T) {
 	cancel()
 	<-result
 	assert.Equal(t, 1, s.Sessions(ada.ID))
+}
+
+// initConnection counts for an auth key, over all connections and after a restart, and not
+// for the key that gotd makes in place of one that the server has forgotten.
+func TestCallsBeforeInitConnection(t *testing.T) {
+	options := telegramtest.Config{StateFile: filepath.Join(t.TempDir(), "state.json")}
+	s := newServer(t, options)
+	raw := openRaw(t, s)
+	call := func() *mt.RPCError {
+		t.Helper()
+		id := messageID(time.Now())
+		raw.send(id, &tg.HelpGetNearestDCRequest{})
+		raw.gets(&mt.MsgsAck{MsgIDs: []int64{id}})
+		return raw.failure()
+	}
+	assert.Equal(t, &mt.RPCError{ErrorCode: 400, ErrorMessage: "CONNECTION_NOT_INITED"}, call())
+	id := messageID(time.Now())
+	raw.send(id, &tg.InvokeWithLayerRequest{Layer: tg.Layer, Query: &tg.InitConnectionRequest{APIID: 1, Query: &tg.HelpGetNearestDCRequest{}}})
+	raw.gets(&mt.MsgsAck{MsgIDs: []int64{id}})
+	assert.Nil(t, raw.failure())
+	assert.Nil(t, call())
+	require.NoError(t, s.Close())
+	raw = raw.again(newServer(t, options))
+	assert.Nil(t, call())
+
+	s = newServer(t, telegramtest.Config{})
+	c := start(t, s).logIn(ada)
+	c.is(ada)
+	require.NoError(t, s.ForgetKeys(ada.ID))
+	rpcError(t, c.self(), 400, "CONNECTION_NOT_INITED")
+	rpcError(t, c.self(), 400, "CONNECTION_NOT_INITED")
 }
 
 // After 404 a client may go on with a new key over the same connection, after all other

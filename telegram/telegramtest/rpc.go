@@ -82,6 +82,9 @@ func (r *call) answer() (bin.Encoder, error) {
 	if err != nil {
 		return nil, tgerr.New(400, "INPUT_FETCH_ERROR")
 	}
+	if err := s.initialized(r); err != nil {
+		return nil, err
+	}
 	name := methodName(id)
 	s.log.Trace().Str("method", name).Msg("Call")
 	if err := s.enter(r.conn.ctx, name); err != nil {
@@ -103,6 +106,26 @@ func (r *call) answer() (bin.Encoder, error) {
 		return nil, err
 	}
 	return handle(c)
+}
+
+// initialized refuses the calls with an auth key before initConnection, which counts from
+// then on, over all connections.
+//
+// https://core.telegram.org/api/invoking#saving-client-info
+func (s *Server) initialized(r *call) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := s.state.authKeys[r.in.key.ID]
+	switch {
+	case key == nil: // forgotten meanwhile
+		return errUnauthorized()
+	case key.inited:
+		return nil
+	case !r.init:
+		return tgerr.New(400, "CONNECTION_NOT_INITED")
+	}
+	key.inited = true
+	return s.state.save()
 }
 
 // caller finds out who makes a call and whether they may. Server.mu is held.
@@ -146,7 +169,7 @@ func (r *call) unwrap() (uint32, error) {
 		case tg.InvokeWithLayerRequestTypeID:
 			wrapper = &tg.InvokeWithLayerRequest{Query: inside{}}
 		case tg.InitConnectionRequestTypeID:
-			wrapper = &tg.InitConnectionRequest{Query: inside{}}
+			r.init, wrapper = true, &tg.InitConnectionRequest{Query: inside{}}
 		case tg.InvokeAfterMsgRequestTypeID:
 			wrapper = &tg.InvokeAfterMsgRequest{Query: inside{}}
 		case tg.InvokeAfterMsgsRequestTypeID:

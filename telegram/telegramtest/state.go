@@ -32,6 +32,7 @@ type authKey struct {
 	login
 	dc        int        // the datacenter that has it
 	salt      int64      // the only one that is good
+	inited    bool       // initConnection was called with it
 	challenge *challenge // for the password, nil for none
 }
 
@@ -71,6 +72,7 @@ type authKeyFile struct {
 	Value []byte `json:"value"`
 	DC    int    `json:"dc"`
 	Salt  int64  `json:"salt"`
+	Init  bool   `json:"init,omitempty"`
 	login
 }
 
@@ -131,7 +133,7 @@ func (s *state) parse(data []byte) error {
 			return fmt.Errorf("auth_keys[%d] has %d bytes instead of %d", i, len(k.Value), len(value))
 		}
 		copy(value[:], k.Value)
-		s.authKeys[value.ID()] = &authKey{AuthKey: value.WithID(), login: k.login, dc: k.DC, salt: k.Salt}
+		s.authKeys[value.ID()] = &authKey{AuthKey: value.WithID(), login: k.login, dc: k.DC, salt: k.Salt, inited: k.Init}
 	}
 	for i, c := range file.Chats {
 		if err := c.check(); err != nil {
@@ -150,7 +152,7 @@ func (s *state) save() error {
 	block := &pem.Block{Type: privateKeyType, Bytes: x509.MarshalPKCS1PrivateKey(s.key)}
 	file := stateFile{PrivateKey: string(pem.EncodeToMemory(block)), AuthKeys: []authKeyFile{}}
 	for _, k := range s.authKeys {
-		file.AuthKeys = append(file.AuthKeys, authKeyFile{bytes.Clone(k.Value[:]), k.dc, k.salt, k.login})
+		file.AuthKeys = append(file.AuthKeys, authKeyFile{bytes.Clone(k.Value[:]), k.dc, k.salt, k.inited, k.login})
 	}
 	slices.SortFunc(file.AuthKeys, func(a, b authKeyFile) int { return bytes.Compare(a.Value, b.Value) })
 	file.Chats = slices.SortedFunc(maps.Values(s.chats), func(a, b chatFile) int { return compareChats(&a.Chat, &b.Chat) })
