@@ -17,6 +17,7 @@ func chatMethods() []method {
 		on(usersOnly, (*caller).messagesCreateChat),
 		on(loggedIn, (*caller).messagesEditChatAbout),
 		on(usersOnly, (*caller).channelsCreateChannel),
+		on(usersOnly, (*caller).messagesMigrateChat),
 		on(usersOnly, (*caller).messagesDeleteChat),
 		on(usersOnly, (*caller).channelsDeleteChannel),
 	}
@@ -209,6 +210,10 @@ func (c *caller) channelsGetFullChannel(q *tg.ChannelsGetFullChannelRequest) (bi
 	}
 	full := &tg.ChannelFull{ID: channel.ID, About: channel.About, ChatPhoto: channel.Photo.full(c.server.mediaDC), Pts: 1}
 	full.SetParticipantsCount(len(c.server.world.members(channel.peer())))
+	if channel.MigratedFrom != 0 {
+		full.SetMigratedFromChatID(channel.MigratedFrom)
+		full.SetMigratedFromMaxID(firstMessage)
+	}
 	return &tg.MessagesChatFull{FullChat: full, Chats: []tg.ChatClass{c.chat(channel)}}, nil
 }
 
