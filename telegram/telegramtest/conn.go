@@ -33,6 +33,7 @@ type conn struct {
 	server *Server
 	socket net.Conn
 	dc     int             // the datacenter that it was made to
+	number int             // counts the server's connections
 	ctx    context.Context // ends with the connection
 	cancel context.CancelFunc
 	calls  sync.WaitGroup

@@ -107,9 +107,9 @@ func TestLoginsAreTakenToOtherDatacenters(t *testing.T) {
 	options := withDatacenters()
 	options.Accounts[0].Photo = telegramtest.Photo{ID: 7, Data: []byte("data")}
 	s := newServer(t, options)
-	c := start(t, s).logIn(ada)
+	c, other := start(t, s).logIn(ada), start(t, s).logIn(ada)
 	photo := &tg.UploadGetFileRequest{Location: &tg.InputPeerPhotoFileLocation{Peer: &tg.InputPeerSelf{}, PhotoID: 7}, Limit: 4096}
-	_, err := c.direct().UploadGetFile(t.Context(), photo)
+	_, err := other.direct().UploadGetFile(t.Context(), photo)
 	rpcError(t, err, 303, "FILE_MIGRATE_5")
 
 	exported, err := c.API().AuthExportAuthorization(t.Context(), 4)

@@ -49,6 +49,52 @@ func TestFailTransport(t *testing.T) {
 	assert.Equal(t, 1, s.Sessions(ada.ID))
 }
 
+// Who uses the auth key of a login over two connections in turns is logged out. To come
+// back over another connection is no fault, nor are many connections for downloads.
+func TestDuplicatedKeys(t *testing.T) {
+	s := newServer(t, withDatacenters())
+	storage := keyOf(t, s, ada, ada.DC)
+	first := start(t, s, withSession(storage))
+	first.is(ada)
+	second := start(t, s, withSession(storage))
+	second.is(ada) // the first may be a connection that is broken
+	second.is(ada)
+	assert.Equal(t, 1, s.Sessions(ada.ID))
+	first.is(ada) // it may have been under way before
+	rpcError(t, second.self(), 406, "AUTH_KEY_DUPLICATED")
+	rpcError(t, first.self(), 406, "AUTH_KEY_DUPLICATED")
+	assert.Zero(t, s.Sessions(ada.ID))
+
+	storage = keyOf(t, s, ada, ada.DC)
+	for range 2 {
+		start(t, s, withSession(storage)).is(ada) // stays open, and is not used again
+	}
+	assert.Equal(t, 1, s.Sessions(ada.ID))
+
+	c := start(t, s).logIn(alan)
+	pool, err := c.DC(t.Context(), 5, 2)
+	require.NoError(t, err)
+	t.Cleanup(func() { assert.NoError(t, pool.Close()) })
+	held := s.Hold("upload.getFile")
+	failed := make(chan error)
+	download := func() {
+		_, err := tg.NewClient(pool).UploadGetFile(t.Context(), &tg.UploadGetFileRequest{Location: &tg.InputPhotoFileLocation{}, Limit: 4096})
+		failed <- err
+	}
+	for range 2 {
+		go download()
+		<-held.Arrived()
+	}
+	held.Release()
+	for range 2 {
+		rpcError(t, <-failed, 400, "LOCATION_INVALID")
+	}
+	c.is(alan)
+
+	require.NoError(t, s.Revoke(alan.ID, "AUTH_KEY_DUPLICATED"))
+	rpcError(t, c.self(), 406, "AUTH_KEY_DUPLICATED")
+}
+
 // initConnection counts for an auth key, over all connections and after a restart, and not
 // for the key that gotd makes in place of one that the server has forgotten.
 func TestCallsBeforeInitConnection(t *testing.T) {

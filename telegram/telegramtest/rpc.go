@@ -135,7 +135,12 @@ func (s *Server) caller(r *call, access access) (*caller, error) {
 		return nil, errUnauthorized()
 	}
 	c := &caller{server: s, conn: r.conn, key: key, account: s.world.accounts[key.Account]}
+	if err := c.checkDuplicate(); err != nil {
+		return nil, err
+	}
 	switch {
+	case key.Revoked == duplicated:
+		return nil, tgerr.New(406, duplicated)
 	case key.Revoked != "":
 		return nil, tgerr.New(401, key.Revoked)
 	case access == anybody:
@@ -151,6 +156,30 @@ func (s *Server) caller(r *call, access access) (*caller, error) {
 		return nil, tgerr.New(400, "BOT_METHOD_INVALID")
 	}
 	return c, nil
+}
+
+// duplicated is what is wrong with the auth key of a login that was used over two
+// connections in turns.
+const duplicated = "AUTH_KEY_DUPLICATED"
+
+// checkDuplicate ends the login of an auth key that is used over two connections in turns: a
+// newer one, an older one, and the newer one again, while both are open. At other
+// datacenters than the account's home that is no fault: downloads may go over many
+// connections.
+//
+// https://core.telegram.org/api/errors#406-not-acceptable
+func (c *caller) checkDuplicate() error {
+	key := c.key
+	switch {
+	case c.account == nil || c.account.DC != c.conn.dc:
+	case key.newest == nil || key.newest.ctx.Err() != nil || key.newest.number < c.conn.number:
+		key.newest, key.older = c.conn, nil
+	case key.newest != c.conn:
+		key.older = c.conn // or what was under way in it when the client gave it up
+	case key.older != nil && key.older.ctx.Err() == nil:
+		return c.setLogin(login{Revoked: duplicated})
+	}
+	return nil
 }
 
 // unwrap takes the wrappers off a call and returns the constructor of what is in

@@ -97,6 +97,7 @@ type Server struct {
 
 	mu       sync.Mutex // guards what follows; held while a method is worked off
 	conns    map[*conn]struct{}
+	accepted int // how many connections there were
 	refuse   bool
 	state    state
 	world    world
@@ -295,7 +296,9 @@ func (s *Server) open(socket net.Conn, dc int) {
 		_ = socket.Close()
 		return
 	}
+	s.accepted++
 	c := newConn(s, socket, dc)
+	c.number = s.accepted
 	s.conns[c] = struct{}{}
 	s.work.Go(c.serve)
 }

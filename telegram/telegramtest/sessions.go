@@ -47,8 +47,9 @@ func (s *Server) owned(a *account) (keys []*authKey) {
 
 // Revoke ends the sessions of an account and the logins to it that are half done.
 // From then on, every call with their auth keys gets the 401 error of that type,
-// such as SESSION_REVOKED or USER_DEACTIVATED. With AUTH_KEY_UNREGISTERED, which is
-// what any auth key gets that is not logged in, they can be logged in again.
+// such as SESSION_REVOKED or USER_DEACTIVATED, or 406 for AUTH_KEY_DUPLICATED. With
+// AUTH_KEY_UNREGISTERED, which is what any auth key gets that is not logged in, they can be
+// logged in again.
 //
 // Connections stay. It returns an error for an account that was not added, and when
 // the state file can't be written.

@@ -33,6 +33,8 @@ type authKey struct {
 	dc        int        // the datacenter that has it
 	salt      int64      // the only one that is good
 	inited    bool       // initConnection was called with it
+	newest    *conn      // of the connections that calls came over, nil for none
+	older     *conn      // that calls came over since then, nil for none
 	challenge *challenge // for the password, nil for none
 }
 
