@@ -40,8 +40,9 @@ func newFaults() faults {
 }
 
 // Fail makes the next calls of a TL method, such as auth.sendCode, get an error of
-// Telegram's, such as 420 FLOOD_WAIT_5, instead of being done. Errors that are set
-// while others are left come after them. Zero times takes back those that are left.
+// Telegram's, such as 420 FLOOD_WAIT_5, 303 NETWORK_MIGRATE_4 or -503 Timeout, instead of
+// being done. Code and message go out as they are. Errors that are set while others are left
+// come after them. Zero times takes back those that are left.
 func (s *Server) Fail(method string, times, code int, message string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -50,6 +50,14 @@ func TestFail(t *testing.T) {
 	}
 	rpcError(t, c.self(), 500, "INTERNAL")
 	c.is(ada)
+	for message, code := range map[string]int{
+		"Timeout": -503, "RPC_CALL_FAIL": 500, "SESSION_REVOKED": 401, "CHAT_WRITE_FORBIDDEN": 403, "UPDATE_APP_TO_LOGIN": 406, "MSG_WAIT_FAILED": -500,
+	} {
+		s.Fail("users.getUsers", 1, code, message)
+		rpcError(t, c.self(), code, message)
+	}
+	s.Fail("users.getUsers", 1, 303, "USER_MIGRATE_2") // gotd follows to where it is
+	c.is(ada)
 	s.Fail(telegramtest.AnyMethod, 1, 400, "ANY")
 	s.Fail("users.getUsers", 1, 400, "THIS")
 	rpcError(t, c.self(), 400, "THIS")

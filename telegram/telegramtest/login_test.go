@@ -84,7 +84,7 @@ func TestSendingCodes(t *testing.T) {
 	}
 	rpcError(t, send("9996610005"), 400, "PHONE_NUMBER_BANNED")
 	for _, phone := range []string{"", "1234", "1234567890123456", "+49abc1234"} {
-		rpcError(t, send(phone), 400, "PHONE_NUMBER_INVALID")
+		rpcError(t, send(phone), 406, "PHONE_NUMBER_INVALID")
 	}
 	_, err := c.API().AuthSendCode(t.Context(), &tg.AuthSendCodeRequest{PhoneNumber: ada.Phone})
 	rpcError(t, err, 400, "API_ID_INVALID")
@@ -109,7 +109,7 @@ func TestSendingCodes(t *testing.T) {
 	assert.Nil(t, third.NextType)
 	assert.Equal(t, []string{first.PhoneCodeHash, second.PhoneCodeHash, third.PhoneCodeHash}, s.CodeHashes())
 	_, err = resend(third.PhoneCodeHash)
-	rpcError(t, err, 400, "SEND_CODE_UNAVAILABLE")
+	rpcError(t, err, 406, "SEND_CODE_UNAVAILABLE")
 	_, err = c.Auth().SignIn(t.Context(), ada.Phone, ada.Code, first.PhoneCodeHash)
 	rpcError(t, err, 400, "PHONE_CODE_EXPIRED")
 
@@ -163,7 +163,7 @@ func TestNoCodeIsSent(t *testing.T) {
 		_, err := c.Auth().SignIn(t.Context(), a.Phone, a.Code, hash)
 		rpcError(t, err, 400, "PHONE_CODE_INVALID")
 		_, err = c.API().AuthResendCode(t.Context(), &tg.AuthResendCodeRequest{PhoneNumber: a.Phone, PhoneCodeHash: hash})
-		rpcError(t, err, 400, "SEND_CODE_UNAVAILABLE")
+		rpcError(t, err, 406, "SEND_CODE_UNAVAILABLE")
 	}
 	sent := c.sentCode(setUp)
 	assert.Equal(t, &tg.AuthSentCodeTypeSetUpEmailRequired{}, sent.Type)

@@ -37,7 +37,7 @@ func (c *caller) messagesMigrateChat(q *tg.MessagesMigrateChatRequest) (bin.Enco
 		return nil, err
 	}
 	if group.Owner != c.account.ID {
-		return nil, errAdminRequired()
+		return nil, errAdminRequired(403)
 	}
 	_, updates, err := c.migrate(group)
 	return updates, err

@@ -36,13 +36,18 @@ func validPhone(phone string) bool {
 }
 
 // rpcError returns the error of a given type with the code that Telegram sends it
-// with.
+// with when a code is asked for, or somebody is invited.
 func rpcError(message string) *tgerr.Error {
-	switch {
-	case strings.Contains(message, "_WAIT_"):
+	if strings.Contains(message, "_WAIT_") {
 		return tgerr.New(420, message)
-	case message == "PHONE_PASSWORD_FLOOD", message == "PHONE_NUMBER_APP_SIGNUP_FORBIDDEN":
+	}
+	switch message {
+	case "PHONE_NUMBER_INVALID", "PHONE_PASSWORD_FLOOD", "SEND_CODE_UNAVAILABLE", "UPDATE_APP_TO_LOGIN":
 		return tgerr.New(406, message)
+	case privacyRestricted, "USER_CHANNELS_TOO_MUCH", "USER_NOT_MUTUAL_CONTACT":
+		return tgerr.New(403, message)
+	case "AUTH_RESTART":
+		return tgerr.New(500, message)
 	default:
 		return tgerr.New(400, message)
 	}
@@ -56,7 +61,7 @@ func (c *caller) authSendCode(q *tg.AuthSendCodeRequest) (bin.Encoder, error) {
 	case q.APIID == 0 || q.APIHash == "":
 		return nil, tgerr.New(400, "API_ID_INVALID")
 	case !validPhone(phone):
-		return nil, tgerr.New(400, "PHONE_NUMBER_INVALID")
+		return nil, rpcError("PHONE_NUMBER_INVALID")
 	case a != nil && a.DC != c.conn.dc:
 		return nil, errMigrate("PHONE", a.DC)
 	case a != nil && a.SendCodeError != "":
@@ -76,7 +81,7 @@ func (c *caller) authResendCode(q *tg.AuthResendCodeRequest) (bin.Encoder, error
 	}
 	next, nextType := code.Delivery.next()
 	if nextType == nil {
-		return nil, tgerr.New(400, "SEND_CODE_UNAVAILABLE")
+		return nil, rpcError("SEND_CODE_UNAVAILABLE")
 	}
 	return c.sendCode(code.Phone, next)
 }
@@ -114,7 +119,7 @@ func (c *caller) code(phone, hash string) (*sentCode, error) {
 	code, a := c.key.Code, c.server.world.byPhone[digits(phone)]
 	switch {
 	case phone == "":
-		return nil, tgerr.New(400, "PHONE_NUMBER_INVALID")
+		return nil, rpcError("PHONE_NUMBER_INVALID")
 	case hash == "":
 		return nil, tgerr.New(400, "PHONE_CODE_HASH_EMPTY")
 	case a != nil && a.DC != c.conn.dc:

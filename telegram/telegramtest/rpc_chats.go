@@ -117,7 +117,9 @@ func (c *caller) basicGroup(d Dialog, of *chat) tg.ChatClass {
 func errChatInvalid() *tgerr.Error    { return tgerr.New(400, "CHAT_ID_INVALID") }
 func errChannelInvalid() *tgerr.Error { return tgerr.New(400, "CHANNEL_INVALID") }
 func errChannelPrivate() *tgerr.Error { return tgerr.New(406, "CHANNEL_PRIVATE") }
-func errAdminRequired() *tgerr.Error  { return tgerr.New(403, "CHAT_ADMIN_REQUIRED") }
+
+// errAdminRequired has the code that is documented for the method.
+func errAdminRequired(code int) *tgerr.Error { return tgerr.New(code, "CHAT_ADMIN_REQUIRED") }
 
 // groupByID returns a basic group that the caller has among the dialogs.
 func (c *caller) groupByID(id int64) (*chat, error) {
@@ -281,7 +283,7 @@ func (c *caller) messagesEditChatAbout(q *tg.MessagesEditChatAboutRequest) (bin.
 	case err != nil:
 		return nil, err
 	case !edited.admin(c.account.ID):
-		return nil, errAdminRequired()
+		return nil, errAdminRequired(400)
 	case len(utf16.Encode([]rune(q.About))) > maxAbout:
 		return nil, tgerr.New(400, "CHAT_ABOUT_TOO_LONG")
 	case q.About == edited.About:
@@ -325,7 +327,7 @@ func (c *caller) channelsDeleteChannel(q *tg.ChannelsDeleteChannelRequest) (bin.
 // deleteChat deletes a chat that the caller owns.
 func (c *caller) deleteChat(gone *chat) error {
 	if gone.Owner != c.account.ID {
-		return errAdminRequired()
+		return errAdminRequired(400)
 	}
 	c.server.world.removeChat(gone.peer(), nil)
 	return c.server.keepDeleted(gone)
