@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io/fs"
 	"os"
@@ -198,14 +197,13 @@ func unseal(t *testing.T, sealed []byte, place string) []byte {
 	return opened
 }
 
-// authKeyIn returns the auth key of a session in gotd's form, in hex.
+// authKeyIn returns how the auth key of a session in gotd's form begins, in hex.
 func authKeyIn(t *testing.T, data []byte) string {
 	t.Helper()
-	require.True(t, json.Valid(data))
 	memory := &session.StorageMemory{}
 	require.NoError(t, memory.StoreSession(t.Context(), data))
 	loader := session.Loader{Storage: memory}
 	decoded, err := loader.Load(t.Context())
 	require.NoError(t, err)
-	return hex.EncodeToString(decoded.AuthKey)
+	return hex.EncodeToString(decoded.AuthKey[:8])
 }

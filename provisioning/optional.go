@@ -20,7 +20,10 @@ import (
 // and each call has one clear outcome.
 type PhoneLogin interface {
 	// RequestCode has Telegram send a login code to the phone number, which may
-	// be in any usual spelling; asking again for the same number sends it again.
+	// be in any usual spelling. Asking again for the same number, before the code may be sent
+	// again, returns what was sent and asks Telegram nothing; so do concurrent calls. A code
+	// may be sent again from SentCode.ResendAt on, a minute after it was sent where Telegram has
+	// named no time, and never where there is no next way. After that it is sent again.
 	// Errors: [ErrAlreadyLoggedIn], [ErrPhoneNumberInvalid],
 	// [ErrPhoneNumberBanned], [ErrPhoneNumberAppSignupForbidden],
 	// [ErrPhoneNumberUnoccupied], [ErrPhoneNumberFlood].

@@ -2,6 +2,9 @@ package telegram
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net/http"
 	"time"
 
 	"github.com/gotd/td/tg"
@@ -77,3 +80,141 @@ func (a *active) DeleteHashes(ctx context.Context, kind provisioning.PeerType, i
 func (a *active) LocalUsername(ctx context.Context, id provisioning.TelegramID) (string, error) {
 	return a.f.store.username(ctx, id)
 }
+
+// activeSession returns a session that is logged in, and whose client is connected;
+// conn.unuse must follow. With an error of the connection it returns both. Errors:
+// provisioning.ErrNotLoggedIn, provisioning.ErrOverloaded; those of the database and the
+// context.
+func (f *Factory) activeSession(ctx context.Context, key sessionKey) (*active, error) {
+	r, err := f.store.get(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if r.step != stepActive {
+		if c := f.liveConn(key); c != nil {
+			c.forgetAccount() // somebody else has logged out
+		}
+		return nil, provisioning.ErrNotLoggedIn
+	}
+	c := f.useLiveConn(key, r.row)
+	if c == nil {
+		if c, err = f.startActive(ctx, key); err != nil {
+			return nil, err
+		}
+	}
+	return &active{conn: c, f: f, record: r}, c.wait(ctx)
+}
+
+// startActive starts the client of a session that is logged in, unless another
+// request has just done so; conn.unuse must follow. It does not wait for the connection.
+func (f *Factory) startActive(ctx context.Context, key sessionKey) (*conn, error) {
+	s, err := f.lockSlot(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	defer f.unlockSlot(key, s)
+	// Somebody may have logged out while this waited for the slot.
+	r, err := f.store.get(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if r.step != stepActive {
+		return nil, provisioning.ErrNotLoggedIn
+	}
+	c, err := f.clientOf(ctx, key, s, r.row)
+	if err != nil {
+		return nil, err
+	}
+	c.authorize()
+	c.use() // it can't be stopped as idle as long as the slot is locked
+	return c, nil
+}
+
+// call runs a function that may be run again with a session that is logged in, and
+// runs it again when the connection broke meanwhile.
+func (f *Factory) call(ctx context.Context, key sessionKey, run func(*active) error) error {
+	const attempts = 3
+	for attempt := 1; ; attempt++ {
+		err := f.callOnce(ctx, key, run)
+		if attempt == attempts || !errors.Is(err, calls.ErrInterrupted) {
+			return err
+		}
+	}
+}
+
+// callOnce runs a function with a session that is logged in. When it turns out that
+// Telegram has ended the session, the session is deleted.
+func (f *Factory) callOnce(ctx context.Context, key sessionKey, run func(*active) error) error {
+	a, err := f.activeSession(ctx, key)
+	if a != nil {
+		defer a.unuse()
+	}
+	if err == nil && provisioning.CachedReads(ctx) {
+		err = a.waitUp(ctx)
+	}
+	if err == nil {
+		err = a.reason(ctx, "", run(a))
+	}
+	if refused, ok := errors.AsType[*provisioning.TelegramError](err); ok && refused.Code == http.StatusUnauthorized {
+		err = f.confirmEnd(ctx, key, a.conn, err)
+	}
+	if a != nil && errors.Is(err, provisioning.ErrNotLoggedIn) {
+		if deleteErr := f.deleteEndedSession(ctx, key, a.conn); deleteErr != nil {
+			return deleteErr
+		}
+	}
+	return err
+}
+
+// confirmEnd asks over a fresh connection whether a session has ended, after a 401 error
+// whose name is not known. It returns that error, or provisioning.ErrNotLoggedIn where
+// Telegram says such a thing again.
+func (f *Factory) confirmEnd(ctx context.Context, key sessionKey, c *conn, unknown error) error {
+	s, err := f.lockSlot(ctx, key)
+	if err != nil {
+		return unknown
+	}
+	if s.conn == c {
+		f.setConn(s, nil)
+		c.stopAndWait(ctx)
+	}
+	f.unlockSlot(key, s)
+	a, err := f.activeSession(ctx, key)
+	if a != nil {
+		defer a.unuse()
+	}
+	if err == nil {
+		_, err = a.account(ctx)
+	}
+	refused, ok := errors.AsType[*provisioning.TelegramError](err)
+	if ok && refused.Code == http.StatusUnauthorized || a != nil && errors.Is(err, provisioning.ErrNotLoggedIn) {
+		err := fmt.Errorf("%w: %s", provisioning.ErrNotLoggedIn, unknown.Error())
+		return errors.Join(err, f.deleteEndedSession(ctx, key, a.conn))
+	}
+	return unknown
+}
+
+// deleteEndedSession deletes a session that Telegram has ended and stops its client. A
+// session that has taken its place stays.
+func (f *Factory) deleteEndedSession(ctx context.Context, key sessionKey, ended *conn) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	s, err := f.lockSlot(ctx, key)
+	if err != nil {
+		return err
+	}
+	defer f.unlockSlot(key, s)
+	if s.conn == ended {
+		f.setConn(s, nil)
+	}
+	if ended.storage.isClosed() { // by somebody who sees to the row
+		return nil
+	}
+	ended.stop()
+	f.cfg.Log.Info().Str("session", string(key)).Msg("Telegram has ended a session")
+	return f.store.delete(ctx, ended.row)
+}
+
+// cleanupTimeout is how long it may take to delete a session, beyond the deadline of the
+// request that found that it has ended, or ended it.
+const cleanupTimeout = 5 * time.Second

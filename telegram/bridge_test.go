@@ -66,6 +66,8 @@ type bridge struct {
 	timeout  time.Duration
 	log      *lockedBuffer
 	ends     chan string // what came of tries to end sessions
+	// relay, if set, returns the client of the relay bot.
+	relay func(*telegram.Factory) provisioning.TelegramClient
 	// exchanges has logins make their auth keys, which takes long, in place of ones that
 	// the server has made.
 	exchanges bool
@@ -148,9 +150,13 @@ func (b *bridge) start() {
 		sessions := suiteserver.On(b.t, b.telegram)
 		b.factory.Premade(func() []byte { return sessions.NewSession(0) })
 	}
-	b.core, err = provisioning.New(provisioning.Config{
+	settings := provisioning.Config{
 		Secret: secret, Users: b.users, Portals: b.portals, Tasks: b.portals, Telegram: b.factory, Timeout: b.timeout, Log: log,
-	})
+	}
+	if b.relay != nil {
+		settings.RelayBot = b.relay(b.factory)
+	}
+	b.core, err = provisioning.New(settings)
 	require.NoError(b.t, err)
 	require.NoError(b.t, b.core.Start(context.WithoutCancel(b.t.Context())))
 	r := mux.NewRouter().SkipClean(true).UseEncodedPath()

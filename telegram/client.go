@@ -32,9 +32,15 @@ var (
 	_ provisioning.PhotoGetter      = (*Client)(nil)
 )
 
+// readWait is how long a GET operation waits for Telegram to say whose account it is, where
+// that was recorded before.
+const readWait = 1500 * time.Millisecond
+
 // Account implements provisioning.TelegramClient. It asks Telegram, and so notices a
 // session that was ended from the outside. For a GET operation of the API it remembers
-// the answer for [Config.AccountAge].
+// the answer for [Config.AccountAge], and where Telegram does not answer within a second and
+// a half, it returns the account as last seen. That of the relay bot is returned at once,
+// and asked for meanwhile.
 //
 // TL: users.getUsers.
 func (cl *Client) Account(ctx context.Context) (provisioning.Account, error) {
@@ -44,7 +50,22 @@ func (cl *Client) Account(ctx context.Context) (provisioning.Account, error) {
 	if account, ok, err := cl.f.recentAccount(cl.key); ok {
 		return account, err
 	}
-	return share(ctx, cl.f, "account "+string(cl.key), func(ctx context.Context) (provisioning.Account, error) {
+	r, err := cl.f.store.get(ctx, cl.key)
+	if err != nil {
+		return provisioning.Account{}, err
+	}
+	seen := r.step == stepActive && r.account.ID != 0
+	patience := ctx
+	if seen {
+		wait := readWait
+		if cl.token != "" {
+			wait = 0
+		}
+		var cancel context.CancelFunc
+		patience, cancel = context.WithTimeout(ctx, wait)
+		defer cancel()
+	}
+	account, err := share(patience, ctx, cl.f, "account "+string(cl.key), func(ctx context.Context) (provisioning.Account, error) {
 		at, logins := time.Now(), cl.f.loggedOut.loginsSoFar()
 		account, err := cl.askAccount(ctx)
 		if errors.Is(err, provisioning.ErrNotLoggedIn) {
@@ -52,6 +73,11 @@ func (cl *Client) Account(ctx context.Context) (provisioning.Account, error) {
 		}
 		return account, err
 	})
+	away := errors.Is(err, provisioning.ErrTelegramUnavailable) || errors.Is(err, context.DeadlineExceeded)
+	if seen && away && !errors.Is(err, errClosed) && ctx.Err() == nil {
+		return r.account, nil
+	}
+	return account, err
 }
 
 func (cl *Client) askAccount(ctx context.Context) (account provisioning.Account, err error) {

@@ -13,6 +13,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"github.com/tgprovision/tgprovision/provisioning"
+	"github.com/tgprovision/tgprovision/telegram/calls"
 )
 
 // conn is one running gotd client. It reconnects by itself until it is stopped.
@@ -25,8 +26,10 @@ type conn struct {
 	cancel  context.CancelFunc
 	breaks  atomic.Int64 // how often the connection has broken
 	up      atomic.Bool  // there is a connection
-	ended   atomic.Bool  // Telegram does not know the auth key
-	tried   atomic.Bool  // it has made a call that may have logged in
+	// reconnected is closed when the next connection is up.
+	reconnected atomic.Pointer[chan struct{}]
+	ended       atomic.Bool // Telegram does not know the auth key
+	tried       atomic.Bool // it has made a call that may have logged in
 
 	uses   atomic.Int64 // see use
 	usedAt atomic.Int64 // when it was used last, as time.Time.UnixNano
@@ -97,6 +100,8 @@ func (f *Factory) startClient(request context.Context, key sessionKey, row rowID
 		authorized: make(chan struct{}),
 		done:       make(chan struct{}),
 	}
+	reconnected := make(chan struct{})
+	c.reconnected.Store(&reconnected)
 	c.usedAt.Store(time.Now().UnixNano())
 	log := f.cfg.Log.With().Str("session", string(key)).Logger()
 	options.SessionStorage = c.storage
@@ -104,8 +109,11 @@ func (f *Factory) startClient(request context.Context, key sessionKey, row rowID
 		inner: options.Resolver, ctx: ctx, exchanges: f.exchanges, storage: c.storage, keyUnknown: c.endByTelegram,
 	}
 	options.Middlewares = []telegram.Middleware{
-		telegram.MiddlewareFunc(c.countUse), telegram.MiddlewareFunc(c.storedKeyFirst), telegram.MiddlewareFunc(f.floodWait), telegram.MiddlewareFunc(f.observe),
-		telegram.MiddlewareFunc(returnInTime), telegram.MiddlewareFunc(c.retryUnsent), telegram.MiddlewareFunc(c.sendOnce),
+		telegram.MiddlewareFunc(c.countUse), telegram.MiddlewareFunc(c.storedKeyFirst), telegram.MiddlewareFunc(f.floodWait),
+		wrapped(func(next tg.Invoker) tg.Invoker { return calls.RepeatTransient(next, f.sleep) }),
+		telegram.MiddlewareFunc(f.observe), wrapped(calls.ReturnInTime),
+		wrapped(func(next tg.Invoker) tg.Invoker { return calls.RetryUnsent(next, c.done) }),
+		wrapped(func(next tg.Invoker) tg.Invoker { return calls.SendOnce(next, c.breaks.Load) }),
 	}
 	options.OnDead = func(err error) { log.Debug().Err(err).Msg("Lost a connection to Telegram") }
 	options.OnConnectionState = func(state telegram.ConnectionState) {
@@ -126,9 +134,18 @@ func (f *Factory) startClient(request context.Context, key sessionKey, row rowID
 	return c, nil
 }
 
+// wrapped is a middleware of package calls.
+func wrapped(wrap func(tg.Invoker) tg.Invoker) telegram.Middleware {
+	return telegram.MiddlewareFunc(func(next tg.Invoker) telegram.InvokeFunc { return wrap(next).Invoke })
+}
+
 // connectionState is told of every change of the state of a client's connection.
 func (f *Factory) connectionState(c *conn, state telegram.ConnectionState) {
 	c.up.Store(state == telegram.ConnectionStateReady)
+	if state == telegram.ConnectionStateReady {
+		next := make(chan struct{})
+		close(*c.reconnected.Swap(&next))
+	}
 	if state != telegram.ConnectionStateDisconnected {
 		return
 	}
@@ -169,13 +186,42 @@ func (f *Factory) runClient(c *conn, log zerolog.Logger) {
 	}
 }
 
+// connectWait is how long a read of the API waits for a connection, which fails fast after
+// that: whoever reads is told that Telegram is away.
+const connectWait = 3 * time.Second
+
 // wait waits until the first connection is up.
 func (c *conn) wait(ctx context.Context) error {
+	if provisioning.CachedReads(ctx) {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeoutCause(ctx, connectWait, provisioning.ErrTelegramUnavailable)
+		defer cancel()
+	}
 	select {
 	case <-c.ready:
 		return nil
 	case <-c.done:
 		return c.stopReason("")
+	case <-ctx.Done():
+		return fmt.Errorf("connect to Telegram: %w", context.Cause(ctx))
+	}
+}
+
+// waitUp waits for a read of the API until a connection that is known to be down is up again.
+func (c *conn) waitUp(ctx context.Context) error {
+	next := *c.reconnected.Load()
+	if c.up.Load() {
+		return nil
+	}
+	timer := time.NewTimer(connectWait)
+	defer timer.Stop()
+	select {
+	case <-next:
+		return nil
+	case <-c.done:
+		return c.stopReason("")
+	case <-timer.C:
+		return fmt.Errorf("%w: the connection is down", provisioning.ErrTelegramUnavailable)
 	case <-ctx.Done():
 		return fmt.Errorf("connect to Telegram: %w", ctx.Err())
 	}
@@ -259,90 +305,6 @@ func (f *Factory) stopConn(s *slot) {
 	}
 }
 
-// activeSession returns a session that is logged in, and whose client is connected;
-// conn.unuse must follow. With an error of the connection it returns both. Errors:
-// provisioning.ErrNotLoggedIn, provisioning.ErrOverloaded; those of the database and the
-// context.
-func (f *Factory) activeSession(ctx context.Context, key sessionKey) (*active, error) {
-	r, err := f.store.get(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	if r.step != stepActive {
-		if c := f.liveConn(key); c != nil {
-			c.forgetAccount() // somebody else has logged out
-		}
-		return nil, provisioning.ErrNotLoggedIn
-	}
-	c := f.useLiveConn(key, r.row)
-	if c == nil {
-		if c, err = f.startActive(ctx, key); err != nil {
-			return nil, err
-		}
-	}
-	return &active{conn: c, f: f, record: r}, c.wait(ctx)
-}
-
-// startActive starts the client of a session that is logged in, unless another
-// request has just done so; conn.unuse must follow. It does not wait for the connection.
-func (f *Factory) startActive(ctx context.Context, key sessionKey) (*conn, error) {
-	s, err := f.lockSlot(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	defer f.unlockSlot(key, s)
-	// Somebody may have logged out while this waited for the slot.
-	r, err := f.store.get(ctx, key)
-	if err != nil {
-		return nil, err
-	}
-	if r.step != stepActive {
-		return nil, provisioning.ErrNotLoggedIn
-	}
-	c, err := f.clientOf(ctx, key, s, r.row)
-	if err != nil {
-		return nil, err
-	}
-	c.authorize()
-	c.use() // it can't be stopped as idle as long as the slot is locked
-	return c, nil
-}
-
-// call runs a function that may be run again with a session that is logged in, and
-// runs it again when the connection broke meanwhile.
-func (f *Factory) call(ctx context.Context, key sessionKey, run func(*active) error) error {
-	const attempts = 3
-	for attempt := 1; ; attempt++ {
-		err := f.callOnce(ctx, key, run)
-		if attempt == attempts || !errors.Is(err, errInterrupted) {
-			return err
-		}
-	}
-}
-
-// callOnce runs a function with a session that is logged in. When it turns out that
-// Telegram has ended the session, the session is deleted.
-func (f *Factory) callOnce(ctx context.Context, key sessionKey, run func(*active) error) error {
-	a, err := f.activeSession(ctx, key)
-	if a != nil {
-		defer a.unuse()
-	}
-	if err == nil {
-		err = a.reason(ctx, "", run(a))
-	}
-	if a != nil && errors.Is(err, provisioning.ErrNotLoggedIn) {
-		if deleteErr := f.deleteEndedSession(ctx, key, a.conn); deleteErr != nil {
-			return deleteErr
-		}
-	}
-	return err
-}
-
-// errInterrupted: the connection broke before Telegram's answer came. Telegram may or may
-// not have done what it was asked. gotd v0.162.0 says that the call was cancelled
-// (https://github.com/gotd/td/pull/1749; TestGotdCancelsCallsOfABrokenConnection).
-var errInterrupted = fmt.Errorf("%w: the connection broke before the answer", provisioning.ErrTelegramUnavailable)
-
 // explain turns the error of a call on the client into one of the core's. The method is
 // the one that was called, "" where that makes no difference.
 func (c *conn) explain(ctx context.Context, method string, err error) error {
@@ -368,33 +330,26 @@ func (c *conn) reason(ctx context.Context, method string, err error) error {
 	case c.stopped():
 		return c.stopReason(method)
 	case cancelled: // by gotd: ctx has not ended
-		return errInterrupted
+		return c.interrupted(ctx, method)
 	default:
 		return err
 	}
 }
 
-// deleteEndedSession deletes a session that Telegram has ended and stops its client. A
-// session that has taken its place stays.
-func (f *Factory) deleteEndedSession(ctx context.Context, key sessionKey, ended *conn) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-	defer cancel()
-	s, err := f.lockSlot(ctx, key)
-	if err != nil {
-		return err
+// interrupted returns why gotd has cancelled a call: where the client is just about to stop,
+// which gotd says a moment later, it is why that was so, else calls.ErrInterrupted.
+func (c *conn) interrupted(ctx context.Context, method string) error {
+	const moment = time.Second
+	timer := time.NewTimer(moment)
+	defer timer.Stop()
+	select {
+	case <-c.done:
+		return c.stopReason(method)
+	case <-*c.reconnected.Load():
+		return calls.ErrInterrupted
+	case <-timer.C:
+		return calls.ErrInterrupted
+	case <-ctx.Done():
+		return fmt.Errorf("wait for Telegram: %w", ctx.Err())
 	}
-	defer f.unlockSlot(key, s)
-	if s.conn == ended {
-		f.setConn(s, nil)
-	}
-	if ended.storage.isClosed() { // by somebody who sees to the row
-		return nil
-	}
-	ended.stop()
-	f.cfg.Log.Info().Str("session", string(key)).Msg("Telegram has ended a session")
-	return f.store.delete(ctx, ended.row)
 }
-
-// cleanupTimeout is how long it may take to delete a session, beyond the deadline of the
-// request that found that it has ended, or ended it.
-const cleanupTimeout = 5 * time.Second

@@ -101,11 +101,11 @@
 //	storedKeyFirst         TestGotdRunsBeforeTheSessionIsStored, TestGotdSendsWithTheCallsContext
 //	conn.up                TestGotdRunsBeforeItSaysThatItIsConnected
 //	conn.reason            TestGotdHidesWhyItHasStopped
-//	errInterrupted         TestGotdCancelsCallsOfABrokenConnection
+//	calls: ErrInterrupted   TestGotdCancelsCallsOfABrokenConnection
 //	otherDatacenters       TestGotdForgetsDatacenters
-//	returnInTime           TestGotdCallsOutliveTheirContexts
-//	retryUnsent            TestGotdFailsCallsItCouldNotSend
-//	sendOnce               TestGotdSendsACallTwice
+//	calls: ReturnInTime     TestGotdCallsOutliveTheirContexts
+//	calls: RetryUnsent      TestGotdFailsCallsItCouldNotSend
+//	calls: SendOnce         TestGotdSendsACallTwice
 //	floodWait              TestGotdReturnsFloodWaits
 //	login.signIn           TestGotdKnowsNoCodesByEmail
 //	qrLogin                TestGotdQRLosesUpdates, TestGotdQRTakesNoFreshToken,

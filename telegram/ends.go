@@ -59,6 +59,8 @@ func (f *Factory) wakeEnds() {
 
 // endDue tries to end some of the sessions that are due, and says whether there may be more.
 func (f *Factory) endDue(ctx context.Context) (more bool, err error) {
+	f.ends.Lock()
+	defer f.ends.Unlock()
 	due, err := f.store.takeEnding(ctx, endWorkers)
 	if err != nil {
 		return false, err

@@ -46,10 +46,11 @@ func ExampleNewFactory() {
 	}
 
 	factory, err := telegram.NewFactory(ctx, telegram.Config{
-		DB:         db,
-		APIID:      1, // of https://my.telegram.org
-		APIHash:    "hash",
-		Datacenter: &telegram.Datacenter{ID: server.DC(), Addr: server.Addr(), Key: server.PublicKey().RSA},
+		DB:          db,
+		SessionKeys: []telegram.SessionKey{telegram.NewSessionKey()}, // or ParseSessionKey, of one that is kept
+		APIID:       1,                                               // of https://my.telegram.org
+		APIHash:     "hash",
+		Datacenter:  &telegram.Datacenter{ID: server.DC(), Addr: server.Addr(), Key: server.PublicKey().RSA},
 	})
 	if err != nil {
 		log.Fatal(err)
@@ -82,4 +83,20 @@ func ExampleNewFactory() {
 	// relay_bot <nil>
 	// Ada <nil>
 	// [@alice:example.com] <nil>
+}
+
+// A key is replaced while the bridge runs, and nobody notices.
+func ExampleFactory_SetSessionKeys() {
+	rotate := func(ctx context.Context, factory *telegram.Factory, old telegram.SessionKey) (telegram.SessionKey, error) {
+		fresh := telegram.NewSessionKey()
+		// Keep fresh.Text() in a safe place before it is used.
+		if err := factory.SetSessionKeys(ctx, fresh, old); err != nil {
+			return old, err
+		}
+		if _, err := factory.Reencrypt(ctx); err != nil {
+			return old, err // both are needed still
+		}
+		return fresh, factory.SetSessionKeys(ctx, fresh)
+	}
+	_ = rotate
 }

@@ -2,6 +2,7 @@ package telegram
 
 import (
 	"context"
+	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -58,7 +59,7 @@ func NewSharer() *Factory {
 
 // Share runs a function for all who call it with the same name at the same time.
 func Share(ctx context.Context, f *Factory, name string, run func(context.Context) (int, error)) (int, error) {
-	return share(ctx, f, name, run)
+	return share(ctx, ctx, f, name, run)
 }
 
 // DefaultMaxClients is the default of Config.MaxClients.
@@ -78,6 +79,20 @@ func (f *Factory) PutSession(ctx context.Context, userID id.UserID, data []byte,
 		return err
 	}
 	return f.store.put(ctx, key, record{row: row, step: stepActive, account: account}, 0)
+}
+
+// AgeLogin has a half-done login be older.
+func (f *Factory) AgeLogin(ctx context.Context, userID id.UserID, by time.Duration) error {
+	key := sessionKey(userID)
+	r, err := f.store.get(ctx, key)
+	if err != nil {
+		return err
+	}
+	r.login.requestedAt = r.login.requestedAt.Add(-by)
+	if !r.login.resendAt.IsZero() {
+		r.login.resendAt = r.login.resendAt.Add(-by)
+	}
+	return f.store.put(ctx, key, r, f.cfg.LoginTimeout)
 }
 
 // SetUsername changes the username of the account of a user, as it is stored.

@@ -38,6 +38,7 @@ type Factory struct {
 	work   sync.WaitGroup // the goroutines of clients, maintain, ends, and shared calls
 	wake   chan struct{}  // there may be sessions to end
 	ending atomic.Int64   // how many there were lately
+	ends   sync.Mutex     // held by a round of endDue
 
 	lists     *listMemory
 	loggedOut loggedOutMemory

@@ -56,7 +56,7 @@ func (silentConn) Recv(ctx context.Context, _ *bin.Buffer) error {
 }
 
 // Since https://github.com/gotd/td/pull/324 it first asks Telegram to drop the answer, and
-// waits for the answer to that. Then returnInTime can go.
+// waits for the answer to that. Then calls.ReturnInTime can go.
 func TestGotdCallsOutliveTheirContexts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		conn := mtproto.New(

@@ -283,7 +283,7 @@ func (r request) Encode(b *bin.Buffer) error {
 
 // https://github.com/gotd/td/issues/1030 has changed it for calls that come a moment later;
 // https://github.com/gotd/td/pull/1830, which wanted to change the rest, was closed. Then
-// conn.retryUnsent can go.
+// calls.RetryUnsent can go.
 func TestGotdFailsCallsItCouldNotSend(t *testing.T) {
 	t.Parallel()
 	s := telegramtest.NewServer(t, telegramtest.Config{})
@@ -343,7 +343,7 @@ func TestGotdSendsACallTwice(t *testing.T) {
 }
 
 // That is a call which Telegram has confirmed and not answered yet
-// (https://github.com/gotd/td/pull/1749). Then errInterrupted is for sentOnce only.
+// (https://github.com/gotd/td/pull/1749). Then calls.ErrInterrupted is for calls.SendOnce only.
 func TestGotdCancelsCallsOfABrokenConnection(t *testing.T) {
 	sent := make(chan struct{})
 	var engine *rpc.Engine

@@ -2,8 +2,6 @@ package telegram
 
 import (
 	"context"
-	"errors"
-	"net"
 	"sync"
 	"time"
 
@@ -45,92 +43,6 @@ func takeFloodBudget(ctx context.Context, wait time.Duration) bool {
 	}
 	budget.left -= wait
 	return true
-}
-
-// returnInTime returns from a call as soon as its context ends. gotd v0.162.0 first asks
-// Telegram to drop the answer and waits until that is done, or until the connection has
-// died, which takes more than a minute (https://github.com/gotd/td/pull/324;
-// TestGotdCallsOutliveTheirContexts). The call's goroutine ends then, at the latest when
-// the client stops.
-func returnInTime(next tg.Invoker) telegram.InvokeFunc {
-	return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
-		result := make(chan error, 1)
-		go func() { result <- next.Invoke(ctx, input, output) }()
-		select {
-		case err := <-result:
-			return err
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// retryUnsent repeats calls that were not sent because the connection had just broken,
-// until there is a new one. It gives up with the context, and when the client stops. gotd
-// v0.162.0 waits for the new connection only when it knows that the old one has broken,
-// and so not where it finds out by the call (https://github.com/gotd/td/issues/1030;
-// https://github.com/gotd/td/pull/1830 was closed; TestGotdFailsCallsItCouldNotSend).
-func (c *conn) retryUnsent(next tg.Invoker) telegram.InvokeFunc {
-	const pause = 50 * time.Millisecond // a reconnection takes twice that
-	return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
-		for {
-			err := next.Invoke(ctx, input, output)
-			if !wasNotSent(err) {
-				return err
-			}
-			select {
-			case <-time.After(pause):
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-c.done:
-				return err
-			}
-		}
-	}
-}
-
-// wasNotSent says whether an error is that of a write to a connection that has broken, or
-// of setting the deadline for one.
-func wasNotSent(err error) bool {
-	broken, ok := errors.AsType[*net.OpError](err)
-	return ok && (broken.Op == "write" || broken.Op == "set")
-}
-
-// sendOnce has requests that make a chat sent over one connection only. gotd v0.162.0
-// sends a request again over the next connection when Telegram has not confirmed that it
-// got it, though Telegram may have done what it says: there would be two chats
-// (https://github.com/gotd/td/pull/1749; TestGotdSendsACallTwice).
-func (c *conn) sendOnce(next tg.Invoker) telegram.InvokeFunc {
-	return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
-		switch input.(type) {
-		case *tg.MessagesCreateChatRequest, *tg.ChannelsCreateChannelRequest:
-			input = &sentOnce{Encoder: input, conn: c}
-		}
-		return next.Invoke(ctx, input, output)
-	}
-}
-
-// sentOnce is a request that can be encoded only until the connection breaks on which it
-// was sent: gotd encodes a request each time that it sends it.
-type sentOnce struct {
-	bin.Encoder
-	conn *conn
-
-	mu     sync.Mutex
-	sent   bool
-	breaks int64 // how often the connection had broken when it was sent
-}
-
-// Encode implements bin.Encoder.
-func (s *sentOnce) Encode(b *bin.Buffer) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	breaks := s.conn.breaks.Load()
-	if s.sent && s.breaks != breaks {
-		return errInterrupted
-	}
-	s.sent, s.breaks = true, breaks
-	return s.Encoder.Encode(b)
 }
 
 // floodWait repeats calls that Telegram answered with a flood wait, as far as the budget

@@ -338,3 +338,21 @@ func TestOldLoginsAreForgotten(t *testing.T) {
 	assert.Equal(t, 1, b.factory.Slots())
 	assert.NotNil(t, b.get(them, "").telegramOf(t), "whoever is logged in stays so")
 }
+
+// Trouble of Telegram's own, once on one page of many, is nothing to hear of.
+func TestTransientTroubleStaysInside(t *testing.T) {
+	b := newBridge(t)
+	b.logIn(you, ada)
+	for _, trouble := range []struct {
+		code    int
+		message string
+	}{{500, "INTERNAL"}, {-503, "Timeout"}, {500, "RPC_CALL_FAIL"}} {
+		for _, method := range []string{"messages.getDialogs", "contacts.getContacts", "users.getUsers", "contacts.resolveUsername"} {
+			b.telegram.Fail(method, 2, trouble.code, trouble.message)
+		}
+		b.get(you, "/chats").is(t, 200, "")
+		b.get(you, "/contacts").is(t, 200, "")
+		b.get(you, "/resolve_identifier/helper_bot").is(t, 200, "")
+		assert.NotNil(t, b.get(you, "").telegramOf(t))
+	}
+}

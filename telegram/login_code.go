@@ -21,6 +21,10 @@ func (cl *Client) RequestCode(ctx context.Context, given string) (sent provision
 		return sent, provisioning.ErrPhoneNumberInvalid
 	}
 	err = cl.withLogin(ctx, func(l *login) error {
+		if half := l.record.login; l.record.step == stepCode && half.phone == number && !half.mayResend() {
+			sent = half.sent()
+			return nil
+		}
 		if l.record.row != "" {
 			sent, err = l.requestNextCode(ctx, number)
 			if !errors.Is(err, provisioning.ErrNotLoggedIn) {

@@ -166,12 +166,12 @@ func TestTelegramRefusesQRCode(t *testing.T) {
 		{401, "SESSION_REVOKED", fails("session_revoked")},
 		{401, "USER_DEACTIVATED_BAN", fails("phone_number_banned")},
 	} {
-		b.telegram.Fail("auth.exportLoginToken", 1, c.code, c.message)
+		b.telegram.Fail("auth.exportLoginToken", persistently(c.code), c.code, c.message)
 		b.openQR(you).ends(c.outcome)
 
 		p := b.openQR(you)
 		code := p.code()
-		b.telegram.Fail("auth.exportLoginToken", 1, c.code, c.message)
+		b.telegram.Fail("auth.exportLoginToken", persistently(c.code), c.code, c.message)
 		require.NoError(t, b.telegram.AcceptLoginToken(code, ada.ID))
 		p.ends(c.outcome)
 		assert.Zero(t, open.Load(), c.message)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -245,17 +246,45 @@ func TestCodeExpires(t *testing.T) {
 
 func TestRequestingTheCodeAgain(t *testing.T) {
 	b := newBridge(t)
+	later := func() { require.NoError(t, b.factory.AgeLogin(t.Context(), you, time.Minute)) }
+	first := b.requestCode(you, ada).is(t, 200, "").body["code"].(map[string]any)
+	delete(first, "resend_in")
+	var answers []<-chan answer
+	for range 5 {
+		answers = append(answers, b.background(t.Context(), http.MethodPost, "/user/"+string(you)+"/login/request_code", `{"phone":"+`+ada.Phone+`"}`))
+	}
+	for _, a := range answers {
+		again := (<-a).is(t, 200, "").body["code"].(map[string]any)
+		delete(again, "resend_in")
+		assert.Equal(t, first, again)
+	}
+	assert.Equal(t, []int{1, 0}, []int{b.telegram.Calls("auth.sendCode"), b.telegram.Calls("auth.resendCode")})
+	later()
 	b.requestCode(you, ada).is(t, 200, "")
-	b.requestCode(you, ada).is(t, 200, "")
-	assert.Equal(t, 1, b.telegram.Calls("auth.resendCode"))
+	assert.Equal(t, []int{1, 1}, []int{b.telegram.Calls("auth.sendCode"), b.telegram.Calls("auth.resendCode")})
+	later()
 	b.telegram.Fail("auth.resendCode", 1, 400, "SEND_CODE_UNAVAILABLE")
 	b.requestCode(you, ada).is(t, 200, "")
+	later()
 	b.telegram.ExpireCode(ada.Phone)
 	b.requestCode(you, ada).is(t, 200, "")
 	// Another number is another login.
 	b.requestCode(you, grace).is(t, 200, "")
 	b.post(you, "/login/send_code", `{"code":"54321"}`).is(t, 202, "")
 	b.logIn(you, ada)
+}
+
+// Many requests before there is a login share one code.
+func TestManyRequestsForOneCode(t *testing.T) {
+	b := newBridge(t)
+	var answers []<-chan answer
+	for range 5 {
+		answers = append(answers, b.background(t.Context(), http.MethodPost, "/user/"+string(you)+"/login/request_code", `{"phone":"+`+ada.Phone+`"}`))
+	}
+	for _, a := range answers {
+		(<-a).is(t, 200, "").state(t, "code")
+	}
+	assert.Equal(t, 1, b.telegram.Calls("auth.sendCode")+b.telegram.Calls("auth.resendCode"))
 }
 
 func TestAccountMovesToAnotherUser(t *testing.T) {

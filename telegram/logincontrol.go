@@ -21,20 +21,33 @@ func (cl *Client) LoginProgress(ctx context.Context) (provisioning.LoginProgress
 	progress := provisioning.LoginProgress{Since: l.requestedAt, Phone: strings.TrimPrefix(l.phone, "+")}
 	switch r.step {
 	case stepCode:
-		progress.Step = provisioning.LoginCodeSent
-		progress.Sent = provisioning.SentCode{
-			Delivery: deliveryNamed(l.delivery), Length: l.codeLength, Destination: l.destination, ResendAt: l.resendAt,
-		}
-		if l.nextDelivery != "" {
-			next := deliveryNamed(l.nextDelivery)
-			progress.Sent.Next = &next
-		}
+		progress.Step, progress.Sent = provisioning.LoginCodeSent, l.sent()
 		return progress, nil
 	case stepPassword:
 		progress.Step, progress.PasswordHint = provisioning.LoginPasswordNeeded, l.passwordHint
 		return progress, nil
 	}
 	return provisioning.LoginProgress{}, nil
+}
+
+// sent returns how the code was sent.
+func (l halfDone) sent() provisioning.SentCode {
+	sent := provisioning.SentCode{Delivery: deliveryNamed(l.delivery), Length: l.codeLength, Destination: l.destination, ResendAt: l.resendAt}
+	if l.nextDelivery != "" {
+		next := deliveryNamed(l.nextDelivery)
+		sent.Next = &next
+	}
+	return sent
+}
+
+// mayResend says whether it is time to send the code again.
+func (l halfDone) mayResend() bool {
+	const otherwise = time.Minute // where Telegram has named no time
+	at := l.resendAt
+	if at.IsZero() {
+		at = l.requestedAt.Add(otherwise)
+	}
+	return l.nextDelivery != "" && !time.Now().Before(at)
 }
 
 // ResendCode implements provisioning.LoginControl.

@@ -226,7 +226,7 @@ func getList[T any](ctx context.Context, cl *Client, kind listKind, fetch func(c
 		}
 		changes = c.chatChanges.Load()
 	}
-	return share(ctx, cl.f, fmt.Sprint(kind, changes, " ", cl.key), func(ctx context.Context) (entries []T, err error) {
+	return share(ctx, ctx, cl.f, fmt.Sprint(kind, changes, " ", cl.key), func(ctx context.Context) (entries []T, err error) {
 		ctx = cl.f.withFloodBudget(ctx)
 		err = cl.call(ctx, func(a *active) (err error) {
 			at, changes := time.Now(), a.chatChanges.Load()
@@ -239,22 +239,23 @@ func getList[T any](ctx context.Context, cl *Client, kind listKind, fetch func(c
 	})
 }
 
-// share runs a function for all who call it with the same name at the same time. It goes
-// on when the first of them gives up, up to that caller's deadline, or until Close.
-func share[T any](ctx context.Context, f *Factory, name string, run func(context.Context) (T, error)) (none T, err error) {
+// share runs a function for all who call it with the same name at the same time, each for as
+// long as their patience lasts. It goes on when the first of them gives up, up to the
+// deadline of that caller's ctx, or until Close.
+func share[T any](patience, ctx context.Context, f *Factory, name string, run func(context.Context) (T, error)) (none T, err error) {
 	for {
 		answers := f.shared.DoChan(name, func() (any, error) { return detached(ctx, f, run) })
 		select {
 		case answer := <-answers:
-			if errors.Is(answer.Err, context.DeadlineExceeded) && ctx.Err() == nil {
+			if errors.Is(answer.Err, context.DeadlineExceeded) && patience.Err() == nil {
 				continue // it was the deadline of whoever asked first
 			}
 			if answer.Err != nil {
 				return none, answer.Err
 			}
 			return answer.Val.(T), nil
-		case <-ctx.Done():
-			return none, fmt.Errorf("wait for Telegram: %w", ctx.Err())
+		case <-patience.Done():
+			return none, fmt.Errorf("wait for Telegram: %w", patience.Err())
 		}
 	}
 }

@@ -156,7 +156,7 @@ func TestListsAreRemembered(t *testing.T) {
 	b.post(you, "/logout", "").is(t, 200, "")
 	b.get(you, "/chats").is(t, 403, "not_logged_in")
 	b.logIn(you, ada)
-	b.telegram.Fail("messages.getDialogs", 1, 500, "INTERNAL")
+	b.telegram.Fail("messages.getDialogs", persistently(500), 500, "INTERNAL")
 	b.get(you, "/chats").is(t, 500, "unknown_error")
 	assert.Empty(t, b.chats())
 }

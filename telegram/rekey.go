@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"go.mau.fi/util/dbutil"
@@ -26,8 +28,8 @@ var ErrSessionKey = errors.New("stored sessions are encrypted with another sessi
 // Errors: ErrSessionKey where there are sessions that none of the keys decrypts, and the
 // old keys stay; those of the database.
 func (f *Factory) SetSessionKeys(ctx context.Context, keys ...SessionKey) error {
-	f.store.keys.writing.Lock()
-	defer f.store.keys.writing.Unlock()
+	f.store.keys.using.Lock()
+	defer f.store.keys.using.Unlock()
 	if err := f.store.checkKeys(ctx, newKeyring(keys)); err != nil {
 		return err
 	}
@@ -121,32 +123,59 @@ func (s *sessionStore) eachRow(ctx context.Context, run func(storedRow) error) e
 	}
 }
 
+// header is SQL for how the values of a column begin: what names their form and their key.
+func header(column string) string { return fmt.Sprintf(`substr(%s, 1, %d)`, column, sealedHeader) }
+
+// headers returns how the stored values begin, each header once. Indexes have them: how many
+// rows there are makes no difference.
+func (s *sessionStore) headers(ctx context.Context) (all [][]byte, err error) {
+	for _, column := range []string{"session", "details"} {
+		first := `(SELECT ` + header(column) + ` FROM tgprovision_session WHERE ` + header(column) + `%s ORDER BY ` + header(column) + ` LIMIT 1)`
+		rows, err := s.db.Query(ctx, `WITH RECURSIVE found(header) AS (SELECT `+fmt.Sprintf(first, ` IS NOT NULL`)+`
+			UNION ALL SELECT `+fmt.Sprintf(first, `>found.header`)+` FROM found WHERE found.header IS NOT NULL
+			) SELECT header FROM found WHERE header IS NOT NULL`)
+		found, err := dbutil.NewRowIterWithError(rows, dbutil.ScanSingleColumn[[]byte], err).AsList()
+		if err != nil {
+			return nil, fmt.Errorf("look for session keys in use: %w", err)
+		}
+		all = append(all, found...)
+	}
+	return all, nil
+}
+
 // checkKeys returns ErrSessionKey, with what helps, where there are values that none of
 // the keys opens.
 func (s *sessionStore) checkKeys(ctx context.Context, keys *keyring) error {
-	missing := map[keyID]int{}
-	err := s.eachRow(ctx, func(r storedRow) error {
-		for _, stored := range [][]byte{r.session, r.details} {
-			if !keys.opens(stored) {
-				missing[keyID(stored[1:])]++
-				break
-			}
-		}
-		return nil
-	})
-	if err != nil || len(missing) == 0 {
+	headers, err := s.headers(ctx)
+	if err != nil {
 		return err
 	}
-	var named []string
-	for id, n := range missing {
-		named = append(named, fmt.Sprintf("key %x (%d sessions)", id, n))
+	missing := map[keyID]string{}
+	for _, h := range headers {
+		if keys.opens(h) {
+			continue
+		}
+		var n int
+		query := `SELECT COUNT(*) FROM tgprovision_session WHERE ` + header("session") + `=$1 OR ` + header("details") + `=$1`
+		if err := s.db.QueryRow(ctx, query, h).Scan(&n); err != nil {
+			return fmt.Errorf("count the sessions of a key: %w", err)
+		}
+		id := keyID(h[1:])
+		missing[id] = fmt.Sprintf("key %x (%d sessions)", id, n)
+	}
+	if len(missing) == 0 {
+		return nil
 	}
 	return fmt.Errorf("%w: %s. Give the Factory the right key, or, if it is lost, have DropUnreadableSessions delete them",
-		ErrSessionKey, strings.Join(named, ", "))
+		ErrSessionKey, strings.Join(slices.Sorted(maps.Values(missing)), ", "))
 }
 
 // reencrypt seals anew the values of all rows that have one of which outdated is true.
 func (s *sessionStore) reencrypt(ctx context.Context, outdated func(stored []byte) bool) (changed int, err error) {
+	headers, err := s.headers(ctx)
+	if err != nil || !slices.ContainsFunc(headers, outdated) {
+		return 0, err
+	}
 	err = s.eachRow(ctx, func(r storedRow) error {
 		if (r.session == nil || !outdated(r.session)) && (r.details == nil || !outdated(r.details)) {
 			return nil
@@ -159,8 +188,8 @@ func (s *sessionStore) reencrypt(ctx context.Context, outdated func(stored []byt
 
 // reencryptRow seals the values of a row anew, as they are when it has locked the row.
 func (s *sessionStore) reencryptRow(ctx context.Context, r storedRow) error {
-	s.keys.writing.RLock()
-	defer s.keys.writing.RUnlock()
+	s.keys.using.RLock()
+	defer s.keys.using.RUnlock()
 	err := s.txn(ctx, func(ctx context.Context) error {
 		if _, err := s.exec(ctx, `UPDATE tgprovision_session SET id=id WHERE id=$1`, r.row); err != nil { // locks it
 			return err

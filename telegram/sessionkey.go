@@ -82,9 +82,10 @@ var errUnknownKey = errors.New("it is encrypted with a session key that is not a
 // keyring seals and opens stored values. Its keys may be replaced at any time.
 type keyring struct {
 	keys atomic.Pointer[[]SessionKey] // the first seals; without any, values stay clear
-	// writing is read-locked from seal until the value is stored: when keys were replaced,
-	// nothing that the old ones have sealed is stored any more.
-	writing sync.RWMutex
+	// using is read-locked from seal until the value is stored, and from where a stored value
+	// is read until it is opened: when keys were replaced, nothing that the old ones have
+	// sealed is under way any more.
+	using sync.RWMutex
 }
 
 func newKeyring(keys []SessionKey) *keyring {

@@ -37,6 +37,8 @@ const (
 	ofUser = `step<>'trying' AND step<>'ending'`
 	// unaccepted: the row is to be ended when it is due.
 	unaccepted = `step<>'active' AND step<>'handover'`
+	// isEnding has the words of an index besides its own, without which SQLite reads all rows.
+	isEnding = unaccepted + ` AND step='ending'`
 )
 
 // sessionKey names whose sessions are meant: a Matrix user ID, or relaybot:<bot ID>, which
@@ -156,6 +158,8 @@ func (s *sessionStore) exec(ctx context.Context, query string, args ...any) (cha
 
 // get returns the record of a user, whose row is "" when there is none.
 func (s *sessionStore) get(ctx context.Context, key sessionKey) (record, error) {
+	s.keys.using.RLock()
+	defer s.keys.using.RUnlock()
 	query := `SELECT id, step, details, ` + unaccepted + ` AND due_at<=` + s.now + `
 		FROM tgprovision_session WHERE user_id=$1 AND ` + ofUser
 	var r record
@@ -188,8 +192,8 @@ func (s *sessionStore) insert(ctx context.Context, key sessionKey) (rowID, error
 // and this one is due after a time, unless it is accepted. Errors: errRowGone;
 // provisioning.ErrAlreadyLoggedIn where another login was accepted.
 func (s *sessionStore) put(ctx context.Context, key sessionKey, r record, timeout time.Duration) error {
-	s.keys.writing.RLock()
-	defer s.keys.writing.RUnlock()
+	s.keys.using.RLock()
+	defer s.keys.using.RUnlock()
 	details, err := s.sealDetails(key, r)
 	if err != nil {
 		return err
@@ -226,6 +230,8 @@ func (s *sessionStore) put(ctx context.Context, key sessionKey, r record, timeou
 
 // session returns gotd's session in a row, nil where there is none yet. Errors: errRowGone.
 func (s *sessionStore) session(ctx context.Context, key sessionKey, row rowID) ([]byte, error) {
+	s.keys.using.RLock()
+	defer s.keys.using.RUnlock()
 	var sealed []byte
 	err := s.db.QueryRow(ctx, `SELECT session FROM tgprovision_session WHERE id=$1 AND step<>'ending'`, row).Scan(&sealed)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -244,8 +250,8 @@ func (s *sessionStore) session(ctx context.Context, key sessionKey, row rowID) (
 // errRowGone.
 func (s *sessionStore) putSession(ctx context.Context, key sessionKey, row rowID, data []byte) error {
 	const query = `UPDATE tgprovision_session SET session=$1 WHERE id=$2 AND step<>'ending'`
-	s.keys.writing.RLock()
-	defer s.keys.writing.RUnlock()
+	s.keys.using.RLock()
+	defer s.keys.using.RUnlock()
 	changed, err := s.write(ctx, query, s.keys.seal(data, place(key, row, "session")), row)
 	if err == nil && !changed {
 		err = errRowGone
@@ -258,8 +264,8 @@ func (s *sessionStore) putSession(ctx context.Context, key sessionKey, row rowID
 
 // setAccount stores whose session it is, if it is still active.
 func (s *sessionStore) setAccount(ctx context.Context, key sessionKey, row rowID, account provisioning.Account) error {
-	s.keys.writing.RLock()
-	defer s.keys.writing.RUnlock()
+	s.keys.using.RLock()
+	defer s.keys.using.RUnlock()
 	details, err := s.sealDetails(key, record{row: row, account: account})
 	if err != nil {
 		return err
@@ -274,6 +280,8 @@ func (s *sessionStore) setAccount(ctx context.Context, key sessionKey, row rowID
 // username returns the username of an account that is logged in here, "" when it has
 // none or is not.
 func (s *sessionStore) username(ctx context.Context, account provisioning.TelegramID) (string, error) {
+	s.keys.using.RLock()
+	defer s.keys.using.RUnlock()
 	const query = `SELECT user_id, id, details FROM tgprovision_session WHERE account_id=$1 AND step='active'`
 	scan := dbutil.ConvertRowFn[record](func(row dbutil.Scannable) (r record, err error) {
 		var key sessionKey

@@ -49,7 +49,7 @@ func (s *sessionStore) endRows(ctx context.Context, where string, args ...any) e
 }
 
 // end ends a row, unless that was done before. Nobody else tries to end the session at
-// Telegram for a time. Errors: errRowGone.
+// Telegram for a time.
 func (s *sessionStore) end(ctx context.Context, row rowID, hold time.Duration) error {
 	err := s.txn(ctx, func(ctx context.Context) error {
 		if err := s.endRows(ctx, `id=$1 AND step<>'ending'`, row); err != nil {
@@ -66,8 +66,8 @@ func (s *sessionStore) end(ctx context.Context, row rowID, hold time.Duration) e
 
 // endLost promises the end of a session that has no row. Nobody else tries it for a time.
 func (s *sessionStore) endLost(ctx context.Context, key sessionKey, row rowID, data []byte, hold time.Duration) error {
-	s.keys.writing.RLock()
-	defer s.keys.writing.RUnlock()
+	s.keys.using.RLock()
+	defer s.keys.using.RUnlock()
 	query := `INSERT INTO tgprovision_session (id, user_id, session, step, due_at, ending_at, final_at)
 		VALUES ($1, $2, $3, 'ending', ` + s.now + `+$4, ` + s.now + `, ` + s.now + `) ON CONFLICT (id) DO NOTHING`
 	if _, err := s.write(ctx, query, row, key, s.keys.seal(data, place(key, row, "session")), hold.Milliseconds()); err != nil {
@@ -79,12 +79,14 @@ func (s *sessionStore) endLost(ctx context.Context, key sessionKey, row rowID, d
 // takeEnding takes at most limit of the sessions to be ended that are due, for endHold. Half-done
 // logins that are due are among them from now on. Of two racing calls no session goes to both.
 func (s *sessionStore) takeEnding(ctx context.Context, limit int) (taken []ending, err error) {
+	s.keys.using.RLock()
+	defer s.keys.using.RUnlock()
 	locked := ``
 	if s.db.Dialect == dbutil.Postgres {
 		locked = ` FOR UPDATE SKIP LOCKED`
 	}
 	query := `WITH due AS MATERIALIZED (
-			SELECT id FROM tgprovision_session WHERE step='ending' AND due_at<=` + s.now + ` ORDER BY due_at LIMIT $1` + locked + `
+			SELECT id FROM tgprovision_session WHERE ` + isEnding + ` AND due_at<=` + s.now + ` ORDER BY due_at LIMIT $1` + locked + `
 		) UPDATE tgprovision_session SET due_at=` + s.now + `+$2, attempts=attempts+1 WHERE id IN (SELECT id FROM due)
 		RETURNING id, user_id, session, attempts, ` + s.now + `<final_at, ` + s.now + `-ending_at`
 	err = s.txn(ctx, func(ctx context.Context) error {
@@ -123,7 +125,7 @@ func (s *sessionStore) postponeEnd(ctx context.Context, row rowID, pause time.Du
 
 // countEnding counts the sessions to be ended.
 func (s *sessionStore) countEnding(ctx context.Context) (n int, err error) {
-	if err = s.db.QueryRow(ctx, `SELECT COUNT(*) FROM tgprovision_session WHERE step='ending'`).Scan(&n); err != nil {
+	if err = s.db.QueryRow(ctx, `SELECT COUNT(*) FROM tgprovision_session WHERE `+isEnding).Scan(&n); err != nil {
 		return 0, fmt.Errorf("count the sessions to end: %w", err)
 	}
 	return n, nil

@@ -51,6 +51,9 @@ var tablesOfRows = []string{
 	`CREATE UNIQUE INDEX tgprovision_session_user ON tgprovision_session (user_id) WHERE ` + ofUser,
 	`CREATE INDEX tgprovision_session_due ON tgprovision_session (due_at) WHERE ` + unaccepted,
 	`CREATE INDEX tgprovision_session_account ON tgprovision_session (account_id) WHERE step='active'`,
+	// See sessionStore.headers.
+	`CREATE INDEX tgprovision_session_key ON tgprovision_session (` + header("session") + `)`,
+	`CREATE INDEX tgprovision_session_details_key ON tgprovision_session (` + header("details") + `)`,
 	`CREATE TABLE tgprovision_peer (
 		-- The row of the session, and with it the account, that the hash belongs to.
 		session_id  TEXT   NOT NULL,

@@ -758,7 +758,7 @@ type ClientInterface interface {
 
 	// PostLoginPhoneWithBody Have Telegram send a login code
 	//
-	// Asking again for the same number has the code sent again.
+	// Asking again for the same number before `resend_in` is over returns the login as it stands, and sends nothing; `resend_login_code` does. After that it has the code sent again.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -767,7 +767,7 @@ type ClientInterface interface {
 
 	// PostLoginPhone Have Telegram send a login code
 	//
-	// Asking again for the same number has the code sent again.
+	// Asking again for the same number before `resend_in` is over returns the login as it stands, and sends nothing; `resend_login_code` does. After that it has the code sent again.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1085,7 +1085,7 @@ func (c *Client) PostBotToken(ctx context.Context, userId UserID, body PostBotTo
 
 // PostLoginPhoneWithBody Have Telegram send a login code
 //
-// Asking again for the same number has the code sent again.
+// Asking again for the same number before `resend_in` is over returns the login as it stands, and sends nothing; `resend_login_code` does. After that it has the code sent again.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1104,7 +1104,7 @@ func (c *Client) PostLoginPhoneWithBody(ctx context.Context, userId UserID, cont
 
 // PostLoginPhone Have Telegram send a login code
 //
-// Asking again for the same number has the code sent again.
+// Asking again for the same number before `resend_in` is over returns the login as it stands, and sends nothing; `resend_login_code` does. After that it has the code sent again.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2371,7 +2371,7 @@ type ClientWithResponsesInterface interface {
 
 	// PostLoginPhoneWithBodyWithResponse Have Telegram send a login code
 	//
-	// Asking again for the same number has the code sent again.
+	// Asking again for the same number before `resend_in` is over returns the login as it stands, and sends nothing; `resend_login_code` does. After that it has the code sent again.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2380,7 +2380,7 @@ type ClientWithResponsesInterface interface {
 
 	// PostLoginPhoneWithResponse Have Telegram send a login code
 	//
-	// Asking again for the same number has the code sent again.
+	// Asking again for the same number before `resend_in` is over returns the login as it stands, and sends nothing; `resend_login_code` does. After that it has the code sent again.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3653,7 +3653,7 @@ func (c *ClientWithResponses) PostBotTokenWithResponse(ctx context.Context, user
 
 // PostLoginPhoneWithBodyWithResponse Have Telegram send a login code
 //
-// Asking again for the same number has the code sent again.
+// Asking again for the same number before `resend_in` is over returns the login as it stands, and sends nothing; `resend_login_code` does. After that it has the code sent again.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3668,7 +3668,7 @@ func (c *ClientWithResponses) PostLoginPhoneWithBodyWithResponse(ctx context.Con
 
 // PostLoginPhoneWithResponse Have Telegram send a login code
 //
-// Asking again for the same number has the code sent again.
+// Asking again for the same number before `resend_in` is over returns the login as it stands, and sends nothing; `resend_login_code` does. After that it has the code sent again.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -106,6 +106,10 @@ func (c *client) RequestCode(ctx context.Context, phone string) (provisioning.Se
 			return s, provisioning.ErrPhoneNumberUnoccupied
 		}
 		now := time.Now()
+		if s != nil && !s.codeAccepted && !s.expired && s.account.Phone == number && (s.sent.Next == nil || now.Before(s.sent.ResendAt)) {
+			sent = s.sent
+			return s, nil
+		}
 		sent = provisioning.SentCode{Delivery: account.Delivery, Length: len(account.Code), Destination: account.Destination, Next: account.Next}
 		if sent.Next != nil {
 			sent.ResendAt = now.Add(time.Minute)

@@ -107,6 +107,12 @@ var phoneMutants = []telegramMutant{
 	{name: "of no length", check: "sent code", change: withSent(func(s *provisioning.SentCode) { s.Length = 0 })},
 	{name: "to nowhere", check: "sent code", change: withSent(func(s *provisioning.SentCode) { s.Destination = "" })},
 	{name: "in one way only", check: "sent code", change: withSent(func(s *provisioning.SentCode) { s.Next = nil })},
+	{name: "a second request sends the code again", check: "request again", change: withRequest(func(ctx context.Context, c *brokenClient, phone string) (provisioning.SentCode, error) {
+		if c.session() != nil {
+			return c.client.ResendCode(ctx)
+		}
+		return c.client.RequestCode(ctx, phone)
+	})},
 	{name: "a second request is refused", check: "request again", change: withRequest(func(ctx context.Context, c *brokenClient, phone string) (provisioning.SentCode, error) {
 		if c.session() != nil {
 			return provisioning.SentCode{}, provisioning.ErrPhoneNumberFlood

@@ -54,8 +54,9 @@ func (d *dialogs) chats(list []provisioning.Chat) []provisioning.Chat {
 }
 
 // dialogPages pages through the dialogs of a folder, until the function that is given
-// each page says that this is enough. The function is given each dialog once: a chat
-// that gets a message meanwhile moves to another page.
+// each page says that this is enough. The function is given each dialog once. A chat that
+// gets a message meanwhile moves to the front: so the first pages are read again at the end,
+// until one brings nothing new.
 //
 // It is not gotd's iterator. That of v0.162.0 fails on a page whose last dialog has a peer
 // that the page does not describe, and asks for the same page for ever after one whose
@@ -63,26 +64,44 @@ func (d *dialogs) chats(list []provisioning.Chat) []provisioning.Chat {
 // TestGotdDialogIteratorNeedsMessages).
 func dialogPages(ctx context.Context, api *tg.Client, folder int, visit func(page *dialogs) (more bool, err error)) error {
 	seen := map[provisioning.ChatID]bool{}
+	const passes = 10 // of which each but the last finds somebody who has moved
+	for range passes {
+		before := len(seen)
+		pages, err := dialogPass(ctx, api, folder, seen, visit)
+		if err != nil {
+			return err
+		}
+		if pages == 1 || len(seen) == before {
+			return nil
+		}
+	}
+	return nil
+}
+
+// dialogPass reads pages from the first one to one that brings nothing new, and returns how
+// many. One that is all, or after which it is enough, counts as one.
+func dialogPass(ctx context.Context, api *tg.Client, folder int, seen map[provisioning.ChatID]bool, visit func(page *dialogs) (more bool, err error)) (pages int, err error) {
 	request := &tg.MessagesGetDialogsRequest{OffsetPeer: &tg.InputPeerEmpty{}, Limit: dialogPage}
 	request.SetFolderID(folder)
 	for {
+		pages++
 		answer, err := api.MessagesGetDialogs(ctx, request)
 		if err != nil {
-			return err
+			return pages, err
 		}
 		modified, ok := answer.AsModified()
 		if !ok {
-			return rpcerror.Unexpected(answer)
+			return pages, rpcerror.Unexpected(answer)
 		}
 		page := &dialogs{modified, entitiesOf(modified), newDialogs(modified, seen)}
 		more, err := visit(page)
-		if err != nil {
-			return err
+		if err != nil || !more {
+			return 1, err
 		}
 		_, slice := answer.(*tg.MessagesDialogsSlice)
 		// A page that brings nothing new would be the same again.
-		if !more || !slice || len(page.fresh) == 0 || !page.next(request) {
-			return nil
+		if !slice || len(page.fresh) == 0 || !page.next(request) {
+			return pages, nil
 		}
 	}
 }

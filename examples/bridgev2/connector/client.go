@@ -53,6 +53,7 @@ type run struct {
 	telegram *tdtelegram.Client
 	cancel   context.CancelFunc
 	mu       sync.Mutex
+	breaks   atomic.Int64  // how often the connection has broken
 	up       chan bool     // has a value when the connection has come or gone since the last one
 	stored   chan struct{} // closed when gotd has stored the session
 	ready    chan struct{} // closed when calls can be made
@@ -127,9 +128,17 @@ func (c *Client) options(ctx context.Context, r *run) tdtelegram.Options {
 	options := tdtelegram.Options{
 		SessionStorage: &storage{c.metadata, c.login.Save, sync.OnceFunc(func() { close(r.stored) })},
 		UpdateHandler:  c.updates(),
-		Middlewares:    []tdtelegram.Middleware{tdtelegram.MiddlewareFunc(returnInTime), tdtelegram.MiddlewareFunc(r.retryUnsent), tdtelegram.MiddlewareFunc(c.noticeEnd(r))},
+		Middlewares: []tdtelegram.Middleware{
+			wrapped(func(next tg.Invoker) tg.Invoker { return calls.RepeatTransient(next, nil) }), wrapped(calls.ReturnInTime),
+			wrapped(func(next tg.Invoker) tg.Invoker { return calls.RetryUnsent(next, r.done) }),
+			wrapped(func(next tg.Invoker) tg.Invoker { return calls.SendOnce(next, r.breaks.Load) }),
+			tdtelegram.MiddlewareFunc(c.noticeEnd(r)),
+		},
 		OnConnectionState: func(state tdtelegram.ConnectionState) {
 			zerolog.Ctx(ctx).Debug().Stringer("state", state).Msg("Connection to Telegram")
+			if state == tdtelegram.ConnectionStateDisconnected {
+				r.breaks.Add(1)
+			}
 			if state != tdtelegram.ConnectionStateConnecting {
 				r.tell(state == tdtelegram.ConnectionStateReady)
 			}
@@ -143,6 +152,11 @@ func (c *Client) options(ctx context.Context, r *run) tdtelegram.Options {
 		}
 	}
 	return options
+}
+
+// wrapped is a middleware of package calls.
+func wrapped(wrap func(tg.Invoker) tg.Invoker) tdtelegram.Middleware {
+	return tdtelegram.MiddlewareFunc(func(next tg.Invoker) tdtelegram.InvokeFunc { return wrap(next).Invoke })
 }
 
 func dcOption(id int, addr string) tg.DCOption {
@@ -267,42 +281,6 @@ func (c *Client) noticeEnd(r *run) func(tg.Invoker) tdtelegram.InvokeFunc {
 			case <-ctx.Done():
 			}
 			return err
-		}
-	}
-}
-
-// returnInTime returns from a call as soon as its context ends. gotd v0.162.0 first waits
-// until Telegram has taken back the call (https://github.com/gotd/td/pull/324).
-func returnInTime(next tg.Invoker) tdtelegram.InvokeFunc {
-	return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
-		result := make(chan error, 1)
-		go func() { result <- next.Invoke(ctx, input, output) }()
-		select {
-		case err := <-result:
-			return err
-		case <-ctx.Done():
-			return ctx.Err()
-		}
-	}
-}
-
-// retryUnsent repeats calls that were not sent because the connection had just broken,
-// until there is a new one (https://github.com/gotd/td/issues/1030).
-func (r *run) retryUnsent(next tg.Invoker) tdtelegram.InvokeFunc {
-	const pause = 50 * time.Millisecond
-	return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
-		for {
-			err := next.Invoke(ctx, input, output)
-			if broken, ok := errors.AsType[*net.OpError](err); !ok || broken.Op != "write" && broken.Op != "set" {
-				return err
-			}
-			select {
-			case <-time.After(pause):
-			case <-ctx.Done():
-				return ctx.Err()
-			case <-r.done:
-				return err
-			}
 		}
 	}
 }

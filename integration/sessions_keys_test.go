@@ -64,10 +64,13 @@ func TestEndedSessionsLeaveNoClearKeys(t *testing.T) {
 	ended.add(authKey, "of a logout")
 
 	client, authKey = logIn(3)
-	server.Fail("auth.logOut", 2, 500, "INTERNAL")
-	pending, err = client.Logout(t.Context())
+	server.Refuse(true)
+	soon, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+	defer cancel()
+	pending, err = client.Logout(soon)
 	require.NoError(t, err)
 	require.True(t, pending)
+	server.Refuse(false)
 	ended.add(authKey, "of a logout that was tried again")
 
 	client, authKey = logIn(4)
@@ -124,4 +127,35 @@ func TestPostgresKeepsClearKeysUntilVacuumFull(t *testing.T) {
 	_, err := openRaw(t, database).ExecContext(t.Context(), `VACUUM FULL tgprovision_session`)
 	require.NoError(t, err)
 	require.False(t, inTables())
+}
+
+// A start knows which session keys are needed on either database, and says which one is
+// missing. Where all rows have the first key there is nothing to encrypt anew.
+func TestSessionKeysInUse(t *testing.T) {
+	for name, newDatabase := range databases {
+		t.Run(name, func(t *testing.T) {
+			server := telegramtest.NewServer(t, telegramtest.Config{})
+			database := newDatabase(t)
+			first, second := telegram.NewSessionKey(), telegram.NewSessionKey()
+			clients := newFactory(t, server, database, first)
+			logInBot(t, server, clients, 1)
+			logInBot(t, server, clients, 2)
+			require.ErrorIs(t, clients.SetSessionKeys(t.Context()), telegram.ErrSessionKey)
+			require.NoError(t, clients.SetSessionKeys(t.Context(), second, first))
+			logInBot(t, server, clients, 3)
+
+			err := clients.SetSessionKeys(t.Context(), second)
+			require.ErrorIs(t, err, telegram.ErrSessionKey)
+			require.ErrorContains(t, err, "key "+first.ID()+" (2 sessions)")
+			require.NotContains(t, err.Error(), second.ID())
+			for _, want := range []int{2, 0} {
+				changed, err := clients.Reencrypt(t.Context())
+				require.NoError(t, err)
+				require.Equal(t, want, changed)
+			}
+			require.NoError(t, clients.SetSessionKeys(t.Context(), second))
+			err = clients.SetSessionKeys(t.Context(), first)
+			require.ErrorContains(t, err, "key "+second.ID()+" (3 sessions)")
+		})
+	}
 }

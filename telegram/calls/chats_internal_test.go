@@ -1,0 +1,67 @@
+package calls
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/gotd/td/bin"
+	"github.com/gotd/td/tg"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// movingDialogs answers messages.getDialogs with basic groups, the last of which moves to the
+// front after each page for a number of pages, as one does that gets a message.
+type movingDialogs struct {
+	ids   []int64
+	moves int
+	calls int
+}
+
+// Invoke implements tg.Invoker.
+func (d *movingDialogs) Invoke(_ context.Context, input bin.Encoder, output bin.Decoder) error {
+	d.calls++
+	request := input.(*tg.MessagesGetDialogsRequest)
+	from := 0
+	if after, ok := request.OffsetPeer.(*tg.InputPeerChat); ok {
+		from = slices.Index(d.ids, after.ChatID) + 1
+	}
+	answer := &tg.MessagesDialogsSlice{Count: len(d.ids)}
+	for _, id := range d.ids[from:min(from+request.Limit, len(d.ids))] {
+		peer := &tg.PeerChat{ChatID: id}
+		answer.Dialogs = append(answer.Dialogs, &tg.Dialog{Peer: peer, TopMessage: int(id)})
+		answer.Messages = append(answer.Messages, &tg.Message{ID: int(id), PeerID: peer, Date: 1})
+		answer.Chats = append(answer.Chats, &tg.Chat{ID: id, Title: "Group", Photo: &tg.ChatPhotoEmpty{}})
+	}
+	if d.moves > 0 {
+		d.moves--
+		last := len(d.ids) - 1
+		d.ids = slices.Concat(d.ids[last:], d.ids[:last])
+	}
+	var b bin.Buffer
+	if err := answer.Encode(&b); err != nil {
+		return err
+	}
+	return output.Decode(&b)
+}
+
+// Chats that get messages while the list is read are in it all the same.
+func TestChatsThatMove(t *testing.T) {
+	for _, moves := range []int{0, 1, 4, 9} {
+		d := &movingDialogs{moves: moves}
+		for id := range int64(1000) {
+			d.ids = append(d.ids, id+1)
+		}
+		seen := map[int64]int{}
+		err := dialogPages(t.Context(), tg.NewClient(d), mainFolder, func(page *dialogs) (bool, error) {
+			for _, dialog := range page.fresh {
+				seen[dialog.Peer.(*tg.PeerChat).ChatID]++
+			}
+			return true, nil
+		})
+		require.NoError(t, err)
+		assert.Equal(t, 1000, len(seen), "%d moves", moves)
+		assert.LessOrEqual(t, d.calls, 14, "%d moves", moves)
+	}
+}
