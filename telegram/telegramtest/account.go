@@ -46,9 +46,9 @@ type Account struct {
 	// PHONE_NUMBER_BANNED. Defaults to "", none.
 	SendCodeError string
 
-	// DC is the number of the datacenter where the account is at home, the server's or its
-	// MediaDC. A login by QR code has to be finished there; all other methods answer
-	// anywhere. Defaults to the server's.
+	// DC is the number of the datacenter where the account is at home, see
+	// [Config.OtherDCs]. Logging in anywhere else gets the error PHONE_MIGRATE or
+	// USER_MIGRATE with its number. Defaults to the server's.
 	DC int
 
 	// InviteError is the error that adding the account to a group or channel gets,
@@ -88,7 +88,7 @@ type world struct {
 	chats         map[peer]*chat
 	lastChat      int64 // the ID of the last group or channel that a client made
 	expiredTokens map[string]bool
-	exported      map[string]int64 // accounts by what moves their login to another datacenter
+	exported      map[string]exported // by what takes the login to another datacenter
 	loginTokens   map[string]*loginToken
 	codeHashes    []string // of all login codes that were sent
 }
@@ -97,7 +97,7 @@ func newWorld() world {
 	return world{
 		accounts: map[int64]*account{}, byPhone: map[string]*account{}, byToken: map[string]*account{},
 		byUsername: map[string]peer{}, chats: map[peer]*chat{}, lastChat: firstNewChat, expiredTokens: map[string]bool{},
-		exported: map[string]int64{}, loginTokens: map[string]*loginToken{},
+		exported: map[string]exported{}, loginTokens: map[string]*loginToken{},
 	}
 }
 
@@ -155,7 +155,7 @@ func (s *Server) home(a *account) error {
 	if a.DC == 0 {
 		a.DC = s.dc
 	}
-	if a.DC != s.dc && a.DC != s.mediaDC {
+	if !slices.Contains(s.dcs, a.DC) {
 		return fmt.Errorf("there is no datacenter %d", a.DC)
 	}
 	return nil

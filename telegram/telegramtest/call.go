@@ -4,7 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"time"
+	"slices"
 
 	"github.com/gotd/td/bin"
 	"github.com/gotd/td/mt"
@@ -17,7 +17,9 @@ type call struct {
 	conn      *conn
 	in        session
 	messageID int64
+	seqNo     int32
 	body      *bin.Buffer
+	init      bool // it came in initConnection
 }
 
 // dispatch answers service messages at once, and starts a goroutine for a call of a
@@ -42,9 +44,9 @@ func (c *conn) dispatch(r *call) error {
 	case mt.PingRequestTypeID, mt.PingDelayDisconnectRequestTypeID:
 		return r.pong(id)
 	case mt.GetFutureSaltsRequestTypeID:
-		salt := mt.FutureSalt{ValidSince: 1, ValidUntil: math.MaxInt32, Salt: r.in.salt()}
+		salt := mt.FutureSalt{ValidSince: 1, ValidUntil: math.MaxInt32, Salt: r.in.salt}
 		return r.reply(false, &mt.FutureSalts{
-			ReqMsgID: r.messageID, Now: int(time.Now().Unix()), Salts: []mt.FutureSalt{salt},
+			ReqMsgID: r.messageID, Now: int(r.conn.server.now().Unix()), Salts: []mt.FutureSalt{salt},
 		})
 	case mt.RPCDropAnswerRequestTypeID:
 		// As with Telegram, the call itself goes on.
@@ -71,9 +73,17 @@ func (c *conn) dispatchContainer(r *call) error {
 	if err := container.Decode(r.body); err != nil {
 		return err
 	}
+	if slices.ContainsFunc(container.Messages, func(m proto.Message) bool { return m.ID >= r.messageID }) {
+		_, err := r.refused(containerInvalid)
+		return err
+	}
 	for _, message := range container.Messages {
-		inner := &call{conn: c, in: r.in, messageID: message.ID, body: &bin.Buffer{Buf: message.Body}}
-		if err := c.dispatch(inner); err != nil {
+		inner := &call{conn: c, in: r.in, messageID: message.ID, seqNo: int32(message.SeqNo), body: &bin.Buffer{Buf: message.Body}}
+		refused, err := inner.refuseInner()
+		if err == nil && !refused {
+			err = c.dispatch(inner)
+		}
+		if err != nil {
 			return err
 		}
 	}

@@ -32,6 +32,10 @@ type Chat struct {
 	// AdminsInvite means that only administrators may add members, which is always
 	// so in a channel.
 	AdminsInvite bool
+	// MigratedFrom is the ID of the basic group that became this supergroup, 0 for none.
+	// Whoever was in that one still has it among the dialogs, as one that was migrated, see
+	// also [Server.MigrateChat].
+	MigratedFrom int64
 	// Photo is the photo of the chat, see also [Server.SetPhoto].
 	Photo Photo
 }
@@ -84,6 +88,8 @@ func (c *Chat) check() error {
 		return errors.New("the ID is not positive")
 	case c.Kind == KindBasicGroup && public:
 		return errors.New("a basic group has no username")
+	case c.Kind != KindSupergroup && c.MigratedFrom != 0:
+		return errors.New("only a supergroup was a basic group before")
 	}
 	return nil
 }
@@ -123,6 +129,7 @@ func (w *world) setChat(c Chat) error {
 		}
 	}
 	w.removeChat(set.peer(), members)
+	w.markMigrated(peer{chatPeer, c.MigratedFrom}, c.ID)
 	w.chats[set.peer()] = set
 	for _, name := range set.usernames() {
 		w.byUsername[name] = set.peer()

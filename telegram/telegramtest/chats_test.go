@@ -85,18 +85,20 @@ func TestCreatedChats(t *testing.T) {
 	assert.Len(t, full.Users, 3)
 
 	for _, c := range []struct {
-		title, message string
-		users          []tg.InputUserClass
+		title   string
+		code    int
+		message string
+		users   []tg.InputUserClass
 	}{
-		{"No", "USERS_TOO_FEW", nil},
-		{"No", "USERS_TOO_FEW", []tg.InputUserClass{&tg.InputUserSelf{}}},
-		{" ", "CHAT_TITLE_EMPTY", users},
-		{"No", "USER_ID_INVALID", []tg.InputUserClass{users[0], &tg.InputUser{UserID: grace.ID, AccessHash: 1}}},
-		{"No", "USER_CHANNELS_TOO_MUCH", []tg.InputUserClass{users[0], c.inputUser("busy")}},
-		{"No", "INPUT_USER_DEACTIVATED", []tg.InputUserClass{users[0], &tg.InputUser{UserID: gone.ID, AccessHash: 6}}},
+		{"No", 400, "USERS_TOO_FEW", nil},
+		{"No", 400, "USERS_TOO_FEW", []tg.InputUserClass{&tg.InputUserSelf{}}},
+		{" ", 400, "CHAT_TITLE_EMPTY", users},
+		{"No", 400, "USER_ID_INVALID", []tg.InputUserClass{users[0], &tg.InputUser{UserID: grace.ID, AccessHash: 1}}},
+		{"No", 403, "USER_CHANNELS_TOO_MUCH", []tg.InputUserClass{users[0], c.inputUser("busy")}},
+		{"No", 400, "INPUT_USER_DEACTIVATED", []tg.InputUserClass{users[0], &tg.InputUser{UserID: gone.ID, AccessHash: 6}}},
 	} {
 		_, err := create(c.title, c.users...)
-		rpcError(t, err, 400, c.message)
+		rpcError(t, err, c.code, c.message)
 	}
 	assert.Len(t, s.Chats(), 1)
 
@@ -111,13 +113,13 @@ func TestCreatedChats(t *testing.T) {
 	assert.Equal(t, "What for", full.FullChat.GetAbout())
 	rpcError(t, about(c, peer, "What for"), 400, "CHAT_ABOUT_NOT_MODIFIED")
 	rpcError(t, about(c, peer, strings.Repeat("a", 256)), 400, "CHAT_ABOUT_TOO_LONG")
-	rpcError(t, about(other, peer, "Mine"), 403, "CHAT_ADMIN_REQUIRED")
+	rpcError(t, about(other, peer, "Mine"), 400, "CHAT_ADMIN_REQUIRED")
 	rpcError(t, about(c, &tg.InputPeerChat{ChatID: 1}, "No"), 400, "CHAT_ID_INVALID")
 	rpcError(t, about(c, &tg.InputPeerChannel{ChannelID: 1}, "No"), 400, "CHANNEL_INVALID")
 	rpcError(t, about(c, &tg.InputPeerSelf{}, "No"), 400, "PEER_ID_INVALID")
 
 	_, err = other.API().MessagesDeleteChat(t.Context(), group.ID)
-	rpcError(t, err, 403, "CHAT_ADMIN_REQUIRED")
+	rpcError(t, err, 400, "CHAT_ADMIN_REQUIRED")
 	_, err = c.API().MessagesDeleteChat(t.Context(), group.ID)
 	require.NoError(t, err)
 	_, err = c.API().MessagesDeleteChat(t.Context(), group.ID)
@@ -172,7 +174,7 @@ func TestCreatedChannels(t *testing.T) {
 	_, err = invite(super, c.inputUser("grace_h"), c.inputUser("linus"))
 	rpcError(t, err, 400, "USER_ALREADY_PARTICIPANT")
 	_, err = invite(super, c.inputUser("grace_h"), c.inputUser("busy"))
-	rpcError(t, err, 400, "USER_CHANNELS_TOO_MUCH")
+	rpcError(t, err, 403, "USER_CHANNELS_TOO_MUCH")
 	_, err = invite(news, c.inputUser("helper_bot"))
 	rpcError(t, err, 400, "USER_BOT")
 	_, err = invite(super, &tg.InputUser{UserID: grace.ID})
@@ -196,7 +198,7 @@ func TestCreatedChannels(t *testing.T) {
 	assert.Empty(t, seen.Admins)
 	rpcError(t, admin(c, news.AsInput(), &tg.InputUserSelf{}, post), 400, "USER_CREATOR")
 	rpcError(t, admin(c, news.AsInput(), &tg.InputUser{UserID: 404}, post), 400, "USER_ID_INVALID")
-	rpcError(t, admin(c, news.AsInput(), c.inputUser("private"), post), 400, "USER_PRIVACY_RESTRICTED")
+	rpcError(t, admin(c, news.AsInput(), c.inputUser("private"), post), 403, "USER_PRIVACY_RESTRICTED")
 	rpcError(t, admin(bot, &tg.InputChannel{ChannelID: super.ID}, &tg.InputUserSelf{}, post), 403, "CHAT_ADMIN_REQUIRED")
 
 	_, err = c.API().ChannelsDeleteChannel(t.Context(), news.AsInput())

@@ -26,13 +26,16 @@ const (
 	CodeByWord CodeDelivery = "word"
 	// CodeByPhrase is a text message with a phrase instead of digits.
 	CodeByPhrase CodeDelivery = "phrase"
-	// EmailSetUpRequired sends no code: a login address has to be set up first,
-	// which this server can't.
+	// EmailSetUpRequired sends no code: a login address has to be set up first, which
+	// this server can't. No code is right.
 	EmailSetUpRequired CodeDelivery = "set_up_email"
+	// PaymentRequired sends no code: it has to be paid for first, which this server can't
+	// take (TL: auth.sentCodePaymentRequired). No code is right.
+	PaymentRequired CodeDelivery = "payment"
 )
 
-// sentCodeType describes the delivery of a code to the client; nil for an unknown
-// delivery.
+// sentCodeType describes the delivery of a code to the client; nil for PaymentRequired
+// and an unknown delivery.
 func (d CodeDelivery) sentCodeType(code string) tg.AuthSentCodeTypeClass {
 	switch d {
 	case CodeByApp:
@@ -59,7 +62,10 @@ func (d CodeDelivery) sentCodeType(code string) tg.AuthSentCodeTypeClass {
 	return nil
 }
 
-func (d CodeDelivery) known() bool { return d.sentCodeType("") != nil }
+func (d CodeDelivery) known() bool { return d == PaymentRequired || d.sentCodeType("") != nil }
+
+// sends says whether there is a code at all.
+func (d CodeDelivery) sends() bool { return d != EmailSetUpRequired && d != PaymentRequired }
 
 // next returns how the code is sent when it is asked for again, with nil for no
 // other way.
@@ -67,7 +73,7 @@ func (d CodeDelivery) next() (CodeDelivery, tg.AuthCodeTypeClass) {
 	switch d {
 	case CodeBySMS:
 		return CodeByCall, &tg.AuthCodeTypeCall{}
-	case CodeByCall, EmailSetUpRequired:
+	case CodeByCall, EmailSetUpRequired, PaymentRequired:
 		return "", nil
 	default:
 		return CodeBySMS, &tg.AuthCodeTypeSMS{}

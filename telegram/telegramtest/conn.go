@@ -2,7 +2,6 @@ package telegramtest
 
 import (
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net"
@@ -23,12 +22,10 @@ type keyID [8]byte
 
 // session is an MTProto session: what a message is encrypted with and belongs to.
 type session struct {
-	key crypto.AuthKey
-	id  int64
+	key  crypto.AuthKey
+	salt int64 // of the auth key, when the session's last message came
+	id   int64
 }
-
-// salt is the one salt of the auth key; it never expires.
-func (s session) salt() int64 { return int64(binary.LittleEndian.Uint64(s.key.ID[:])) }
 
 // conn is one TCP connection. One goroutine reads it, and every call is answered in
 // one of its own.
@@ -36,14 +33,16 @@ type conn struct {
 	server *Server
 	socket net.Conn
 	dc     int             // the datacenter that it was made to
+	number int             // counts the server's connections
 	ctx    context.Context // ends with the connection
 	cancel context.CancelFunc
 	calls  sync.WaitGroup
 
 	// Of the reading goroutine. The wire is there before the first message, and so
 	// before any other goroutine sends.
-	wire    *wire
-	greeted map[int64]bool // sessions that were told that they are new
+	wire     *wire
+	greeted  map[int64]bool           // sessions that were told that they are new
+	received map[messageName]struct{} // not those that are too old to come again
 
 	sendMu sync.Mutex // keeps message IDs in the order in which they are sent
 	sent   map[int64]int32
@@ -54,7 +53,7 @@ type conn struct {
 }
 
 func newConn(s *Server, socket net.Conn, dc int) *conn {
-	c := &conn{server: s, socket: socket, dc: dc, greeted: map[int64]bool{}, sent: map[int64]int32{}}
+	c := &conn{server: s, socket: socket, dc: dc, greeted: map[int64]bool{}, received: map[messageName]struct{}{}, sent: map[int64]int32{}}
 	c.ctx, c.cancel = context.WithCancel(s.ctx)
 	return c
 }
@@ -106,22 +105,27 @@ func (c *conn) frame(frame *bin.Buffer) error {
 	if code := c.server.failTransport(); code != 0 {
 		return c.protocolError(code)
 	}
-	key, known := c.server.authKey(id, c.dc)
+	in, known := c.server.session(id, c.dc)
 	if !known {
 		return c.protocolError(codec.CodeAuthKeyNotFound)
 	}
-	data, err := c.server.cipher.DecryptFromBuffer(key, frame)
+	data, err := c.server.cipher.DecryptFromBuffer(in.key, frame)
 	if err != nil {
 		return err
 	}
-	return c.message(session{key, data.SessionID}, data)
+	in.id = data.SessionID
+	return c.message(in, data)
 }
 
-// protocolError sends an error of the transport, which is not encrypted.
+// protocolError sends an error of the transport, which is not encrypted. The connection
+// ends with it, except that a client whose auth key is not known may make another one there.
 func (c *conn) protocolError(code int32) error {
 	var b bin.Buffer
 	b.PutInt32(-code)
-	return c.wire.Send(c.ctx, &b)
+	if err := c.wire.Send(c.ctx, &b); err != nil || code == codec.CodeAuthKeyNotFound {
+		return err
+	}
+	return fmt.Errorf("transport error %d", code)
 }
 
 // exchange makes an auth key together with the client.
@@ -132,7 +136,7 @@ func (c *conn) exchange(first *bin.Buffer) error {
 		wire = lightProof{wire}
 	}
 	result, err := exchange.NewExchanger(wire, c.dc).
-		WithTimeout(forever).Server(c.server.key).Run(c.ctx)
+		WithClock(c.server.clock()).WithTimeout(forever).Server(c.server.key).Run(c.ctx)
 	if encrypted, ok := errors.AsType[*exchange.UnexpectedEncryptedError](err); ok {
 		return c.frame(&bin.Buffer{Buf: encrypted.Frame}) // the client has a key after all
 	}
@@ -142,22 +146,26 @@ func (c *conn) exchange(first *bin.Buffer) error {
 	if err != nil {
 		return err
 	}
-	return c.server.addAuthKey(result.Key, c.dc)
+	return c.server.addAuthKey(&authKey{AuthKey: result.Key, salt: result.ServerSalt, dc: c.dc})
 }
 
 // message takes a decrypted message.
 func (c *conn) message(in session, data *crypto.EncryptedMessageData) error {
+	r := &call{conn: c, in: in, messageID: data.MessageID, seqNo: data.SeqNo, body: &bin.Buffer{Buf: data.Data()}}
+	if refused, err := r.refuse(data.Salt); refused || err != nil {
+		return err
+	}
 	c.mu.Lock()
 	c.current = in
 	c.mu.Unlock()
 	if !c.greeted[in.id] {
 		c.greeted[in.id] = true
-		created := &mt.NewSessionCreated{FirstMsgID: data.MessageID, UniqueID: in.id, ServerSalt: in.salt()}
+		created := &mt.NewSessionCreated{FirstMsgID: data.MessageID, UniqueID: in.id, ServerSalt: in.salt}
 		if err := c.send(in, proto.MessageFromServer, true, created); err != nil {
 			return err
 		}
 	}
-	return c.dispatch(&call{conn: c, in: in, messageID: data.MessageID, body: &bin.Buffer{Buf: data.Data()}})
+	return c.dispatch(r)
 }
 
 // send encrypts and sends a message. Content messages are those that the client has
@@ -170,7 +178,7 @@ func (c *conn) send(in session, kind proto.MessageType, content bool, message bi
 	c.sendMu.Lock()
 	defer c.sendMu.Unlock()
 	data := crypto.EncryptedMessageData{
-		Salt: in.salt(), SessionID: in.id, MessageID: c.server.messageIDs.New(kind), SeqNo: 2 * c.sent[in.id],
+		Salt: in.salt, SessionID: in.id, MessageID: c.server.messageIDs.Load().New(kind), SeqNo: 2 * c.sent[in.id],
 		MessageDataLen: int32(plain.Len()), MessageDataWithPadding: plain.Buf,
 	}
 	if content {

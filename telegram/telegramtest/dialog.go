@@ -7,6 +7,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"github.com/gotd/td/tg"
 )
 
 // DialogKind is the kind of chat that a dialog is with.
@@ -232,6 +234,26 @@ func (l *dialogList) with(d Dialog) *dialogList {
 	}
 	added.message++
 	changed.insert(added)
+	changed.order()
+	return changed
+}
+
+// raised returns the list with a dialog at the top, but below the pinned ones, because of a
+// message. One with a user is added where there is none.
+func (l *dialogList) raised(p peer, last *tg.Message) *dialogList {
+	first := entry{Dialog: Dialog{Kind: KindUser, ID: p.id}, date: last.Date, message: last.ID}
+	changed := &dialogList{}
+	for _, e := range l.entries() {
+		if e.peer() == p {
+			first.Dialog = e.Dialog
+			continue
+		}
+		if compareEntries(e, first) <= 0 { // of the same second, or of the future
+			first.date = e.date + 1
+		}
+		changed.insert(e)
+	}
+	changed.insert(first)
 	changed.order()
 	return changed
 }

@@ -88,6 +88,25 @@ func (p page) names(t *testing.T) (names []string) {
 	return names
 }
 
+// next asks for the page after this one.
+func (p page) next(q *tg.MessagesGetDialogsRequest) {
+	all := p.GetDialogs()
+	last := all[len(all)-1].(*tg.Dialog)
+	for _, m := range p.GetMessages() {
+		if m := m.(*tg.Message); m.ID == last.TopMessage && m.PeerID.String() == last.Peer.String() {
+			q.OffsetDate, q.OffsetID = m.Date, m.ID
+		}
+	}
+	switch peer := last.Peer.(type) {
+	case *tg.PeerUser:
+		q.OffsetPeer = &tg.InputPeerUser{UserID: peer.UserID}
+	case *tg.PeerChat:
+		q.OffsetPeer = &tg.InputPeerChat{ChatID: peer.ChatID}
+	case *tg.PeerChannel:
+		q.OffsetPeer = &tg.InputPeerChannel{ChannelID: peer.ChannelID}
+	}
+}
+
 func peerOf(dialog tg.DialogClass) tg.PeerClass {
 	return dialog.(interface{ GetPeer() tg.PeerClass }).GetPeer()
 }

@@ -22,6 +22,8 @@ type faults struct {
 	// transportCode is the transport's error for as many messages as transportTimes says.
 	transportCode  int32
 	transportTimes int
+	// rejectCode is why as many calls are rejected as rejectTimes says.
+	rejectCode, rejectTimes int
 }
 
 // failure is an error for the next calls.
@@ -38,8 +40,9 @@ func newFaults() faults {
 }
 
 // Fail makes the next calls of a TL method, such as auth.sendCode, get an error of
-// Telegram's, such as 420 FLOOD_WAIT_5, instead of being done. Errors that are set
-// while others are left come after them. Zero times takes back those that are left.
+// Telegram's, such as 420 FLOOD_WAIT_5, 303 NETWORK_MIGRATE_4 or -503 Timeout, instead of
+// being done. Code and message go out as they are. Errors that are set while others are left
+// come after them. Zero times takes back those that are left.
 func (s *Server) Fail(method string, times, code int, message string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -52,7 +55,8 @@ func (s *Server) Fail(method string, times, code int, message string) {
 
 // FailTransport makes the next encrypted messages get an error of the transport instead of
 // an answer, such as 404, which says that their auth key is not known, and 429. Nothing
-// is forgotten. Connections stay. Zero times takes back those that are left.
+// is forgotten. The connection is closed then, but for 404. Zero times takes back those that
+// are left.
 //
 // https://core.telegram.org/mtproto/mtproto-transports#transport-errors
 func (s *Server) FailTransport(times int, code int32) {

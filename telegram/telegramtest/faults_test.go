@@ -4,19 +4,13 @@ import (
 	"context"
 	"crypto/rand"
 	"io"
-	"math/big"
 	"net"
 	"sync"
 	"testing"
 	"time"
 
-	"github.com/gotd/td/bin"
-	"github.com/gotd/td/mt"
-	"github.com/gotd/td/proto"
 	"github.com/gotd/td/session"
-	"github.com/gotd/td/telegram/dcs"
 	"github.com/gotd/td/tg"
-	"github.com/gotd/td/transport"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -56,6 +50,14 @@ func TestFail(t *testing.T) {
 	}
 	rpcError(t, c.self(), 500, "INTERNAL")
 	c.is(ada)
+	for message, code := range map[string]int{
+		"Timeout": -503, "RPC_CALL_FAIL": 500, "SESSION_REVOKED": 401, "CHAT_WRITE_FORBIDDEN": 403, "UPDATE_APP_TO_LOGIN": 406, "MSG_WAIT_FAILED": -500,
+	} {
+		s.Fail("users.getUsers", 1, code, message)
+		rpcError(t, c.self(), code, message)
+	}
+	s.Fail("users.getUsers", 1, 303, "USER_MIGRATE_2") // gotd follows to where it is
+	c.is(ada)
 	s.Fail(telegramtest.AnyMethod, 1, 400, "ANY")
 	s.Fail("users.getUsers", 1, 400, "THIS")
 	rpcError(t, c.self(), 400, "THIS")
@@ -72,32 +74,6 @@ func TestFail(t *testing.T) {
 	assert.Equal(t, []int{1, 1, 2, 0}, []int{
 		s.Calls("users.getUsers"), s.Calls("messages.createChat"), s.Calls(telegramtest.AnyMethod), s.Calls("auth.signIn"),
 	})
-}
-
-func TestFailTransport(t *testing.T) {
-	s := newServer(t, telegramtest.Config{})
-	c := start(t, s).logIn(ada)
-	s.FailTransport(5, 404)
-	s.FailTransport(0, 0)
-	c.is(ada)
-	assert.Len(t, s.AuthKeys(), 1)
-
-	s.FailTransport(1, 404)
-	ctx, cancel := context.WithCancel(t.Context())
-	result := make(chan error)
-	go func() {
-		_, err := c.API().HelpGetNearestDC(ctx)
-		result <- err
-	}()
-	c.eventually(func() error {
-		if len(s.AuthKeys()) != 2 { // the client believes it
-			return assert.AnError
-		}
-		return nil
-	})
-	cancel()
-	<-result
-	assert.Equal(t, 1, s.Sessions(ada.ID))
 }
 
 func TestHold(t *testing.T) {
@@ -274,25 +250,6 @@ func TestSendUpdates(t *testing.T) {
 	require.NoError(t, s.SendUpdates(grace.ID, update), "nobody is logged in")
 }
 
-func TestTransports(t *testing.T) {
-	s := newServer(t, telegramtest.Config{})
-	storage := &session.StorageMemory{}
-	start(t, s, withSession(storage)).logIn(ada).stop()
-	for name, options := range map[string]dcs.PlainOptions{
-		"abridged":                       {Protocol: transport.Abridged},
-		"intermediate":                   {Protocol: transport.Intermediate},
-		"padded intermediate":            {Protocol: transport.PaddedIntermediate},
-		"full":                           {Protocol: transport.Full},
-		"obfuscated abridged":            {Protocol: transport.Abridged, Obfuscated: true},
-		"obfuscated intermediate":        {Protocol: transport.Intermediate, Obfuscated: true},
-		"obfuscated padded intermediate": {Protocol: transport.PaddedIntermediate, Obfuscated: true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			start(t, s, withSession(storage), withResolver(options)).is(ada)
-		})
-	}
-}
-
 func TestStrangersDoNotDisturb(t *testing.T) {
 	s := newServer(t, telegramtest.Config{})
 	var strangers sync.WaitGroup
@@ -366,27 +323,3 @@ func TestManyClientsAtOnce(t *testing.T) {
 }
 
 var _ telegramtest.T = (*testing.T)(nil)
-
-// The number that a client has to factor is small, unless it has to be what Telegram's is.
-func TestProofOfWork(t *testing.T) {
-	for full, bits := range map[bool]int{false: 33, true: 61} {
-		s := newServer(t, telegramtest.Config{FullProof: full})
-		socket, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", s.Addr())
-		require.NoError(t, err)
-		conn, err := transport.Intermediate.Handshake(socket)
-		require.NoError(t, err)
-		var question, message bin.Buffer
-		require.NoError(t, question.Encode(&mt.ReqPqMultiRequest{Nonce: bin.Int128{1}}))
-		number := proto.NewMessageID(time.Now(), proto.MessageFromClient)
-		require.NoError(t, message.Encode(proto.UnencryptedMessage{MessageID: int64(number), MessageData: question.Buf}))
-		require.NoError(t, conn.Send(t.Context(), &message))
-		require.NoError(t, conn.Recv(t.Context(), &message))
-		var answer proto.UnencryptedMessage
-		require.NoError(t, answer.Decode(&message))
-		var got mt.ResPQ
-		require.NoError(t, got.Decode(&bin.Buffer{Buf: answer.MessageData}))
-		assert.Equal(t, bin.Int128{1}, got.Nonce)
-		assert.Equal(t, bits, new(big.Int).SetBytes(got.Pq).BitLen())
-		require.NoError(t, conn.Close())
-	}
-}

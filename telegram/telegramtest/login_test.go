@@ -84,7 +84,7 @@ func TestSendingCodes(t *testing.T) {
 	}
 	rpcError(t, send("9996610005"), 400, "PHONE_NUMBER_BANNED")
 	for _, phone := range []string{"", "1234", "1234567890123456", "+49abc1234"} {
-		rpcError(t, send(phone), 400, "PHONE_NUMBER_INVALID")
+		rpcError(t, send(phone), 406, "PHONE_NUMBER_INVALID")
 	}
 	_, err := c.API().AuthSendCode(t.Context(), &tg.AuthSendCodeRequest{PhoneNumber: ada.Phone})
 	rpcError(t, err, 400, "API_ID_INVALID")
@@ -109,7 +109,7 @@ func TestSendingCodes(t *testing.T) {
 	assert.Nil(t, third.NextType)
 	assert.Equal(t, []string{first.PhoneCodeHash, second.PhoneCodeHash, third.PhoneCodeHash}, s.CodeHashes())
 	_, err = resend(third.PhoneCodeHash)
-	rpcError(t, err, 400, "SEND_CODE_UNAVAILABLE")
+	rpcError(t, err, 406, "SEND_CODE_UNAVAILABLE")
 	_, err = c.Auth().SignIn(t.Context(), ada.Phone, ada.Code, first.PhoneCodeHash)
 	rpcError(t, err, 400, "PHONE_CODE_EXPIRED")
 
@@ -140,12 +140,39 @@ func TestCodeDeliveries(t *testing.T) {
 		}
 		if delivery == telegramtest.CodeByEmail {
 			request := &tg.AuthSignInRequest{PhoneNumber: a.Phone, PhoneCodeHash: sent.PhoneCodeHash}
-			request.SetEmailVerification(&tg.EmailVerificationCode{Code: a.Code})
+			request.SetEmailVerification(&tg.EmailVerificationCode{Code: "654321"})
 			_, err := c.API().AuthSignIn(t.Context(), request)
+			rpcError(t, err, 400, "EMAIL_CODE_INVALID")
+			request.SetEmailVerification(&tg.EmailVerificationCode{Code: a.Code})
+			_, err = c.API().AuthSignIn(t.Context(), request)
 			require.NoError(t, err)
 			c.is(a)
 		}
 	}
+}
+
+// Where no code is sent, none is right.
+func TestNoCodeIsSent(t *testing.T) {
+	s := newServer(t, telegramtest.Config{})
+	c := start(t, s)
+	setUp := telegramtest.Account{ID: 100, Phone: "9996620000", Code: "1", CodeDelivery: telegramtest.EmailSetUpRequired}
+	paid := telegramtest.Account{ID: 101, Phone: "9996620001", Code: "1", CodeDelivery: telegramtest.PaymentRequired}
+	require.NoError(t, s.AddAccount(setUp))
+	require.NoError(t, s.AddAccount(paid))
+	fails := func(a telegramtest.Account, hash string) {
+		_, err := c.Auth().SignIn(t.Context(), a.Phone, a.Code, hash)
+		rpcError(t, err, 400, "PHONE_CODE_INVALID")
+		_, err = c.API().AuthResendCode(t.Context(), &tg.AuthResendCodeRequest{PhoneNumber: a.Phone, PhoneCodeHash: hash})
+		rpcError(t, err, 406, "SEND_CODE_UNAVAILABLE")
+	}
+	sent := c.sentCode(setUp)
+	assert.Equal(t, &tg.AuthSentCodeTypeSetUpEmailRequired{}, sent.Type)
+	fails(setUp, sent.PhoneCodeHash)
+	answer, err := c.API().AuthSendCode(t.Context(), &tg.AuthSendCodeRequest{PhoneNumber: paid.Phone, APIID: 1, APIHash: "hash"})
+	require.NoError(t, err)
+	require.IsType(t, &tg.AuthSentCodePaymentRequired{}, answer)
+	fails(paid, answer.(*tg.AuthSentCodePaymentRequired).PhoneCodeHash)
+	assert.Zero(t, s.Sessions(setUp.ID))
 }
 
 func TestSignUpRequired(t *testing.T) {

@@ -89,7 +89,7 @@ func (s *Server) acceptLoginToken(raw []byte, a *account) (keyID, error) {
 		return keyID{}, tgerr.New(400, "AUTH_TOKEN_INVALIDX")
 	case t.accepted != nil:
 		return keyID{}, tgerr.New(400, "AUTH_TOKEN_ALREADY_ACCEPTED")
-	case !time.Now().Before(t.expires):
+	case !s.now().Before(t.expires):
 		return keyID{}, tgerr.New(400, "AUTH_TOKEN_EXPIRED")
 	}
 	t.accepted = a
@@ -101,7 +101,7 @@ func (s *Server) tellLoginToken(key keyID) {
 	s.mu.Lock()
 	conns := slices.Collect(maps.Keys(s.conns))
 	s.mu.Unlock()
-	update := &tg.UpdateShort{Update: &tg.UpdateLoginToken{}, Date: int(time.Now().Unix())}
+	update := &tg.UpdateShort{Update: &tg.UpdateLoginToken{}, Date: int(s.now().Unix())}
 	for _, c := range conns {
 		c.mu.Lock()
 		in, subscribed := c.current, c.subscribed
@@ -132,7 +132,7 @@ func (c *caller) authExportLoginToken(q *tg.AuthExportLoginTokenRequest) (bin.En
 		}
 	}
 	raw := rand.Text()
-	expires := time.Now().Add(c.server.tokenLife)
+	expires := c.server.now().Add(c.server.tokenLife)
 	c.server.world.loginTokens[raw] = &loginToken{key: c.key.ID, expires: expires}
 	return &tg.AuthLoginToken{Expires: int(expires.Unix()), Token: []byte(raw)}, nil
 }
@@ -175,6 +175,6 @@ func (c *caller) authAcceptLoginToken(q *tg.AuthAcceptLoginTokenRequest) (bin.En
 	}
 	// The call's connection keeps the server from being closed meanwhile.
 	c.conn.calls.Go(func() { c.server.tellLoginToken(key) })
-	now := int(time.Now().Unix())
+	now := int(c.server.now().Unix())
 	return &tg.Authorization{DeviceModel: "test", DateCreated: now, DateActive: now}, nil
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"time"
 
 	"github.com/gotd/td/bin"
 	"github.com/gotd/td/proto"
@@ -48,8 +47,8 @@ func newMessages() messages {
 }
 
 // SendMessage sends a message in the name of an account, as if with an app of its own:
-// everybody who is in the chat gets an update. It returns an error where the account could
-// not send it.
+// everybody who is in the chat gets an update, and the chat comes first among the dialogs
+// that are not pinned. It returns an error where the account could not send it.
 func (s *Server) SendMessage(m Message) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -145,17 +144,23 @@ func (c *caller) say(m Message) (*tg.Updates, error) {
 		if reader == c.account {
 			own = updates
 		}
-		for other := range maps.Keys(s.conns) {
-			if other == c.conn {
-				continue // it gets an answer
-			}
-			if in, ok := other.listening(); ok && s.state.authKeys[in.key.ID] != nil && s.state.authKeys[in.key.ID].Account == reader.ID {
-				s.messages.pending = append(s.messages.pending, pendingUpdate{other, updates})
-			}
-		}
+		c.tell(reader, updates)
 	}
 	s.work.Go(s.tellPending)
 	return own, nil
+}
+
+// tell has updates sent to an account's connections by tellPending, but not to the caller's,
+// which gets an answer. Server.mu is held.
+func (c *caller) tell(reader *account, updates *tg.Updates) {
+	s := c.server
+	for other := range maps.Keys(s.conns) {
+		in, listening := other.listening()
+		key := s.state.authKeys[in.key.ID]
+		if other != c.conn && listening && key != nil && key.Account == reader.ID {
+			s.messages.pending = append(s.messages.pending, pendingUpdate{other, updates})
+		}
+	}
 }
 
 // readers returns everybody who gets a message, the sender among them.
@@ -184,11 +189,13 @@ func (c *caller) readers(m Message) (readers []*account, err error) {
 	return readers, nil
 }
 
-// told is what the caller, who reads it, is told of a new message.
+// told is what the caller, who reads it, is told of a new message. The dialog with it comes
+// first from then on.
 func (c *caller) told(m Message) *tg.Updates {
 	where, numbers := peerOf(m.Kind, m.Chat), &c.server.messages
-	message := &tg.Message{Out: m.From == c.account.ID, Message: m.Text, Date: int(time.Now().Unix()), Post: m.Kind == KindChannel}
+	message := &tg.Message{Out: m.From == c.account.ID, Message: m.Text, Date: int(c.server.now().Unix()), Post: m.Kind == KindChannel}
 	updates := &tg.Updates{Users: []tg.UserClass{c.user(m.From)}, Date: message.Date}
+	defer func() { c.account.dialogs = c.account.dialogs.raised(where, message) }()
 	switch {
 	case m.Kind != KindUser:
 		updates.Chats = []tg.ChatClass{c.chat(c.server.world.chats[where])}

@@ -26,9 +26,10 @@ func methodTable() map[uint32]method {
 type access int
 
 const (
-	anybody   access = iota // also without being logged in
-	loggedIn                // users and bots
-	usersOnly               // but no bots
+	anybody          access = iota // also without being logged in
+	loggedInAnywhere               // users and bots, also at a datacenter that is not their home
+	loggedIn                       // users and bots
+	usersOnly                      // but no bots
 )
 
 // method is a TL method that the server knows.
@@ -64,7 +65,15 @@ func on[Q any, P interface {
 }
 
 func errUnauthorized() *tgerr.Error { return tgerr.New(401, "AUTH_KEY_UNREGISTERED") }
-func errInternal() *tgerr.Error     { return tgerr.New(500, "RPC_CALL_FAIL") }
+
+// errMigrate is the error that leads to another datacenter.
+//
+// https://core.telegram.org/api/errors#303-see-other
+func errMigrate(what string, dc int) *tgerr.Error {
+	return tgerr.New(303, fmt.Sprintf("%s_MIGRATE_%d", what, dc))
+}
+
+func errInternal() *tgerr.Error { return tgerr.New(500, "RPC_CALL_FAIL") }
 
 // answer works off the call and returns the result.
 func (r *call) answer() (bin.Encoder, error) {
@@ -72,6 +81,9 @@ func (r *call) answer() (bin.Encoder, error) {
 	id, err := r.unwrap()
 	if err != nil {
 		return nil, tgerr.New(400, "INPUT_FETCH_ERROR")
+	}
+	if err := s.initialized(r); err != nil {
+		return nil, err
 	}
 	name := methodName(id)
 	s.log.Trace().Str("method", name).Msg("Call")
@@ -96,6 +108,26 @@ func (r *call) answer() (bin.Encoder, error) {
 	return handle(c)
 }
 
+// initialized refuses the calls with an auth key before initConnection, which counts from
+// then on, over all connections.
+//
+// https://core.telegram.org/api/invoking#saving-client-info
+func (s *Server) initialized(r *call) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := s.state.authKeys[r.in.key.ID]
+	switch {
+	case key == nil: // forgotten meanwhile
+		return errUnauthorized()
+	case key.inited:
+		return nil
+	case !r.init:
+		return tgerr.New(400, "CONNECTION_NOT_INITED")
+	}
+	key.inited = true
+	return s.state.save()
+}
+
 // caller finds out who makes a call and whether they may. Server.mu is held.
 func (s *Server) caller(r *call, access access) (*caller, error) {
 	key := s.state.authKeys[r.in.key.ID]
@@ -103,7 +135,12 @@ func (s *Server) caller(r *call, access access) (*caller, error) {
 		return nil, errUnauthorized()
 	}
 	c := &caller{server: s, conn: r.conn, key: key, account: s.world.accounts[key.Account]}
+	if err := c.checkDuplicate(); err != nil {
+		return nil, err
+	}
 	switch {
+	case key.Revoked == duplicated:
+		return nil, tgerr.New(406, duplicated)
 	case key.Revoked != "":
 		return nil, tgerr.New(401, key.Revoked)
 	case access == anybody:
@@ -113,10 +150,36 @@ func (s *Server) caller(r *call, access access) (*caller, error) {
 	case c.account == nil:
 		s.log.Error().Int64("account", key.Account).Msg("A client is logged in to an account that was not added")
 		return nil, errInternal()
+	case access != loggedInAnywhere && c.account.DC != r.conn.dc:
+		return nil, errMigrate("USER", c.account.DC)
 	case access == usersOnly && c.account.Bot:
 		return nil, tgerr.New(400, "BOT_METHOD_INVALID")
 	}
 	return c, nil
+}
+
+// duplicated is what is wrong with the auth key of a login that was used over two
+// connections in turns.
+const duplicated = "AUTH_KEY_DUPLICATED"
+
+// checkDuplicate ends the login of an auth key that is used over two connections in turns: a
+// newer one, an older one, and the newer one again, while both are open. At other
+// datacenters than the account's home that is no fault: downloads may go over many
+// connections.
+//
+// https://core.telegram.org/api/errors#406-not-acceptable
+func (c *caller) checkDuplicate() error {
+	key := c.key
+	switch {
+	case c.account == nil || c.account.DC != c.conn.dc:
+	case key.newest == nil || key.newest.ctx.Err() != nil || key.newest.number < c.conn.number:
+		key.newest, key.older = c.conn, nil
+	case key.newest != c.conn:
+		key.older = c.conn // or what was under way in it when the client gave it up
+	case key.older != nil && key.older.ctx.Err() == nil:
+		return c.setLogin(login{Revoked: duplicated})
+	}
+	return nil
 }
 
 // unwrap takes the wrappers off a call and returns the constructor of what is in
@@ -135,7 +198,7 @@ func (r *call) unwrap() (uint32, error) {
 		case tg.InvokeWithLayerRequestTypeID:
 			wrapper = &tg.InvokeWithLayerRequest{Query: inside{}}
 		case tg.InitConnectionRequestTypeID:
-			wrapper = &tg.InitConnectionRequest{Query: inside{}}
+			r.init, wrapper = true, &tg.InitConnectionRequest{Query: inside{}}
 		case tg.InvokeAfterMsgRequestTypeID:
 			wrapper = &tg.InvokeAfterMsgRequest{Query: inside{}}
 		case tg.InvokeAfterMsgsRequestTypeID:

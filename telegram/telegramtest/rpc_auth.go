@@ -2,6 +2,7 @@ package telegramtest
 
 import (
 	"crypto/rand"
+	"slices"
 	"strings"
 
 	"github.com/gotd/td/bin"
@@ -16,7 +17,7 @@ func authMethods() []method {
 		on(anybody, (*caller).authCancelCode),
 		on(anybody, (*caller).authSignIn),
 		on(anybody, (*caller).authImportBotAuthorization),
-		on(loggedIn, (*caller).authLogOut),
+		on(loggedInAnywhere, (*caller).authLogOut),
 		on(loggedIn, (*caller).authExportAuthorization),
 		on(anybody, (*caller).authImportAuthorization),
 		// Between the code and the password, nobody is logged in yet.
@@ -35,13 +36,18 @@ func validPhone(phone string) bool {
 }
 
 // rpcError returns the error of a given type with the code that Telegram sends it
-// with.
+// with when a code is asked for, or somebody is invited.
 func rpcError(message string) *tgerr.Error {
-	switch {
-	case strings.Contains(message, "_WAIT_"):
+	if strings.Contains(message, "_WAIT_") {
 		return tgerr.New(420, message)
-	case message == "PHONE_PASSWORD_FLOOD", message == "PHONE_NUMBER_APP_SIGNUP_FORBIDDEN":
+	}
+	switch message {
+	case "PHONE_NUMBER_INVALID", "PHONE_PASSWORD_FLOOD", "SEND_CODE_UNAVAILABLE", "UPDATE_APP_TO_LOGIN":
 		return tgerr.New(406, message)
+	case privacyRestricted, "USER_CHANNELS_TOO_MUCH", "USER_NOT_MUTUAL_CONTACT":
+		return tgerr.New(403, message)
+	case "AUTH_RESTART":
+		return tgerr.New(500, message)
 	default:
 		return tgerr.New(400, message)
 	}
@@ -55,7 +61,9 @@ func (c *caller) authSendCode(q *tg.AuthSendCodeRequest) (bin.Encoder, error) {
 	case q.APIID == 0 || q.APIHash == "":
 		return nil, tgerr.New(400, "API_ID_INVALID")
 	case !validPhone(phone):
-		return nil, tgerr.New(400, "PHONE_NUMBER_INVALID")
+		return nil, rpcError("PHONE_NUMBER_INVALID")
+	case a != nil && a.DC != c.conn.dc:
+		return nil, errMigrate("PHONE", a.DC)
 	case a != nil && a.SendCodeError != "":
 		return nil, rpcError(a.SendCodeError)
 	case a != nil:
@@ -73,21 +81,28 @@ func (c *caller) authResendCode(q *tg.AuthResendCodeRequest) (bin.Encoder, error
 	}
 	next, nextType := code.Delivery.next()
 	if nextType == nil {
-		return nil, tgerr.New(400, "SEND_CODE_UNAVAILABLE")
+		return nil, rpcError("SEND_CODE_UNAVAILABLE")
 	}
 	return c.sendCode(code.Phone, next)
 }
 
 // sendCode begins a login, or begins it anew.
 func (c *caller) sendCode(phone string, delivery CodeDelivery) (bin.Encoder, error) {
-	sent := &tg.AuthSentCode{Type: delivery.sentCodeType(c.expectedCode(phone)), PhoneCodeHash: rand.Text()}
+	hash := rand.Text()
+	l := c.key.login
+	l.PasswordFor, l.Code = 0, &sentCode{Phone: phone, Hash: hash, Delivery: delivery}
+	c.server.world.codeHashes = append(c.server.world.codeHashes, hash)
+	if delivery == PaymentRequired {
+		return &tg.AuthSentCodePaymentRequired{
+			StoreProduct: "login", PhoneCodeHash: hash, SupportEmailAddress: "login@example.com", SupportEmailSubject: "Login",
+			PremiumDays: 7, Currency: "EUR", Amount: 99,
+		}, c.setLogin(l)
+	}
+	sent := &tg.AuthSentCode{Type: delivery.sentCodeType(c.expectedCode(phone)), PhoneCodeHash: hash}
 	if _, next := delivery.next(); next != nil {
 		sent.SetNextType(next)
 		sent.SetTimeout(60)
 	}
-	c.server.world.codeHashes = append(c.server.world.codeHashes, sent.PhoneCodeHash)
-	l := c.key.login
-	l.PasswordFor, l.Code = 0, &sentCode{Phone: phone, Hash: sent.PhoneCodeHash, Delivery: delivery}
 	return sent, c.setLogin(l)
 }
 
@@ -101,12 +116,14 @@ func (c *caller) expectedCode(phone string) string {
 // code returns the code under way that a hash stands for. It is bound to the auth
 // key that asked for it.
 func (c *caller) code(phone, hash string) (*sentCode, error) {
-	code := c.key.Code
+	code, a := c.key.Code, c.server.world.byPhone[digits(phone)]
 	switch {
 	case phone == "":
-		return nil, tgerr.New(400, "PHONE_NUMBER_INVALID")
+		return nil, rpcError("PHONE_NUMBER_INVALID")
 	case hash == "":
 		return nil, tgerr.New(400, "PHONE_CODE_HASH_EMPTY")
+	case a != nil && a.DC != c.conn.dc:
+		return nil, errMigrate("PHONE", a.DC)
 	case code == nil || code.Hash != hash || code.Phone != digits(phone):
 		return nil, tgerr.New(400, "PHONE_CODE_EXPIRED")
 	}
@@ -129,10 +146,10 @@ func (c *caller) authSignIn(q *tg.AuthSignInRequest) (bin.Encoder, error) {
 	if err != nil {
 		return nil, err
 	}
-	entered := q.PhoneCode
+	entered, wrong := q.PhoneCode, "PHONE_CODE_INVALID"
 	if code.Delivery == CodeByEmail {
 		// https://core.telegram.org/api/auth#email-verification
-		entered = ""
+		entered, wrong = "", "EMAIL_CODE_INVALID"
 		if mailed, ok := q.EmailVerification.(*tg.EmailVerificationCode); ok {
 			entered = mailed.Code
 		}
@@ -141,8 +158,8 @@ func (c *caller) authSignIn(q *tg.AuthSignInRequest) (bin.Encoder, error) {
 	switch {
 	case entered == "":
 		return nil, tgerr.New(400, "PHONE_CODE_EMPTY")
-	case entered != c.expectedCode(code.Phone):
-		return nil, tgerr.New(400, "PHONE_CODE_INVALID")
+	case entered != c.expectedCode(code.Phone) || !code.Delivery.sends():
+		return nil, tgerr.New(400, wrong)
 	case a == nil || a.SignUpRequired:
 		return &tg.AuthAuthorizationSignUpRequired{}, nil
 	case a.verifier != nil:
@@ -171,6 +188,8 @@ func (c *caller) authImportBotAuthorization(q *tg.AuthImportBotAuthorizationRequ
 		return nil, tgerr.New(400, "ACCESS_TOKEN_EXPIRED")
 	case a == nil:
 		return nil, tgerr.New(400, "ACCESS_TOKEN_INVALID")
+	case a.DC != c.conn.dc:
+		return nil, errMigrate("USER", a.DC)
 	}
 	return c.logIn(a)
 }
@@ -180,25 +199,30 @@ func (c *caller) authLogOut(*tg.AuthLogOutRequest) (bin.Encoder, error) {
 	return &tg.AuthLoggedOut{}, c.setLogin(login{})
 }
 
+// exported is a login that can be taken to another datacenter.
+type exported struct {
+	account *account
+	dc      int // where to
+}
+
 // https://core.telegram.org/method/auth.exportAuthorization
 func (c *caller) authExportAuthorization(q *tg.AuthExportAuthorizationRequest) (bin.Encoder, error) {
-	if q.DCID != c.server.mediaDC || q.DCID == c.conn.dc {
+	if q.DCID == c.conn.dc || !slices.Contains(c.server.dcs, q.DCID) {
 		return nil, tgerr.New(400, "DC_ID_INVALID")
 	}
 	token := rand.Text()
-	c.server.world.exported[token] = c.account.ID
+	c.server.world.exported[token] = exported{c.account, q.DCID}
 	return &tg.AuthExportedAuthorization{ID: c.account.ID, Bytes: []byte(token)}, nil
 }
 
 // https://core.telegram.org/method/auth.importAuthorization
 func (c *caller) authImportAuthorization(q *tg.AuthImportAuthorizationRequest) (bin.Encoder, error) {
-	id, ok := c.server.world.exported[string(q.Bytes)]
-	a := c.server.world.accounts[id]
-	if !ok || id != q.ID || a == nil {
+	taken, ok := c.server.world.exported[string(q.Bytes)]
+	if !ok || taken.account.ID != q.ID || taken.dc != c.conn.dc {
 		return nil, tgerr.New(400, "AUTH_BYTES_INVALID")
 	}
 	delete(c.server.world.exported, string(q.Bytes))
-	return c.logIn(a)
+	return c.logIn(taken.account)
 }
 
 // passwordOf returns the account whose password the caller may ask about: that of

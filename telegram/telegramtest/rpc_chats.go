@@ -3,7 +3,6 @@ package telegramtest
 import (
 	"slices"
 	"strings"
-	"time"
 	"unicode/utf16"
 
 	"github.com/gotd/td/bin"
@@ -18,6 +17,7 @@ func chatMethods() []method {
 		on(usersOnly, (*caller).messagesCreateChat),
 		on(loggedIn, (*caller).messagesEditChatAbout),
 		on(usersOnly, (*caller).channelsCreateChannel),
+		on(usersOnly, (*caller).messagesMigrateChat),
 		on(usersOnly, (*caller).messagesDeleteChat),
 		on(usersOnly, (*caller).channelsDeleteChannel),
 	}
@@ -117,7 +117,9 @@ func (c *caller) basicGroup(d Dialog, of *chat) tg.ChatClass {
 func errChatInvalid() *tgerr.Error    { return tgerr.New(400, "CHAT_ID_INVALID") }
 func errChannelInvalid() *tgerr.Error { return tgerr.New(400, "CHANNEL_INVALID") }
 func errChannelPrivate() *tgerr.Error { return tgerr.New(406, "CHANNEL_PRIVATE") }
-func errAdminRequired() *tgerr.Error  { return tgerr.New(403, "CHAT_ADMIN_REQUIRED") }
+
+// errAdminRequired has the code that is documented for the method.
+func errAdminRequired(code int) *tgerr.Error { return tgerr.New(code, "CHAT_ADMIN_REQUIRED") }
 
 // groupByID returns a basic group that the caller has among the dialogs.
 func (c *caller) groupByID(id int64) (*chat, error) {
@@ -210,6 +212,10 @@ func (c *caller) channelsGetFullChannel(q *tg.ChannelsGetFullChannelRequest) (bi
 	}
 	full := &tg.ChannelFull{ID: channel.ID, About: channel.About, ChatPhoto: channel.Photo.full(c.server.mediaDC), Pts: 1}
 	full.SetParticipantsCount(len(c.server.world.members(channel.peer())))
+	if channel.MigratedFrom != 0 {
+		full.SetMigratedFromChatID(channel.MigratedFrom)
+		full.SetMigratedFromMaxID(firstMessage)
+	}
 	return &tg.MessagesChatFull{FullChat: full, Chats: []tg.ChatClass{c.chat(channel)}}, nil
 }
 
@@ -236,7 +242,7 @@ func (c *caller) newChat(kind DialogKind, title, about string) (*chat, error) {
 // updates tells the caller about a chat.
 func (c *caller) updates(about *chat) *tg.Updates {
 	return &tg.Updates{
-		Users: []tg.UserClass{c.user(c.account.ID)}, Chats: []tg.ChatClass{c.chat(about)}, Date: int(time.Now().Unix()),
+		Users: []tg.UserClass{c.user(c.account.ID)}, Chats: []tg.ChatClass{c.chat(about)}, Date: int(c.server.now().Unix()),
 	}
 }
 
@@ -277,7 +283,7 @@ func (c *caller) messagesEditChatAbout(q *tg.MessagesEditChatAboutRequest) (bin.
 	case err != nil:
 		return nil, err
 	case !edited.admin(c.account.ID):
-		return nil, errAdminRequired()
+		return nil, errAdminRequired(400)
 	case len(utf16.Encode([]rune(q.About))) > maxAbout:
 		return nil, tgerr.New(400, "CHAT_ABOUT_TOO_LONG")
 	case q.About == edited.About:
@@ -315,13 +321,13 @@ func (c *caller) channelsDeleteChannel(q *tg.ChannelsDeleteChannelRequest) (bin.
 	if err != nil {
 		return nil, err
 	}
-	return &tg.Updates{Date: int(time.Now().Unix())}, c.deleteChat(channel)
+	return &tg.Updates{Date: int(c.server.now().Unix())}, c.deleteChat(channel)
 }
 
 // deleteChat deletes a chat that the caller owns.
 func (c *caller) deleteChat(gone *chat) error {
 	if gone.Owner != c.account.ID {
-		return errAdminRequired()
+		return errAdminRequired(400)
 	}
 	c.server.world.removeChat(gone.peer(), nil)
 	return c.server.keepDeleted(gone)

@@ -1,15 +1,13 @@
 package telegramtest
 
 import (
-	"fmt"
-
 	"github.com/gotd/td/bin"
 	"github.com/gotd/td/tg"
 	"github.com/gotd/td/tgerr"
 )
 
 func fileMethods() []method {
-	return []method{on(loggedIn, (*caller).uploadGetFile)}
+	return []method{on(loggedInAnywhere, (*caller).uploadGetFile)}
 }
 
 // uploadGetFile works off https://core.telegram.org/method/upload.getFile for the
@@ -35,7 +33,7 @@ func (c *caller) uploadGetFile(q *tg.UploadGetFileRequest) (bin.Encoder, error) 
 		return nil, tgerr.New(400, "LOCATION_INVALID")
 	}
 	if c.conn.dc != c.server.mediaDC {
-		return nil, tgerr.New(303, fmt.Sprintf("FILE_MIGRATE_%d", c.server.mediaDC))
+		return nil, errMigrate("FILE", c.server.mediaDC)
 	}
 	size := int64(len(photo.Data))
 	part := photo.Data[min(q.Offset, size):min(q.Offset+int64(q.Limit), size)]

@@ -18,11 +18,14 @@ func helpMethods() []method {
 
 // https://core.telegram.org/method/help.getConfig
 func (c *caller) helpGetConfig(*tg.HelpGetConfigRequest) (bin.Encoder, error) {
-	now := time.Now()
-	// The address at which this client has reached the server.
-	options := []tg.DCOption{dcOption(c.conn.dc, c.conn.socket.LocalAddr())}
-	if media := c.server.media; media != nil && c.conn.dc == c.server.dc {
-		options = append(options, dcOption(c.server.mediaDC, media.Addr()))
+	now := c.server.now()
+	var options []tg.DCOption
+	for _, dc := range c.server.dcs {
+		addr := c.server.listeners[dc].Addr()
+		if dc == c.conn.dc {
+			addr = c.conn.socket.LocalAddr() // at which this client has reached it
+		}
+		options = append(options, dcOption(dc, addr))
 	}
 	return &tg.Config{
 		Date: int(now.Unix()), Expires: int(now.Add(time.Hour).Unix()), ThisDC: c.conn.dc,

@@ -73,7 +73,7 @@ func (c *caller) invite(to *chat, input []tg.InputUserClass) (bin.Encoder, error
 		return nil, err
 	}
 	if !to.mayInvite(c.account.ID) {
-		return nil, errAdminRequired()
+		return nil, errAdminRequired(403)
 	}
 	missing, err := c.admitAll(to, users)
 	if err != nil {
@@ -111,7 +111,7 @@ func (c *caller) channelsEditAdmin(q *tg.ChannelsEditAdminRequest) (bin.Encoder,
 	a := c.inputUser(q.UserID)
 	switch {
 	case !channel.admin(c.account.ID):
-		return nil, errAdminRequired()
+		return nil, errAdminRequired(403)
 	case a == nil:
 		return nil, tgerr.New(400, "USER_ID_INVALID")
 	case a.ID == channel.Owner:

@@ -3,7 +3,6 @@ package telegramtest
 import (
 	"regexp"
 	"strings"
-	"time"
 
 	"github.com/gotd/td/bin"
 	"github.com/gotd/td/tg"
@@ -99,10 +98,10 @@ func (c *caller) resolved(user *tg.User) bin.Encoder {
 
 // https://core.telegram.org/method/updates.getState
 func (c *caller) updatesGetState(*tg.UpdatesGetStateRequest) (bin.Encoder, error) {
-	return &tg.UpdatesState{Pts: 1, Date: int(time.Now().Unix()), Seq: 1}, nil
+	return &tg.UpdatesState{Pts: 1, Date: int(c.server.now().Unix()), Seq: 1}, nil
 }
 
 // https://core.telegram.org/method/updates.getDifference
 func (c *caller) updatesGetDifference(*tg.UpdatesGetDifferenceRequest) (bin.Encoder, error) {
-	return &tg.UpdatesDifferenceEmpty{Date: int(time.Now().Unix()), Seq: 1}, nil
+	return &tg.UpdatesDifferenceEmpty{Date: int(c.server.now().Unix()), Seq: 1}, nil
 }

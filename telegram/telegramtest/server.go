@@ -9,11 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
-	"github.com/gotd/td/clock"
 	"github.com/gotd/td/crypto"
 	"github.com/gotd/td/exchange"
 	"github.com/gotd/td/proto"
@@ -29,10 +29,13 @@ type Config struct {
 	Addr string
 	// DC is the number of the datacenter. Defaults to 2.
 	DC int
-	// MediaDC is the number of a second datacenter, at the same IP address and a port of
-	// its own, where the photos lie: a client has to move its login there to download
-	// them (https://core.telegram.org/api/datacenter). It can be the home of accounts as
-	// well, see Account.DC. Defaults to 0, none.
+	// OtherDCs are the numbers of further datacenters, each at the same IP address and a
+	// port of its own, which help.getConfig tells. Accounts can be at home there, see
+	// Account.DC, and each datacenter has auth keys of its own
+	// (https://core.telegram.org/api/datacenter).
+	OtherDCs []int
+	// MediaDC is the number of the datacenter where the photos lie: a client has to take its
+	// login there to download them. It need not be among OtherDCs. Defaults to DC.
 	MediaDC int
 	// LoginTokenLifetime is how long the token of a QR code can be accepted. Clients are
 	// told the second in which it ends. Defaults to [DefaultLoginTokenLifetime].
@@ -70,18 +73,19 @@ type T interface {
 	Fatalf(format string, args ...any)
 }
 
-// Server is a Telegram datacenter. All its methods are safe for concurrent use.
+// Server is a Telegram datacenter, or several. All its methods are safe for concurrent use.
 type Server struct {
 	log        zerolog.Logger
 	dc         int
-	mediaDC    int // where the photos lie
+	dcs        []int // all of them
+	mediaDC    int   // where the photos lie
 	tokenLife  time.Duration
 	fullProof  bool
 	key        exchange.PrivateKey
-	listener   net.Listener
-	media      net.Listener // of the second datacenter, nil for none
+	listeners  map[int]net.Listener // by datacenter
 	cipher     crypto.Cipher
-	messageIDs *proto.MessageIDGen
+	ahead      atomic.Int64                       // see SetClock
+	messageIDs atomic.Pointer[proto.MessageIDGen] // goes by the server's clock
 	methods    map[uint32]method
 
 	ctx    context.Context // ends when the server closes
@@ -93,6 +97,7 @@ type Server struct {
 
 	mu       sync.Mutex // guards what follows; held while a method is worked off
 	conns    map[*conn]struct{}
+	accepted int // how many connections there were
 	refuse   bool
 	state    state
 	world    world
@@ -121,21 +126,23 @@ func Start(cfg Config) (*Server, error) {
 		return nil, err
 	}
 	s := &Server{
-		log:        cfg.Log,
-		dc:         cfg.DC,
-		mediaDC:    cfg.MediaDC,
-		tokenLife:  cfg.LoginTokenLifetime,
-		fullProof:  cfg.FullProof,
-		key:        exchange.PrivateKey{RSA: loaded.key},
-		cipher:     crypto.NewServerCipher(rand.Reader),
-		messageIDs: proto.NewMessageIDGen(clock.System.Now),
-		methods:    methodTable(),
-		conns:      map[*conn]struct{}{},
-		state:      loaded,
-		world:      newWorld(),
-		messages:   newMessages(),
-		faults:     newFaults(),
+		log:       cfg.Log,
+		dc:        cfg.DC,
+		dcs:       cfg.datacenters(),
+		mediaDC:   cfg.MediaDC,
+		tokenLife: cfg.LoginTokenLifetime,
+		fullProof: cfg.FullProof,
+		key:       exchange.PrivateKey{RSA: loaded.key},
+		cipher:    crypto.NewServerCipher(rand.Reader),
+		methods:   methodTable(),
+		listeners: map[int]net.Listener{},
+		conns:     map[*conn]struct{}{},
+		state:     loaded,
+		world:     newWorld(),
+		messages:  newMessages(),
+		faults:    newFaults(),
 	}
+	s.SetClock(0)
 	for _, account := range cfg.Accounts {
 		if err := s.AddAccount(account); err != nil {
 			return nil, err
@@ -152,28 +159,48 @@ func Start(cfg Config) (*Server, error) {
 		s.cancel()
 		return nil, fmt.Errorf("listen for Telegram clients: %w", err)
 	}
-	s.log.Info().Stringer("addr", s.listener.Addr()).Int("dc", s.dc).Msg("Telegram test server listens")
 	return s, nil
 }
 
+// datacenters returns the numbers of all datacenters, each once, DC first.
+func (cfg *Config) datacenters() []int {
+	all := []int{cfg.DC}
+	for _, dc := range append([]int{cfg.MediaDC}, cfg.OtherDCs...) {
+		if !slices.Contains(all, dc) {
+			all = append(all, dc)
+		}
+	}
+	return all
+}
+
 // listen starts to take connections.
-func (s *Server) listen(addr string) (err error) {
+func (s *Server) listen(addr string) error {
 	var config net.ListenConfig
-	if s.listener, err = config.Listen(s.ctx, "tcp", addr); err != nil {
-		return err
-	}
-	if s.mediaDC != s.dc {
-		host, _, err := net.SplitHostPort(addr)
-		if err == nil {
-			s.media, err = config.Listen(s.ctx, "tcp", net.JoinHostPort(host, "0"))
+	for _, dc := range s.dcs {
+		at := addr
+		if dc != s.dc {
+			host, _, _ := net.SplitHostPort(addr) // a bad one is refused below
+			at = net.JoinHostPort(host, "0")
 		}
+		listener, err := config.Listen(s.ctx, "tcp", at)
 		if err != nil {
-			return errors.Join(err, s.listener.Close())
+			return errors.Join(err, s.closeListeners())
 		}
-		s.work.Go(func() { s.accept(s.media, s.mediaDC) })
+		s.listeners[dc] = listener
+		s.log.Info().Stringer("addr", listener.Addr()).Int("dc", dc).Msg("Telegram test server listens")
 	}
-	s.work.Go(func() { s.accept(s.listener, s.dc) })
+	for dc, listener := range s.listeners {
+		s.work.Go(func() { s.accept(listener, dc) })
+	}
 	return nil
+}
+
+// closeListeners makes all datacenters take no more connections.
+func (s *Server) closeListeners() (err error) {
+	for _, listener := range s.listeners {
+		err = errors.Join(err, listener.Close())
+	}
+	return err
 }
 
 // NewServer starts a server that is closed when the test ends.
@@ -193,7 +220,7 @@ func NewServer(t T, cfg Config) *Server {
 }
 
 // Addr returns the address at which the server listens, as host:port.
-func (s *Server) Addr() string { return s.listener.Addr().String() }
+func (s *Server) Addr() string { return s.listeners[s.dc].Addr().String() }
 
 // DC returns the number of the datacenter.
 func (s *Server) DC() int { return s.dc }
@@ -209,8 +236,9 @@ func (s *Server) PublicKeyPEM() []byte {
 }
 
 // DCList returns the server's address in the form of gotd's telegram.Options.DCList.
+// Clients learn those of other datacenters there.
 func (s *Server) DCList() dcs.List {
-	return dcs.List{Options: []tg.DCOption{dcOption(s.dc, s.listener.Addr())}}
+	return dcs.List{Options: []tg.DCOption{dcOption(s.dc, s.listeners[s.dc].Addr())}}
 }
 
 // dcOption describes a datacenter as one that is reached at an address.
@@ -230,10 +258,7 @@ func dcOption(dc int, addr net.Addr) tg.DCOption {
 // that it started has ended. Calls after the first do nothing but wait.
 func (s *Server) Close() error {
 	s.cancel()
-	err := s.listener.Close()
-	if s.media != nil {
-		err = errors.Join(err, s.media.Close())
-	}
+	err := s.closeListeners()
 	s.DropConnections()
 	s.work.Wait()
 	if err != nil && !errors.Is(err, net.ErrClosed) {
@@ -271,7 +296,9 @@ func (s *Server) open(socket net.Conn, dc int) {
 		_ = socket.Close()
 		return
 	}
+	s.accepted++
 	c := newConn(s, socket, dc)
+	c.number = s.accepted
 	s.conns[c] = struct{}{}
 	s.work.Go(c.serve)
 }

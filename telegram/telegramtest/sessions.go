@@ -47,8 +47,9 @@ func (s *Server) owned(a *account) (keys []*authKey) {
 
 // Revoke ends the sessions of an account and the logins to it that are half done.
 // From then on, every call with their auth keys gets the 401 error of that type,
-// such as SESSION_REVOKED or USER_DEACTIVATED. With AUTH_KEY_UNREGISTERED, which is
-// what any auth key gets that is not logged in, they can be logged in again.
+// such as SESSION_REVOKED or USER_DEACTIVATED, or 406 for AUTH_KEY_DUPLICATED. With
+// AUTH_KEY_UNREGISTERED, which is what any auth key gets that is not logged in, they can be
+// logged in again.
 //
 // Connections stay. It returns an error for an account that was not added, and when
 // the state file can't be written.
@@ -70,7 +71,7 @@ func (s *Server) Revoke(accountID int64, errorType string) error {
 
 // ForgetKeys makes the server forget the auth keys of an account, also of logins
 // that are half done. Clients that use them get the protocol error 404 instead of an
-// answer.
+// answer, and can make another key over the same connection.
 //
 // Connections stay. It returns an error for an account that was not added, and when
 // the state file can't be written.
@@ -142,21 +143,25 @@ func (s *Server) ResetCalls() {
 	clear(s.faults.calls)
 }
 
-// AddAuthKey makes an auth key of 256 bytes that is logged in to an account, 0 for none. A
-// client that is given it needs no key exchange, which takes half a second of a processor,
-// and no login. It returns an error for an account that was not added, and when the state
-// file can't be written.
+// AddAuthKey makes an auth key of 256 bytes that is logged in to an account, 0 for none. It
+// belongs to the account's datacenter, or to that of [Server.DC] for none. A client that is
+// given it needs no key exchange, which takes half a second of a processor, and no login. It
+// returns an error for an account that was not added, and when the state file can't be
+// written.
 func (s *Server) AddAuthKey(accountID int64) ([]byte, error) {
 	var key crypto.Key
 	_, _ = rand.Read(key[:]) // never fails
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	dc := s.dc
 	if accountID != 0 {
-		if _, err := s.account(accountID); err != nil {
+		a, err := s.account(accountID)
+		if err != nil {
 			return nil, err
 		}
+		dc = a.DC
 	}
-	s.state.authKeys[key.ID()] = &authKey{AuthKey: key.WithID(), login: login{Account: accountID}}
+	s.state.authKeys[key.ID()] = &authKey{AuthKey: key.WithID(), dc: dc, salt: newSalt(), login: login{Account: accountID}}
 	return key[:], s.state.save()
 }
 

@@ -30,7 +30,11 @@ type state struct {
 type authKey struct {
 	crypto.AuthKey
 	login
-	dc        int        // the datacenter that has it, 0 for all, as in files of older versions
+	dc        int        // the datacenter that has it
+	salt      int64      // the only one that is good
+	inited    bool       // initConnection was called with it
+	newest    *conn      // of the connections that calls came over, nil for none
+	older     *conn      // that calls came over since then, nil for none
 	challenge *challenge // for the password, nil for none
 }
 
@@ -68,7 +72,9 @@ type chatFile struct {
 
 type authKeyFile struct {
 	Value []byte `json:"value"`
-	DC    int    `json:"dc,omitempty"`
+	DC    int    `json:"dc"`
+	Salt  int64  `json:"salt"`
+	Init  bool   `json:"init,omitempty"`
 	login
 }
 
@@ -129,7 +135,7 @@ func (s *state) parse(data []byte) error {
 			return fmt.Errorf("auth_keys[%d] has %d bytes instead of %d", i, len(k.Value), len(value))
 		}
 		copy(value[:], k.Value)
-		s.authKeys[value.ID()] = &authKey{AuthKey: value.WithID(), login: k.login, dc: k.DC}
+		s.authKeys[value.ID()] = &authKey{AuthKey: value.WithID(), login: k.login, dc: k.DC, salt: k.Salt, inited: k.Init}
 	}
 	for i, c := range file.Chats {
 		if err := c.check(); err != nil {
@@ -148,7 +154,7 @@ func (s *state) save() error {
 	block := &pem.Block{Type: privateKeyType, Bytes: x509.MarshalPKCS1PrivateKey(s.key)}
 	file := stateFile{PrivateKey: string(pem.EncodeToMemory(block)), AuthKeys: []authKeyFile{}}
 	for _, k := range s.authKeys {
-		file.AuthKeys = append(file.AuthKeys, authKeyFile{bytes.Clone(k.Value[:]), k.dc, k.login})
+		file.AuthKeys = append(file.AuthKeys, authKeyFile{bytes.Clone(k.Value[:]), k.dc, k.salt, k.inited, k.login})
 	}
 	slices.SortFunc(file.AuthKeys, func(a, b authKeyFile) int { return bytes.Compare(a.Value, b.Value) })
 	file.Chats = slices.SortedFunc(maps.Values(s.chats), func(a, b chatFile) int { return compareChats(&a.Chat, &b.Chat) })
@@ -186,21 +192,22 @@ func replaceFile(path string, data []byte) error {
 	return nil
 }
 
-// authKey returns an auth key, and false for one that a datacenter does not know.
-func (s *Server) authKey(id keyID, dc int) (crypto.AuthKey, bool) {
+// session returns a session of an auth key, and false for one that a datacenter does not
+// know.
+func (s *Server) session(id keyID, dc int) (session, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	key := s.state.authKeys[id]
-	if key == nil || key.dc != 0 && key.dc != dc {
-		return crypto.AuthKey{}, false
+	if key == nil || key.dc != dc {
+		return session{}, false
 	}
-	return key.AuthKey, true
+	return session{key: key.AuthKey, salt: key.salt}, true
 }
 
-func (s *Server) addAuthKey(key crypto.AuthKey, dc int) error {
+func (s *Server) addAuthKey(key *authKey) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.state.authKeys[key.ID] = &authKey{AuthKey: key, dc: dc}
+	s.state.authKeys[key.ID] = key
 	return s.state.save()
 }
 
