@@ -98,6 +98,7 @@
 //	sessionConn.Recv       TestGotdReplacesUnknownKeys
 //	exchanges              TestGotdTestsPrimesAnew
 //	exchangeConn           TestGotdTellsNobodyOfKeyExchanges
+//	telegramClock          TestGotdNeedsTheRightTime
 //	storedKeyFirst         TestGotdRunsBeforeTheSessionIsStored, TestGotdSendsWithTheCallsContext
 //	conn.up                TestGotdRunsBeforeItSaysThatItIsConnected
 //	conn.reason            TestGotdHidesWhyItHasStopped
