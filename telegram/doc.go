@@ -106,6 +106,7 @@
 //	otherDatacenters       TestGotdForgetsDatacenters
 //	calls: ReturnInTime     TestGotdCallsOutliveTheirContexts
 //	calls: RetryUnsent      TestGotdFailsCallsItCouldNotSend
+//	calls: RepeatTransient  TestGotdHidesIgnoredMessages
 //	calls: SendOnce         TestGotdSendsACallTwice
 //	floodWait              TestGotdReturnsFloodWaits
 //	login.signIn           TestGotdKnowsNoCodesByEmail

@@ -2,6 +2,8 @@ package telegram_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -85,4 +87,19 @@ func TestGotdSendsWithTheCallsContext(t *testing.T) {
 	_, err := client.API().HelpGetConfig(context.WithValue(ctx, callValue{}, true))
 	require.NoError(t, err)
 	assert.Positive(t, sent.Load())
+}
+
+// Then the type in calls.RepeatTransient has a better name.
+func TestGotdHidesIgnoredMessages(t *testing.T) {
+	t.Parallel()
+	s := telegramtest.NewServer(t, telegramtest.Config{})
+	ctx, client := startGotd(t, s, unchanged)
+	s.RejectCalls(1, 20)
+	_, err := client.API().HelpGetNearestDC(ctx)
+	require.ErrorContains(t, err, "message too old")
+	var types []string
+	for ; err != nil; err = errors.Unwrap(err) {
+		types = append(types, fmt.Sprintf("%T", err))
+	}
+	assert.Contains(t, types, "*mtproto.badMessageError")
 }

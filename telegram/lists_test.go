@@ -356,3 +356,17 @@ func TestTransientTroubleStaysInside(t *testing.T) {
 		assert.NotNil(t, b.get(you, "").telegramOf(t))
 	}
 }
+
+// A message that Telegram has not looked at is sent again.
+func TestIgnoredMessagesAreSentAgain(t *testing.T) {
+	b := newBridge(t)
+	b.logIn(you, ada)
+	for _, code := range []int{16, 17, 18, 19, 20, 32, 33, 34, 35, 64} {
+		b.telegram.RejectCalls(1, code)
+		b.get(you, "/chats").is(t, 200, "")
+	}
+	b.telegram.RejectCalls(1, 20)
+	b.requestCode(them, grace).is(t, 200, "")
+	b.telegram.RejectCalls(1, 20)
+	b.post(them, "/login/send_code", `{"code":"`+grace.Code+`"}`).is(t, 202, "")
+}

@@ -167,7 +167,7 @@ func isTransient(err error) bool {
 }
 
 // isIgnored says whether an error is a bad_msg_notification. The type of it, in gotd v0.162.0,
-// is not exported (no issue; no test: telegramtest has none yet).
+// is not exported (no issue; TestGotdHidesIgnoredMessages).
 func isIgnored(err error) bool {
 	for ; err != nil; err = errors.Unwrap(err) {
 		if fmt.Sprintf("%T", err) == "*mtproto.badMessageError" {
