@@ -182,7 +182,7 @@ func TestDeleteChat(t *testing.T) {
 		id := int64(i + 1)
 		require.NoError(t, b.telegram.SetChat(telegramtest.Chat{Kind: kind, ID: id, Members: []int64{ada.ID, grace.ID}, Owner: grace.ID}))
 		err := user.DeleteChat(t.Context(), chatIDs[i])
-		assert.Equal(t, &provisioning.TelegramError{Code: 403, Type: "CHAT_ADMIN_REQUIRED"}, err)
+		assert.Equal(t, &provisioning.TelegramError{Code: 400, Type: "CHAT_ADMIN_REQUIRED"}, err)
 
 		require.NoError(t, b.telegram.SetChat(telegramtest.Chat{Kind: kind, ID: id, Members: []int64{grace.ID}, Owner: ada.ID}))
 		require.NoError(t, user.DeleteChat(t.Context(), chatIDs[i]))
