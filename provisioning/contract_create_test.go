@@ -126,7 +126,12 @@ func createCases() []wireCase {
 	add(wireCase{name: "without rooms", change: withoutRooms, status: 501, errcode: "not_implemented", after: wantNoPortalAfter})
 	add(wireCase{name: "minimal client", change: all(inRooms, minimalClients), status: 501, errcode: "not_implemented"})
 	add(wireCase{name: "homeserver away", prepare: steps(as(aliceAccount), brokenRooms("Room", provisioning.ErrHomeserver)), status: 500, errcode: "unknown_error"})
-	add(wireCase{name: "Telegram refuses", prepare: steps(as(aliceAccount), failingCall("CreateChat", &provisioning.TelegramError{Code: 400, Type: "CHANNELS_TOO_MUCH"})), status: 500, errcode: "unknown_error"})
+	add(wireCase{name: "Telegram refuses", prepare: steps(as(aliceAccount), failingCall("CreateChat", &provisioning.TelegramError{Code: 400, Type: "SOMETHING_NEW"})), status: 500, errcode: "unknown_error", fields: map[string]any{"telegram_error": "SOMETHING_NEW"}})
+	add(wireCase{
+		name: "too many channels", prepare: steps(as(aliceAccount), failingCall("CreateChat", saidBy(provisioning.ErrTelegramRestricted, "CHANNELS_TOO_MUCH"))),
+		status: 403, errcode: "telegram_restricted", fields: map[string]any{"telegram_error": "CHANNELS_TOO_MUCH"},
+	})
+	add(wireCase{name: "session ends meanwhile", prepare: steps(as(aliceAccount), failingCall("CreateChat", provisioning.ErrNotLoggedIn)), status: 403, errcode: "not_logged_in_real_account"})
 	add(wireCase{
 		name: "flood wait", prepare: steps(as(aliceAccount), failingCall("CreateChat", &provisioning.FloodWaitError{Wait: time.Minute})),
 		status: 429, errcode: "flood_wait", fields: map[string]any{"retry_after": 60.0},

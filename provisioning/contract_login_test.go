@@ -81,7 +81,7 @@ func phoneOperations() []operation {
 		{provisioning.ErrPhoneNumberUnoccupied, 404, "phone_number_unoccupied"},
 		{provisioning.ErrPhoneNumberFlood, 429, "phone_number_flood"},
 		{provisioning.ErrTelegramUnavailable, 500, "unknown_error"},
-		{&provisioning.TelegramError{Code: 406, Type: "PHONE_PASSWORD_FLOOD"}, 500, "unknown_error"},
+		{provisioning.ErrLoginEmailRequired, 403, "login_email_required"},
 	}
 	for _, r := range refusals {
 		cases = append(cases, wireCase{
@@ -90,6 +90,11 @@ func phoneOperations() []operation {
 		})
 	}
 	cases = append(cases,
+		wireCase{
+			name: "refused: protected by a password", body: `{"phone":"+15550100"}`,
+			prepare: fails("RequestCode", saidBy(provisioning.ErrTelegramRestricted, "PHONE_PASSWORD_PROTECTED")),
+			status:  403, errcode: "telegram_restricted", state: "request", fields: map[string]any{"telegram_error": "PHONE_PASSWORD_PROTECTED"},
+		},
 		wireCase{name: "no phone", body: `{}`, status: 400, errcode: "phone_number_invalid", state: "request"},
 		wireCase{name: "name in another case", body: `{"Phone":"+15550100"}`, status: 400, errcode: "phone_number_invalid", state: "request"},
 		wireCase{name: "unknown phone", body: `{"phone":"+15559999"}`, status: 404, errcode: "phone_number_unoccupied", state: "request"},
@@ -106,7 +111,7 @@ func phoneOperations() []operation {
 		op: "post_login_phone", method: http.MethodPost, path: "/user/{user_id}/login/request_code", cases: cases,
 		documented: []string{
 			"400 phone_number_invalid", "403 phone_number_banned", "403 phone_number_app_signup_forbidden",
-			"404 phone_number_unoccupied", "429 phone_number_flood",
+			"403 login_email_required", "404 phone_number_unoccupied", "429 phone_number_flood",
 		},
 	}}
 }
@@ -326,6 +331,7 @@ func controlOperations() []operation {
 		wireCase{name: "no login", status: 403, errcode: "phone_code_expired", state: "request"},
 		wireCase{name: "no way left", prepare: after(requestGuarded), status: 409, errcode: "code_not_resendable", state: "code"},
 		wireCase{name: "code accepted", prepare: after(requestGuarded, codeGuarded), status: 409, errcode: "code_not_resendable", state: "password"},
+		wireCase{name: "an e-mail address is missing", prepare: fails("ResendCode", provisioning.ErrLoginEmailRequired, requestAlice), status: 403, errcode: "login_email_required", state: "request"},
 		wireCase{name: "number blocked", prepare: fails("ResendCode", provisioning.ErrPhoneNumberFlood, requestAlice), status: 429, errcode: "phone_number_flood", state: "request"},
 		wireCase{name: "overtaken", prepare: overtaken("ResendCode"), status: 409, errcode: "already_logged_in", state: "logged-in", fields: aliceLoggedIn},
 		wireCase{name: "any body", prepare: after(requestAlice), body: "garbage", status: 200, success: `{"state":"code","username":"","phone":"","message":"Telegram has sent a code by SMS. Please enter it.","code_length":5,` +
@@ -344,7 +350,7 @@ func controlOperations() []operation {
 		{op: "get_login", method: http.MethodGet, path: "/user/{user_id}/login", cases: get, documented: []string{"200 ", "501 not_implemented"}},
 		{
 			op: "resend_login_code", method: http.MethodPost, path: "/user/{user_id}/login/resend_code", cases: resend,
-			documented: []string{"200 ", "403 phone_code_expired", "409 code_not_resendable", "409 already_logged_in", "429 phone_number_flood", "501 not_implemented"},
+			documented: []string{"200 ", "403 phone_code_expired", "403 login_email_required", "409 code_not_resendable", "409 already_logged_in", "429 phone_number_flood", "501 not_implemented"},
 		},
 		{
 			op: "cancel_login", method: http.MethodDelete, path: "/user/{user_id}/login", cases: cancel,

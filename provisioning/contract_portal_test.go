@@ -33,7 +33,7 @@ func portalOperations() []operation {
 			op: "connect_portal", method: http.MethodPost, path: "/portal/{room_id}/connect/{chat_id}",
 			documented: []string{
 				"200 bridge_exists", "202 ", "400 mxid_empty", "400 mxid_invalid", "400 tgid_invalid", "400 body_value_invalid",
-				"403 not_enough_permissions", "403 bot_not_in_room", "403 bot_not_in_chat", "403 user_not_in_chat", "403 not_logged_in",
+				"403 not_enough_permissions", "403 bot_not_in_room", "403 bot_not_in_chat", "403 user_not_in_chat", "403 not_logged_in", "403 telegram_restricted",
 				"409 room_already_bridged", "409 chat_already_bridged", "500 unhandled_error", "501 not_implemented",
 			},
 			cases: connectCases(),
@@ -42,7 +42,7 @@ func portalOperations() []operation {
 			op: "create_portal", method: http.MethodPost, path: "/portal/{room_id}/create",
 			documented: []string{
 				"201 ", "400 mxid_empty", "400 mxid_invalid", "400 json_invalid", "400 body_value_missing", "400 body_value_invalid",
-				"403 not_logged_in_real_account", "403 not_enough_permissions", "403 bot_not_in_room", "409 room_already_bridged",
+				"403 not_logged_in_real_account", "403 not_enough_permissions", "403 bot_not_in_room", "403 telegram_restricted", "409 room_already_bridged",
 				"413 body_too_large", "500 unhandled_error", "501 not_implemented",
 			},
 			cases: createCases(),
@@ -58,7 +58,7 @@ func portalOperations() []operation {
 		{
 			op: "start_dm", method: http.MethodPost, path: "/user/{user_id}/pm/{identifier}",
 			documented: []string{
-				"200 ", "201 ", "400 FI.MAU.TELEGRAM_ID_NOT_USER", "403 not_logged_in", "403 mxid_not_whitelisted", "404 M_NOT_FOUND",
+				"200 ", "201 ", "400 FI.MAU.TELEGRAM_ID_NOT_USER", "403 not_logged_in", "403 mxid_not_whitelisted", "403 telegram_restricted", "404 M_NOT_FOUND",
 				"500 unhandled_error", "501 not_implemented",
 			},
 			cases: startCases(),
@@ -66,7 +66,7 @@ func portalOperations() []operation {
 		{
 			op: "resolve_identifier", method: http.MethodGet, path: "/user/{user_id}/resolve_identifier/{identifier}",
 			documented: []string{
-				"200 ", "400 FI.MAU.TELEGRAM_ID_NOT_USER", "403 not_logged_in", "403 mxid_not_whitelisted", "404 M_NOT_FOUND",
+				"200 ", "400 FI.MAU.TELEGRAM_ID_NOT_USER", "403 not_logged_in", "403 mxid_not_whitelisted", "403 telegram_restricted", "404 M_NOT_FOUND",
 				"500 unhandled_error", "501 not_implemented",
 			},
 			cases: resolveCases(),
@@ -309,7 +309,14 @@ func connectCases() []wireCase {
 	refused("relay bot logged out", "", 403, "not_logged_in", func(_ *testing.T, b *bridge) { b.telegram.EndSession(relayBot) })
 	refused("relay bot unavailable", "", 500, "unknown_error", failingCall("GetChat", provisioning.ErrTelegramUnavailable))
 	refused("Telegram unavailable", asAlice, 500, "unknown_error", as(aliceAccount), failingCall("GetChat", provisioning.ErrTelegramUnavailable))
-	refused("Telegram refuses", asAlice, 500, "unknown_error", as(aliceAccount), failingCall("GetChat", &provisioning.TelegramError{Code: 400, Type: "X"}))
+	add(wireCase{
+		name: "Telegram refuses", path: asAlice, prepare: steps(as(aliceAccount), failingCall("GetChat", &provisioning.TelegramError{Code: 400, Type: "X"})),
+		status: 500, errcode: "unknown_error", fields: map[string]any{"telegram_error": "X"},
+	})
+	add(wireCase{
+		name: "restricted account", path: asAlice, prepare: steps(as(aliceAccount), failingCall("GetChat", saidBy(provisioning.ErrTelegramRestricted, "FROZEN_METHOD_INVALID"))),
+		status: 403, errcode: "telegram_restricted", fields: map[string]any{"telegram_error": "FROZEN_METHOD_INVALID"},
+	})
 	refused("session ends meanwhile", asAlice, 403, "not_logged_in", as(aliceAccount), failingCall("GetChat", provisioning.ErrNotLoggedIn))
 	refused("factory broken", asAlice, 500, "unhandled_error", failingCall("Client", errors.New("no memory")))
 	add(wireCase{

@@ -162,6 +162,7 @@ func qrOperations() []operation {
 		said("refused: banned", failed("phone_number_banned"), fails("LoginQR", provisioning.ErrPhoneNumberBanned)),
 		said("refused: ended", failed("session_revoked"), fails("LoginQR", provisioning.ErrSessionRevoked)),
 		said("refused: unreachable", failed("unknown_error"), fails("LoginQR", provisioning.ErrTelegramUnavailable)),
+		said("refused: restricted", failed("telegram_restricted"), fails("LoginQR", saidBy(provisioning.ErrTelegramRestricted, "FROZEN_METHOD_INVALID"))),
 		said("refused: strangely", failed("unknown_error"), fails("LoginQR", &provisioning.TelegramError{Code: 500, Type: "X"})),
 		said("broken", failed("unhandled_error"), fails("LoginQR", errors.New("out of luck"))),
 		said("the store broken", failed("unhandled_error"), func(_ *testing.T, b *bridge) { b.users.Fail("LinkAccount", errors.New("disk full")) }),

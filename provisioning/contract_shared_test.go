@@ -52,6 +52,18 @@ func userCases(op operation) []wireCase {
 	flood.fields = map[string]any{"retry_after": 3725.0}
 	shortFlood := failing("flood wait of a moment", first, &provisioning.FloodWaitError{Wait: time.Millisecond}, 429, "flood_wait")
 	shortFlood.fields = map[string]any{"retry_after": 1.0}
+	refuses := failing("Telegram refuses", first, &provisioning.TelegramError{Code: 400, Type: "SOMETHING_NEW"}, 500, "unknown_error")
+	refuses.fields = map[string]any{"telegram_error": "SOMETHING_NEW"}
+	unexpected := failing("Telegram's answer is of no use", first, &provisioning.TelegramError{Type: "*tg.UserEmpty"}, 500, "unknown_error")
+	away := failing("Telegram has trouble", first, saidBy(provisioning.ErrTelegramUnavailable, "RPC_CALL_FAIL"), 500, "unknown_error")
+	away.fields = map[string]any{"telegram_error": "RPC_CALL_FAIL"}
+	refusesBridge := failing("Telegram refuses the bridge", first, saidBy(provisioning.ErrBridgeRefused, "API_ID_INVALID"), 500, "unknown_error")
+	refusesBridge.fields = map[string]any{"telegram_error": "API_ID_INVALID"}
+	restricted := failing("restricted account", first, saidBy(provisioning.ErrTelegramRestricted, "FROZEN_METHOD_INVALID"), 403, "telegram_restricted")
+	restricted.fields = map[string]any{"telegram_error": "FROZEN_METHOD_INVALID"}
+	if slices.Contains([]string{"get_me", "get_login", "logout"}, op.op) {
+		restricted.status, restricted.errcode = 500, "unknown_error" // it can do that
+	}
 	overloaded := failing("overloaded by the host", first, fmt.Errorf("wrapped: %w", provisioning.ErrOverloaded), 503, "overloaded")
 	overloaded.fields = map[string]any{"retry_after": 5.0}
 	return []wireCase{
@@ -79,12 +91,21 @@ func userCases(op operation) []wireCase {
 		},
 		failing("factory broken", "Client", errors.New("no memory"), 500, "unhandled_error"),
 		failing("Telegram unavailable", first, provisioning.ErrTelegramUnavailable, 500, "unknown_error"),
-		failing("Telegram refuses", first, &provisioning.TelegramError{Code: 400, Type: "API_ID_INVALID"}, 500, "unknown_error"),
+		refuses,
+		unexpected,
+		away,
+		refusesBridge,
+		restricted,
 		failing("unexpected error", first, errors.New("out of luck"), 500, "unhandled_error"),
 		flood,
 		shortFlood,
 		overloaded,
 	}
+}
+
+// saidBy is an error of Telegram's with a meaning.
+func saidBy(meaning error, name string) error {
+	return fmt.Errorf("wrapped: %w: %w", meaning, &provisioning.TelegramError{Code: 400, Type: name})
 }
 
 // loginCases are those of every login step.

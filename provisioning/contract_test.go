@@ -68,7 +68,7 @@ var common = []string{"401 shared_secret_invalid", "500 unknown_error", "503 ove
 var aboutUser = []string{"400 mxid_empty", "400 mxid_invalid", "403 mxid_not_whitelisted", "500 unhandled_error"}
 
 // What every login step may answer as well.
-var loginStep = []string{"409 already_logged_in", "501 not_implemented"}
+var loginStep = []string{"403 telegram_restricted", "409 already_logged_in", "501 not_implemented"}
 
 // What every login step that reads a body may answer as well.
 var loginBody = []string{"400 json_invalid", "413 body_too_large"}

@@ -66,15 +66,15 @@ func userOperations() []operation {
 		{op: "get_me", method: http.MethodGet, path: "/user/{user_id}", cases: meCases()},
 		{
 			op: "get_chats", method: http.MethodGet, path: "/user/{user_id}/chats",
-			documented: []string{"403 not_logged_in", "501 not_implemented"}, cases: chatsCases(),
+			documented: []string{"403 not_logged_in", "403 telegram_restricted", "501 not_implemented"}, cases: chatsCases(),
 		},
 		{
 			op: "get_contacts", method: http.MethodGet, path: "/user/{user_id}/contacts",
-			documented: []string{"403 not_logged_in", "501 not_implemented"}, cases: contactsCases(),
+			documented: []string{"403 not_logged_in", "403 telegram_restricted", "501 not_implemented"}, cases: contactsCases(),
 		},
 		{
 			op: "get_stickersets", method: http.MethodGet, path: "/user/{user_id}/stickersets",
-			documented: []string{"403 not_logged_in", "501 not_implemented"}, cases: stickersetsCases(),
+			documented: []string{"403 not_logged_in", "403 telegram_restricted", "501 not_implemented"}, cases: stickersetsCases(),
 		},
 	}
 }

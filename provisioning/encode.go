@@ -5,6 +5,7 @@ import (
 	"errors"
 	"math"
 	"net/http"
+	"regexp"
 	"slices"
 	"strconv"
 	"time"
@@ -21,7 +22,7 @@ func created(body any) reply  { return reply{http.StatusCreated, body} }
 func accepted(body any) reply { return reply{http.StatusAccepted, body} }
 
 // errorBody is the body of every error. State, Username and Phone are of login
-// operations.
+// operations. TelegramError is Telegram's name of what it has refused.
 type errorBody struct {
 	ErrCode    string     `json:"errcode"`
 	Error      string     `json:"error"`
@@ -29,6 +30,8 @@ type errorBody struct {
 	Username   *string    `json:"username,omitempty"`
 	Phone      *string    `json:"phone,omitempty"`
 	RetryAfter int64      `json:"retry_after,omitempty"`
+
+	TelegramError string `json:"telegram_error,omitempty"`
 }
 
 // errorReply turns an error into an answer, by the table.
@@ -50,6 +53,12 @@ func errorReply(err error, rt *route, header http.Header) (reply, outcome) {
 		if e, ok := errors.AsType[*wrongVerbError](err); ok {
 			header.Set("Allow", e.allow)
 		}
+	case http.StatusForbidden:
+		if errors.Is(err, ErrTelegramRestricted) {
+			body.TelegramError = telegramName(err)
+		}
+	case http.StatusInternalServerError:
+		body.TelegramError = telegramName(err)
 	case http.StatusConflict:
 		if e, ok := errors.AsType[*alreadyLoggedInError](err); ok {
 			body.Username, body.Phone = &e.account.Username, &e.account.Phone
@@ -64,6 +73,17 @@ func errorReply(err error, rt *route, header http.Header) (reply, outcome) {
 		}
 	}
 	return reply{o.status, body}, o
+}
+
+// nameOfTelegram matches Telegram's names of errors and types.
+var nameOfTelegram = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_. ]*$`)
+
+// telegramName returns Telegram's name of an error, "" for one of others.
+func telegramName(err error) string {
+	if e, ok := errors.AsType[*TelegramError](err); ok && nameOfTelegram.MatchString(e.Type) {
+		return e.Type
+	}
+	return ""
 }
 
 // retryAfter returns for how many seconds an error asks for a pause, zero for none.

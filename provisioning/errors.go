@@ -50,6 +50,10 @@ var (
 	// ErrSessionRevoked: the half-done login was ended from the outside.
 	ErrSessionRevoked = errors.New("session revoked during the login")
 
+	// ErrLoginEmailRequired: Telegram sends no login code before an e-mail address for logins
+	// is set up, in one of its own apps.
+	ErrLoginEmailRequired = errors.New("an e-mail address for logins has to be set up first")
+
 	// ErrLoginTimeout: nobody has scanned a QR code in time.
 	ErrLoginTimeout = errors.New("no QR code was scanned in time")
 
@@ -88,8 +92,17 @@ var (
 	// lost its power. It is an ErrHomeserver as well.
 	ErrMatrixInviteRefused = fmt.Errorf("%w: nobody may invite the user", ErrHomeserver)
 
-	// ErrTelegramUnavailable: Telegram can't be reached.
-	ErrTelegramUnavailable = errors.New("no connection to Telegram")
+	// ErrTelegramUnavailable: Telegram can't be reached, or has trouble of its own. It may
+	// work later.
+	ErrTelegramUnavailable = errors.New("no connection to Telegram, or trouble there")
+	// ErrTelegramRestricted: Telegram does not let the account do that. The account is frozen
+	// or limited for spam, is in too many channels, or has no right to it in the chat. Whose
+	// account it is has to act. It wraps a [TelegramError].
+	ErrTelegramRestricted = errors.New("the account is restricted on Telegram")
+	// ErrBridgeRefused: Telegram refuses the bridge, whoever logs in or is logged in: its API
+	// ID, its version, or a request that it makes wrongly. Who runs the bridge has to act. It
+	// wraps a [TelegramError].
+	ErrBridgeRefused = errors.New("the bridge itself is refused by Telegram")
 	// ErrOverloaded: a bound is reached, such as that of connections to Telegram, and
 	// nothing waits in line for its end. It may work in a moment.
 	ErrOverloaded = errors.New("too much under way at once")
@@ -109,12 +122,14 @@ func (e *FloodWaitError) Error() string {
 	return fmt.Sprintf("Telegram asks for a pause of %s", e.Wait)
 }
 
-// TelegramError is a refusal of Telegram's that has no error of its own here.
+// TelegramError is what Telegram has answered. Other errors of this package may wrap one, for
+// its name; by itself it is a refusal that has no error of its own here.
 type TelegramError struct {
-	// Code is Telegram's error code, such as 400.
+	// Code is Telegram's error code, such as 400, and 0 for an answer that is no error but
+	// of no use.
 	Code int
-	// Type is Telegram's name of the error, such as API_ID_INVALID. It holds no
-	// input of the request.
+	// Type is Telegram's name of the error, such as API_ID_INVALID, or of the answer's type. It
+	// holds no input of the request: API clients see it.
 	Type string
 }
 

@@ -95,11 +95,14 @@ var (
 	listOps  = []string{"get_chats", "get_contacts", "get_stickersets"}
 	findOps  = []string{"start_dm", "resolve_identifier"}
 	userOps  = slices.Concat([]string{"get_me", "get_login", "logout"}, listOps, findOps, loginOps)
+	// actOps are those that an account can be too restricted for.
+	actOps = slices.Concat([]string{"connect_portal", "create_portal"}, listOps, findOps, loginOps)
 )
 
 // outcomes is the whole mapping of errors to answers. The first match wins. An
 // error without a row is 500 unhandled_error, and so is one that a host returns where
-// the OpenAPI document does not have it.
+// the OpenAPI document does not have it; but whatever wraps a TelegramError ends at the
+// last row, which is Telegram's.
 var outcomes = []outcome{
 	// A pause holds for whoever asks, and also where it is the relay bot's.
 	{err: errFloodWait, status: 429, errcode: "flood_wait", sentence: "Telegram asks for a pause because of too many requests. Please try again later."},
@@ -142,6 +145,7 @@ var outcomes = []outcome{
 	{err: errNoWebSocket, ops: []string{"login_qr"}, status: 426, errcode: "upgrade_required", sentence: "This way to log in takes a WebSocket."},
 	{err: ErrPhoneNumberBanned, ops: []string{"post_login_phone"}, status: 403, errcode: "phone_number_banned", state: stateRequest, sentence: "Telegram has banned this phone number."},
 	{err: ErrPhoneNumberAppSignupForbidden, ops: []string{"post_login_phone"}, status: 403, errcode: "phone_number_app_signup_forbidden", state: stateRequest, sentence: "Telegram does not let this phone number log in through third-party apps."},
+	{err: ErrLoginEmailRequired, ops: []string{"post_login_phone", "resend_login_code"}, status: 403, errcode: "login_email_required", state: stateRequest, sentence: "Telegram sends you no code before you have an e-mail address for logins. Please log in with a Telegram app, which asks for one, and try again."},
 	{err: ErrPhoneNumberUnoccupied, ops: []string{"post_login_phone"}, status: 404, errcode: "phone_number_unoccupied", state: stateRequest, sentence: "There is no Telegram account with this phone number. Please sign up in a Telegram app first."},
 	{err: ErrPhoneNumberUnoccupied, ops: []string{"post_login_code"}, status: 403, errcode: "phone_number_unoccupied", state: stateRequest, sentence: "There is no Telegram account with this phone number. Please sign up in a Telegram app first."},
 	{err: ErrPhoneNumberFlood, ops: phoneOps, status: 429, errcode: "phone_number_flood", state: stateRequest, sentence: "There were too many tries with this phone number. Telegram usually lifts the block within a day."},
@@ -170,6 +174,7 @@ var outcomes = []outcome{
 	{err: ErrNotInChat, ops: []string{"connect_portal"}, status: 403, errcode: "user_not_in_chat", sentence: "Your Telegram account is not in that chat."},
 	{err: ErrNotLoggedIn, ops: []string{"connect_portal"}, status: 403, errcode: "not_logged_in", sentence: "You are not logged in to Telegram, and the bridge has no relay bot."},
 	{err: errNoRealAccount, status: 403, errcode: "not_logged_in_real_account", sentence: "You are not logged in to Telegram with a real account, which creating a chat takes."},
+	{err: ErrNotLoggedIn, ops: []string{"create_portal"}, status: 403, errcode: "not_logged_in_real_account", sentence: "You are not logged in to Telegram any more. Please log in again."},
 	{err: errTitleEmpty, status: 400, errcode: "body_value_invalid", sentence: "The chat needs a title. Please give one, or give the room a name."},
 	{err: ErrNewChatInvalid, ops: []string{"create_portal"}, status: 400, errcode: "body_value_invalid", sentence: "Telegram does not accept the title or the description of the chat."},
 	{err: ErrTooFewMembers, ops: []string{"create_portal"}, status: 500, errcode: "unknown_error", sentence: "There are not enough Telegram users in the room for such a chat. Please invite more of them, or create a supergroup."},
@@ -180,7 +185,9 @@ var outcomes = []outcome{
 	// Anything on Telegram
 	{err: ErrNotLoggedIn, ops: slices.Concat([]string{"logout"}, listOps, findOps), status: 403, errcode: "not_logged_in", sentence: "You are not logged in to Telegram."},
 	{err: ErrNotImplemented, ops: slices.Concat([]string{"connect_portal", "create_portal", "disconnect_portal", "get_login"}, listOps, findOps, loginOps), status: 501, errcode: "not_implemented", sentence: "This bridge does not support that."},
-	{err: ErrTelegramUnavailable, status: 500, errcode: "unknown_error", sentence: "Telegram can't be reached. Please try again later."},
+	{err: ErrTelegramRestricted, ops: actOps, status: 403, errcode: "telegram_restricted", sentence: "Telegram does not let your account do that. In a Telegram app, @SpamBot can tell you whether it is limited, and why."},
+	{err: ErrBridgeRefused, status: 500, errcode: "unknown_error", sentence: "Telegram refuses the bridge itself. Please tell whoever runs it. Its log has the details."},
+	{err: ErrTelegramUnavailable, status: 500, errcode: "unknown_error", sentence: "Telegram can't be reached, or has trouble of its own. Please try again later."},
 	{err: context.DeadlineExceeded, status: 500, errcode: "unknown_error", sentence: "Telegram or the Matrix homeserver did not answer in time. Please try again later."},
 	{err: context.Canceled, status: 500, errcode: "unknown_error", sentence: "The request was cancelled."},
 	{err: errUnknownTelegram, status: 500, errcode: "unknown_error", sentence: "Telegram refused the request for an unexpected reason."},

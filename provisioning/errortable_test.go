@@ -50,6 +50,9 @@ var hostErrors = map[string]error{
 	"ErrHomeserver":                    provisioning.ErrHomeserver,
 	"ErrMatrixInviteRefused":           provisioning.ErrMatrixInviteRefused,
 	"ErrTelegramUnavailable":           provisioning.ErrTelegramUnavailable,
+	"ErrLoginEmailRequired":            provisioning.ErrLoginEmailRequired,
+	"ErrTelegramRestricted":            provisioning.ErrTelegramRestricted,
+	"ErrBridgeRefused":                 provisioning.ErrBridgeRefused,
 	"ErrOverloaded":                    provisioning.ErrOverloaded,
 	"ErrNotImplemented":                provisioning.ErrNotImplemented,
 }
@@ -172,6 +175,19 @@ func TestContractHasEveryRoute(t *testing.T) {
 	}
 	if got, want := slices.Sorted(slices.Values(provisioning.Routes())), slices.Sorted(slices.Values(tested)); !slices.Equal(got, want) {
 		t.Errorf("the routes are %q, the cases are for %q", got, want)
+	}
+}
+
+// What Telegram has said is never a fault of the bridge, though an operation has no row for its
+// meaning.
+func TestMeaningsWithoutRowsAreTelegrams(t *testing.T) {
+	for name, meaning := range hostErrors {
+		err := fmt.Errorf("wrapped: %w: %w", meaning, &provisioning.TelegramError{Code: 400, Type: "X"})
+		for _, op := range operations() {
+			if row := provisioning.OutcomeOf(err, op.op); row.Errcode == "unhandled_error" {
+				t.Errorf("%s of Telegram's is unhandled in %s", name, op.op)
+			}
+		}
 	}
 }
 

@@ -26,7 +26,8 @@ type PhoneLogin interface {
 	// named no time, and never where there is no next way. After that it is sent again.
 	// Errors: [ErrAlreadyLoggedIn], [ErrPhoneNumberInvalid],
 	// [ErrPhoneNumberBanned], [ErrPhoneNumberAppSignupForbidden],
-	// [ErrPhoneNumberUnoccupied], [ErrPhoneNumberFlood].
+	// [ErrPhoneNumberUnoccupied], [ErrPhoneNumberFlood]; [ErrLoginEmailRequired], and no login is
+	// under way then.
 	//
 	// TL: auth.sendCode, auth.resendCode.
 	RequestCode(ctx context.Context, phone string) (SentCode, error)
@@ -61,7 +62,8 @@ type LoginControl interface {
 	// ResendCode has the code sent again, in the next way that Telegram has. Errors:
 	// [ErrAlreadyLoggedIn]; [ErrPhoneCodeExpired] when no code was requested or it timed
 	// out; [ErrPasswordNeeded] when the code was accepted already; [ErrCodeNotResendable]
-	// when Telegram has no further way; [ErrPhoneNumberFlood].
+	// when Telegram has no further way; [ErrPhoneNumberFlood]; [ErrLoginEmailRequired], and the
+	// login is ended then.
 	//
 	// TL: auth.resendCode.
 	ResendCode(ctx context.Context) (SentCode, error)
@@ -163,7 +165,8 @@ type ChatGetter interface {
 // bot accounts, which can't.
 type ChatCreator interface {
 	// CreateChat makes a chat, of which the account is the owner. Of a basic group's
-	// members those that the account can't invite are left out. Errors:
+	// members those that the account can't invite are left out. A basic group whose
+	// description can't be set has none, unless the description is wrong. Errors:
 	// [ErrTooFewMembers], [ErrNewChatInvalid].
 	//
 	// TL: messages.createChat, messages.editChatAbout, channels.createChannel.

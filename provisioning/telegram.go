@@ -29,7 +29,9 @@ type TelegramClientFactory interface {
 //     deleted): the client has then forgotten it;
 //   - a [FloodWaitError];
 //   - [ErrTelegramUnavailable] or the context's error, when Telegram can't be
-//     reached;
+//     reached, or has trouble of its own;
+//   - [ErrTelegramRestricted], where Telegram does not let the account do that, and
+//     [ErrBridgeRefused], where it refuses the bridge itself; both wrap a [TelegramError];
 //   - [ErrOverloaded], at once, when a bound of the host's is reached, such as that of
 //     connections to Telegram;
 //   - a [TelegramError] for any other refusal of Telegram's.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/gotd/td/tg"
@@ -155,7 +154,7 @@ func (f *Factory) callOnce(ctx context.Context, key sessionKey, run func(*active
 	if err == nil {
 		err = a.reason(ctx, "", run(a))
 	}
-	if refused, ok := errors.AsType[*provisioning.TelegramError](err); ok && refused.Code == http.StatusUnauthorized {
+	if mayEndSession(err) {
 		err = f.confirmEnd(ctx, key, a.conn, err)
 	}
 	if a != nil && errors.Is(err, provisioning.ErrNotLoggedIn) {
@@ -186,8 +185,7 @@ func (f *Factory) confirmEnd(ctx context.Context, key sessionKey, c *conn, unkno
 	if err == nil {
 		_, err = a.account(ctx)
 	}
-	refused, ok := errors.AsType[*provisioning.TelegramError](err)
-	if ok && refused.Code == http.StatusUnauthorized || a != nil && errors.Is(err, provisioning.ErrNotLoggedIn) {
+	if mayEndSession(err) || a != nil && errors.Is(err, provisioning.ErrNotLoggedIn) {
 		err := fmt.Errorf("%w: %s", provisioning.ErrNotLoggedIn, unknown.Error())
 		return errors.Join(err, f.deleteEndedSession(ctx, key, a.conn))
 	}

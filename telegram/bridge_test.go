@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"encoding/json"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -61,6 +62,7 @@ type bridge struct {
 	telegram *telegramtest.Server
 	users    *provisioningtest.MemUserStore
 	portals  *provisioningtest.MemPortalStore
+	rooms    provisioning.Rooms // nil for none
 	database string
 	config   func(*telegram.Config)
 	timeout  time.Duration
@@ -151,7 +153,7 @@ func (b *bridge) start() {
 		b.factory.Premade(func() []byte { return sessions.NewSession(0) })
 	}
 	settings := provisioning.Config{
-		Secret: secret, Users: b.users, Portals: b.portals, Tasks: b.portals, Telegram: b.factory, Timeout: b.timeout, Log: log,
+		Secret: secret, Users: b.users, Portals: b.portals, Tasks: b.portals, Rooms: b.rooms, Telegram: b.factory, Timeout: b.timeout, Log: log,
 	}
 	if b.relay != nil {
 		settings.RelayBot = b.relay(b.factory)
@@ -311,6 +313,15 @@ func (a answer) telegramOf(t *testing.T) any {
 	account, ok := a.body["telegram"]
 	require.True(t, ok, "%s", a.raw)
 	return account
+}
+
+// wantRefusal asserts that an error is a refusal of Telegram's, with a meaning.
+func wantRefusal(t *testing.T, err, meaning error, code int, name string) {
+	t.Helper()
+	require.ErrorIs(t, err, meaning)
+	said, ok := errors.AsType[*provisioning.TelegramError](err)
+	require.True(t, ok)
+	assert.Equal(t, &provisioning.TelegramError{Code: code, Type: name}, said)
 }
 
 // lockedBuffer is a log that may be read while it is written.

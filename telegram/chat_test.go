@@ -152,7 +152,7 @@ func TestGetChat(t *testing.T) {
 		assert.Equal(t, &provisioning.FloodWaitError{Wait: 300 * time.Second}, err)
 		b.telegram.Fail("messages.getFullChat", 1, 400, "MSG_ID_INVALID")
 		_, err = user.GetChat(t.Context(), group(1))
-		assert.Equal(t, &provisioning.TelegramError{Code: 400, Type: "MSG_ID_INVALID"}, err)
+		wantRefusal(t, err, provisioning.ErrBridgeRefused, 400, "MSG_ID_INVALID")
 	})
 	t.Run("database down", func(t *testing.T) {
 		b.exec("ALTER TABLE tgprovision_peer RENAME TO away")

@@ -38,6 +38,7 @@ type conn struct {
 	chatChanges atomic.Int64                      // see chatsChanged
 
 	ready      chan struct{} // closed when the first connection is up
+	refused    chan error    // has what Telegram has refused a connection with
 	authorized chan struct{} // closed when the client is known to be logged in
 	authOnce   sync.Once
 	done       chan struct{} // closed when the client has stopped
@@ -97,6 +98,7 @@ func (f *Factory) startClient(request context.Context, key sessionKey, row rowID
 		ctx:        ctx,
 		cancel:     cancel,
 		ready:      make(chan struct{}),
+		refused:    make(chan error, 1),
 		authorized: make(chan struct{}),
 		done:       make(chan struct{}),
 	}
@@ -116,7 +118,10 @@ func (f *Factory) startClient(request context.Context, key sessionKey, row rowID
 		wrapped(func(next tg.Invoker) tg.Invoker { return calls.RetryUnsent(next, c.done) }),
 		wrapped(func(next tg.Invoker) tg.Invoker { return calls.SendOnce(next, c.breaks.Load) }),
 	}
-	options.OnDead = func(err error) { log.Debug().Err(err).Msg("Lost a connection to Telegram") }
+	options.OnDead = func(err error) {
+		log.Debug().Err(err).Msg("Lost a connection to Telegram")
+		c.noteRefusal(err)
+	}
 	options.OnConnectionState = func(state telegram.ConnectionState) {
 		log.Debug().Stringer("state", state).Msg("Connection to Telegram")
 		f.connectionState(c, state)
@@ -193,6 +198,9 @@ const connectWait = 3 * time.Second
 
 // wait waits until the first connection is up.
 func (c *conn) wait(ctx context.Context) error {
+	if isClosed(c.ready) {
+		return nil
+	}
 	if provisioning.CachedReads(ctx) {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeoutCause(ctx, connectWait, provisioning.ErrTelegramUnavailable)
@@ -201,6 +209,8 @@ func (c *conn) wait(ctx context.Context) error {
 	select {
 	case <-c.ready:
 		return nil
+	case err := <-c.refused:
+		return translate(connecting, err)
 	case <-c.done:
 		return c.stopReason("")
 	case <-ctx.Done():

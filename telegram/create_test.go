@@ -121,7 +121,7 @@ func TestCreateChat(t *testing.T) {
 		b.telegram.Fail("messages.createChat", 2, 400, "CHAT_MEMBER_ADD_FAILED")
 		b.telegram.Fail("messages.createChat", 1, 406, "USER_RESTRICTED")
 		_, err = create(provisioning.NewChat{Type: provisioning.ChatTypeBasicGroup, Title: "Group", Members: ids(grace.ID, linus.ID)})
-		assert.Equal(t, &provisioning.TelegramError{Code: 406, Type: "USER_RESTRICTED"}, err)
+		wantRefusal(t, err, provisioning.ErrTelegramRestricted, 406, "USER_RESTRICTED")
 	})
 	t.Run("wrong hashes", func(t *testing.T) {
 		b.exec("UPDATE tgprovision_peer SET access_hash=1 WHERE kind='user'")
@@ -146,7 +146,17 @@ func TestCreateChat(t *testing.T) {
 		require.ErrorIs(t, err, provisioning.ErrNewChatInvalid)
 		b.telegram.Fail("channels.createChannel", 1, 400, "CHANNELS_TOO_MUCH")
 		_, err = create(provisioning.NewChat{Type: provisioning.ChatTypeChannel, Title: "New"})
-		assert.Equal(t, &provisioning.TelegramError{Code: 400, Type: "CHANNELS_TOO_MUCH"}, err)
+		wantRefusal(t, err, provisioning.ErrTelegramRestricted, 400, "CHANNELS_TOO_MUCH")
+	})
+	t.Run("a description that can't be set", func(t *testing.T) {
+		for _, refusal := range []string{"CHAT_ID_INVALID", "CHAT_WRITE_FORBIDDEN", "FLOOD_WAIT_300"} {
+			b.telegram.Fail("messages.editChatAbout", 1, 400, refusal)
+			info, err := create(provisioning.NewChat{Type: provisioning.ChatTypeBasicGroup, Title: "Group", About: "About", Members: ids(grace.ID)})
+			require.NoError(t, err, "the group is there")
+			assert.Empty(t, info.About)
+			require.NoError(t, user.DeleteChat(t.Context(), info.ID))
+		}
+		assert.Contains(t, b.log.String(), "A new group has no description")
 	})
 	t.Run("the connection breaks", func(t *testing.T) {
 		held := b.telegram.Hold("channels.createChannel")
@@ -182,7 +192,7 @@ func TestDeleteChat(t *testing.T) {
 		id := int64(i + 1)
 		require.NoError(t, b.telegram.SetChat(telegramtest.Chat{Kind: kind, ID: id, Members: []int64{ada.ID, grace.ID}, Owner: grace.ID}))
 		err := user.DeleteChat(t.Context(), chatIDs[i])
-		assert.Equal(t, &provisioning.TelegramError{Code: 400, Type: "CHAT_ADMIN_REQUIRED"}, err)
+		wantRefusal(t, err, provisioning.ErrTelegramRestricted, 400, "CHAT_ADMIN_REQUIRED")
 
 		require.NoError(t, b.telegram.SetChat(telegramtest.Chat{Kind: kind, ID: id, Members: []int64{grace.ID}, Owner: ada.ID}))
 		require.NoError(t, user.DeleteChat(t.Context(), chatIDs[i]))

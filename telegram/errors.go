@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"github.com/gotd/td/telegram/auth"
 	"github.com/gotd/td/tgerr"
@@ -23,14 +24,22 @@ const tokenExpired = "AUTH_TOKEN_EXPIRED"
 // password.
 const passwordStillNeeded = "SESSION_PASSWORD_NEEDED"
 
-// passwordParametersUsed is the error for an answer to SRP parameters that were
-// replaced by newer ones.
-const passwordParametersUsed = "SRP_ID_INVALID"
+// passwordParametersUsed are the errors for an answer to SRP parameters that were
+// replaced by newer ones, or to those of a password that has just changed.
+var passwordParametersUsed = []string{"SRP_ID_INVALID", "SRP_PASSWORD_CHANGED"}
 
 // endsSession says whether Telegram means with an error that the session is no more.
 func endsSession(err error) bool {
 	rpc, ok := tgerr.As(err)
 	return ok && errors.Is(rpcerror.Error("", rpc.Code, rpc.Message), provisioning.ErrNotLoggedIn)
+}
+
+// mayEndSession says whether an error is a 401 by a name that is not known, with which
+// Telegram may mean that the session is no more.
+func mayEndSession(err error) bool {
+	said, ok := errors.AsType[*provisioning.TelegramError](err)
+	known := errors.Is(err, provisioning.ErrNotLoggedIn) || errors.Is(err, provisioning.ErrPasswordNeeded)
+	return ok && said.Code == http.StatusUnauthorized && !known
 }
 
 // needsNewCode says whether an error of auth.resendCode means that a code can't be sent
@@ -39,6 +48,21 @@ func needsNewCode(err error) bool {
 	meaning := translate("auth.resendCode", err)
 	return !endsSession(err) && (errors.Is(meaning, provisioning.ErrPhoneCodeExpired) || errors.Is(meaning, provisioning.ErrCodeNotResendable))
 }
+
+// noteRefusal has a call of wait return with an error of Telegram's that trying again is no
+// use for, though gotd does.
+func (c *conn) noteRefusal(err error) {
+	if _, ok := tgerr.As(err); !ok || errors.Is(translate(connecting, err), provisioning.ErrTelegramUnavailable) {
+		return
+	}
+	select {
+	case c.refused <- err:
+	default:
+	}
+}
+
+// connecting is the method that gotd calls first on a connection.
+const connecting = "help.getConfig"
 
 // translate turns an error of a gotd call into one of the core's. The method is the one
 // that was called, "" where that makes no difference.

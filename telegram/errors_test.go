@@ -2,6 +2,7 @@ package telegram
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"go/ast"
 	"go/parser"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gotd/td/telegram/auth"
+	"github.com/gotd/td/tg"
 	"github.com/gotd/td/tgerr"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -41,16 +43,27 @@ func TestTranslate(t *testing.T) {
 	require.NoError(t, translate("", nil))
 	flood := &provisioning.FloodWaitError{Wait: 42 * time.Second}
 	assert.Equal(t, flood, translate("", rpc(420, "FLOOD_PREMIUM_WAIT_42")))
-	unknown := &provisioning.TelegramError{Code: 400, Type: "API_ID_INVALID"}
-	assert.Equal(t, unknown, translate("", rpc(400, "API_ID_INVALID")))
+	unknown := &provisioning.TelegramError{Code: 400, Type: "SOMETHING_NEW"}
+	assert.Equal(t, unknown, translate("", rpc(400, "SOMETHING_NEW")))
 	assert.Equal(t, unknown, translate("", unknown), "an error that speaks the core's language already stays as it is")
+}
+
+// Some codes have to be paid for, which Telegram's own apps can do.
+func TestCodesToPayFor(t *testing.T) {
+	_, err := (&login{}).putSentCode(t.Context(), nil, "", &tg.AuthSentCodePaymentRequired{})
+	require.ErrorIs(t, err, provisioning.ErrTelegramRestricted)
+	said, ok := errors.AsType[*provisioning.TelegramError](err)
+	require.True(t, ok)
+	assert.Equal(t, "auth.sentCodePaymentRequired", said.Type)
 }
 
 // Package rpcerror, which does not have gotd, reads messages as gotd does.
 func TestNamesOfErrors(t *testing.T) {
 	for _, message := range []string{"API_ID_INVALID", "FILE_MIGRATE_4", "Timeout", "42", "A_1_B_22_C", "A__B", "A_", "A_99999999999999999999", ""} {
 		want := &provisioning.TelegramError{Code: 400, Type: tgerr.New(400, message).Type}
-		assert.Equal(t, want, translate("", tgerr.New(400, message)))
+		said, ok := errors.AsType[*provisioning.TelegramError](translate("", tgerr.New(400, message)))
+		require.True(t, ok)
+		assert.Equal(t, want, said)
 	}
 }
 

@@ -87,7 +87,7 @@ func TestInviteToChat(t *testing.T) {
 			// Not the owner any more.
 			require.NoError(t, b.telegram.SetChat(telegramtest.Chat{Kind: c.kind, ID: id, Members: []int64{ada.ID}, AdminsInvite: true}))
 			_, err = user.InviteToChat(t.Context(), c.chatID, ids(grace.ID))
-			assert.Equal(t, &provisioning.TelegramError{Code: 403, Type: "CHAT_ADMIN_REQUIRED"}, err)
+			wantRefusal(t, err, provisioning.ErrTelegramRestricted, 403, "CHAT_ADMIN_REQUIRED")
 			require.NoError(t, b.telegram.SetChat(telegramtest.Chat{Kind: c.kind, ID: id}))
 			_, err = user.InviteToChat(t.Context(), c.chatID, ids(grace.ID))
 			require.ErrorIs(t, err, provisioning.ErrNotInChat)

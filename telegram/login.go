@@ -278,8 +278,8 @@ func (l *login) submitPassword(ctx context.Context, password string) (provisioni
 		return provisioning.Account{}, err
 	}
 	result, err := c.client.Auth().Password(ctx, password)
-	if tgerr.Is(err, passwordParametersUsed) {
-		// The parameters were used by another attempt meanwhile: ask for new ones.
+	if tgerr.Is(err, passwordParametersUsed...) {
+		// Another attempt has used the parameters meanwhile: ask for new ones.
 		result, err = c.client.Auth().Password(ctx, password)
 	}
 	if err == nil {
@@ -289,7 +289,7 @@ func (l *login) submitPassword(ctx context.Context, password string) (provisioni
 	if errors.Is(err, provisioning.ErrSessionRevoked) {
 		return provisioning.Account{}, l.abandon(ctx, err)
 	}
-	if _, refused := errors.AsType[*provisioning.TelegramError](err); refused {
+	if _, refused := errors.AsType[*provisioning.TelegramError](err); refused && !errors.Is(err, provisioning.ErrPasswordInvalid) {
 		if account, ok := l.finishAccepted(ctx, c, provisioning.ErrSessionRevoked); ok {
 			return account, nil
 		}

@@ -27,11 +27,11 @@ func (cl *Client) RequestCode(ctx context.Context, given string) (sent provision
 		}
 		if l.record.row != "" {
 			sent, err = l.requestNextCode(ctx, number)
-			if !errors.Is(err, provisioning.ErrNotLoggedIn) {
+			if !errors.Is(err, provisioning.ErrNotLoggedIn) && !errors.Is(err, provisioning.ErrPhoneNumberBanned) {
 				return err
 			}
-			// Telegram has ended the login that was there.
-			if err := l.abandon(ctx, err); !errors.Is(err, provisioning.ErrNotLoggedIn) {
+			// Telegram has ended the login that was there, maybe with its account.
+			if err := l.abandon(ctx, err); !errors.Is(err, provisioning.ErrNotLoggedIn) && !errors.Is(err, provisioning.ErrPhoneNumberBanned) {
 				return err
 			}
 		}
@@ -78,13 +78,20 @@ func (l *login) requestCode(ctx context.Context, c *conn, phone string) (provisi
 	return l.putSentCode(ctx, c, phone, answer)
 }
 
-// putSentCode stores that a code was sent.
+// putSentCode stores that a code was sent. Errors: provisioning.ErrLoginEmailRequired, and the
+// login is ended then.
 func (l *login) putSentCode(ctx context.Context, c *conn, phone string, answer tg.AuthSentCodeClass) (provisioning.SentCode, error) {
-	code, ok := answer.(*tg.AuthSentCode)
-	if !ok {
-		// auth.sentCodeSuccess is for clients that send logout tokens, and
-		// auth.sentCodePaymentRequired for those that can pay for the code.
+	var code *tg.AuthSentCode
+	switch answer := answer.(type) {
+	case *tg.AuthSentCode:
+		code = answer
+	case *tg.AuthSentCodePaymentRequired: // which Telegram's own apps can pay
+		return provisioning.SentCode{}, fmt.Errorf("%w: %w", provisioning.ErrTelegramRestricted, rpcerror.Unexpected(answer))
+	default: // auth.sentCodeSuccess is for clients that send logout tokens
 		return provisioning.SentCode{}, rpcerror.Unexpected(answer)
+	}
+	if _, ok := code.Type.(*tg.AuthSentCodeTypeSetUpEmailRequired); ok {
+		return provisioning.SentCode{}, l.abandon(ctx, provisioning.ErrLoginEmailRequired)
 	}
 	sent := sentCode(code)
 	r := record{step: stepCode, login: halfDone{

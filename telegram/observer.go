@@ -10,6 +10,8 @@ import (
 	"github.com/gotd/td/telegram"
 	"github.com/gotd/td/tg"
 	"github.com/gotd/td/tgerr"
+
+	"github.com/tgprovision/tgprovision/telegram/rpcerror"
 )
 
 // Observer is told what the clients of a [Factory] do, for metrics. Each function may
@@ -56,30 +58,25 @@ func (o Observer) sessionEnd(outcome string) {
 
 // ObservedMethods returns the methods that Observer.Call tells apart, "other" aside.
 func ObservedMethods() []string {
-	names := make([]string, 0, len(methods))
-	for name := range methods {
-		names = append(names, name)
+	var names []string
+	for name, called := range methods {
+		if called {
+			names = append(names, name)
+		}
 	}
 	return names
 }
 
-// methods are those that this package calls, itself or by what it uses of gotd.
-var methods = set(
-	"account.getPassword", "auth.cancelCode", "auth.checkPassword", "auth.exportAuthorization", "auth.exportLoginToken",
-	"auth.importAuthorization", "auth.importBotAuthorization", "auth.importLoginToken", "auth.logOut",
-	"auth.resendCode", "auth.sendCode", "auth.signIn", "channels.createChannel", "channels.deleteChannel",
-	"channels.editAdmin", "channels.getFullChannel", "channels.inviteToChannel", "contacts.getContacts",
-	"contacts.resolvePhone", "contacts.resolveUsername", "help.getConfig", "messages.addChatUser",
-	"messages.createChat", "messages.deleteChat", "messages.editChatAbout", "messages.getAllStickers",
-	"messages.getDialogs", "messages.getFullChat", "upload.getFile", "users.getUsers",
-)
+// methods are those that this package calls, itself or by what it uses of gotd: those whose
+// errors package rpcerror has.
+var methods = calledMethods()
 
-func set(names ...string) map[string]bool {
-	s := make(map[string]bool, len(names))
-	for _, name := range names {
-		s[name] = true
+func calledMethods() map[string]bool {
+	called := map[string]bool{}
+	for name := range rpcerror.Documented() {
+		called[name] = name != ""
 	}
-	return s
+	return called
 }
 
 // methodOf returns the method of a call as an Observer is told it.

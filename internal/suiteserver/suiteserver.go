@@ -70,6 +70,9 @@ func (s *Server) Add(account provisioningtest.TelegramAccount) {
 		Bot: account.IsBot, Token: account.Token, Code: account.Code, CodeDelivery: deliveries[account.Delivery],
 		Password: account.Password, PasswordHint: account.PasswordHint, StickerSets: account.StickerSets,
 	}
+	if account.EmailRequired {
+		added.CodeDelivery = telegramtest.EmailSetUpRequired
+	}
 	if account.NoInvites {
 		added.InviteError = "USER_PRIVACY_RESTRICTED"
 	}

@@ -305,8 +305,11 @@ type Error struct {
 	RetryAfter *int `json:"retry_after,omitempty"`
 
 	// State The step to go on from or with
-	State    *LoginState `json:"state,omitempty"`
-	Username *string     `json:"username,omitempty"`
+	State *LoginState `json:"state,omitempty"`
+
+	// TelegramError Telegram's name of the error, such as PEER_FLOOD, where it is Telegram's
+	TelegramError *string `json:"telegram_error,omitempty"`
+	Username      *string `json:"username,omitempty"`
 }
 
 // GroupID A group or channel, as in the Bot API

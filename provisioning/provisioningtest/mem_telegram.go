@@ -27,6 +27,8 @@ type TelegramAccount struct {
 	// Next is the way in which the code can be sent again, once, a minute after it was
 	// sent first; nil where it can't.
 	Next *provisioning.CodeDelivery
+	// EmailRequired says that Telegram sends no code before an e-mail address is set up.
+	EmailRequired bool
 	// Password is the two-factor password, empty for an account without one, and
 	// PasswordHint its hint.
 	Password, PasswordHint string

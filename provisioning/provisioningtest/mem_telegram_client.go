@@ -105,6 +105,9 @@ func (c *client) RequestCode(ctx context.Context, phone string) (provisioning.Se
 		if account == nil {
 			return s, provisioning.ErrPhoneNumberUnoccupied
 		}
+		if account.EmailRequired {
+			return nil, provisioning.ErrLoginEmailRequired
+		}
 		now := time.Now()
 		if s != nil && !s.codeAccepted && !s.expired && s.account.Phone == number && (s.sent.Next == nil || now.Before(s.sent.ResendAt)) {
 			sent = s.sent

@@ -89,6 +89,8 @@ func (t *Telegram) SetError(code int, errorType string) {
 		t.refusal = &provisioning.FloodWaitError{Wait: time.Duration(n) * time.Second}
 	case refusals[errorType] != nil:
 		t.refusal = refusals[errorType]
+	case meanings[errorType] != nil:
+		t.refusal = fmt.Errorf("%w: %w", meanings[errorType], &provisioning.TelegramError{Code: code, Type: errorType})
 	default:
 		t.refusal = &provisioning.TelegramError{Code: code, Type: errorType}
 	}
@@ -111,6 +113,12 @@ var refusals = map[string]error{
 	"PHONE_NUMBER_FLOOD":                provisioning.ErrPhoneNumberFlood,
 	"PHONE_PASSWORD_FLOOD":              provisioning.ErrPhoneNumberFlood,
 	"ACCESS_TOKEN_EXPIRED":              provisioning.ErrBotTokenExpired,
+}
+
+// meanings are those of errors that wrap their provisioning.TelegramError.
+var meanings = map[string]error{
+	"API_ID_INVALID":        provisioning.ErrBridgeRefused,
+	"FROZEN_METHOD_INVALID": provisioning.ErrTelegramRestricted,
 }
 
 // endAll ends the sessions whose end is pending, if Telegram answers. The caller holds the

@@ -35,6 +35,7 @@ var phoneLoginChecks = append([]suiteCheck[PhoneBackend]{
 	{"another number", "RequestCode has Telegram send a login code to the phone number that it is given.", checkAnotherNumber},
 	{"no phone number", "ErrPhoneNumberInvalid: what was given as a phone number is none.", checkNoPhoneNumber},
 	{"refused numbers", "RequestCode returns ErrPhoneNumberBanned, ErrPhoneNumberAppSignupForbidden and ErrPhoneNumberFlood.", checkRefusedNumbers},
+	{"e-mail address required", "RequestCode returns ErrLoginEmailRequired, and no login is under way then.", checkEmailRequired},
 	{"nobody's number", "RequestCode or SubmitCode returns ErrPhoneNumberUnoccupied when no account has the number.", checkNobodysNumber},
 	{"integer code", "An integer code has lost its leading zeros; it is padded to the length that Telegram announced.", checkIntegerCode},
 	{"wrong code", "SubmitCode returns ErrPhoneCodeInvalid, after which the right code may follow.", checkWrongCode},
@@ -224,6 +225,21 @@ func checkRefusedNumbers(t T, b PhoneBackend) {
 		_, err := c.RequestCode(t.Context(), "+"+plainAccount.Phone)
 		wantError(t, "RequestCode, which Telegram answers with "+refusal.errorType, err, refusal.want)
 		b.SetError(0, "")
+	}
+	requestCode(t, c, plainAccount)
+	submitCode(t, c, provisioning.TextLoginCode(plainAccount.Code), plainAccount)
+}
+
+func checkEmailRequired(t T, b PhoneBackend) {
+	account := plainAccount
+	account.ID, account.Username, account.Phone, account.EmailRequired = 1003, "", "9996610003", true
+	b.Add(account)
+	c := beginPhoneLogin(t, b)
+	for _, before := range []func(){func() {}, func() { requestCode(t, c, guardedAccount) }} {
+		before()
+		_, err := c.RequestCode(t.Context(), "+"+account.Phone)
+		wantError(t, "RequestCode for an account that needs an e-mail address", err, provisioning.ErrLoginEmailRequired)
+		wantCodeError(t, c, account.Code, "after no code was sent", provisioning.ErrPhoneCodeExpired)
 	}
 	requestCode(t, c, plainAccount)
 	submitCode(t, c, provisioning.TextLoginCode(plainAccount.Code), plainAccount)

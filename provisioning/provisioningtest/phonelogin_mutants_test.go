@@ -145,6 +145,16 @@ var phoneMutants = []telegramMutant{
 	{name: "banned is some refusal", check: "refused numbers", change: insteadOf(provisioning.ErrPhoneNumberBanned, refused)},
 	{name: "forbidden is some refusal", check: "refused numbers", change: insteadOf(provisioning.ErrPhoneNumberAppSignupForbidden, refused)},
 	{name: "flood is some refusal", check: "refused numbers", change: insteadOf(provisioning.ErrPhoneNumberFlood, refused)},
+	{name: "no e-mail address is some refusal", check: "e-mail address required", change: insteadOf(provisioning.ErrLoginEmailRequired, refused)},
+	{name: "no e-mail address is no error", check: "e-mail address required", change: insteadOf(provisioning.ErrLoginEmailRequired, nil)},
+	{name: "the login before goes on without an e-mail address", check: "e-mail address required", change: withRequest(func(ctx context.Context, c *brokenClient, phone string) (provisioning.SentCode, error) {
+		before := c.session()
+		sent, err := c.client.RequestCode(ctx, phone)
+		if errors.Is(err, provisioning.ErrLoginEmailRequired) {
+			c.keep(before)
+		}
+		return sent, err
+	})},
 	{name: "no account is some refusal", check: "nobody's number", change: insteadOf(provisioning.ErrPhoneNumberUnoccupied, refused)},
 	{name: "a number without an account is none", check: "nobody's number", change: insteadOf(provisioning.ErrPhoneNumberUnoccupied, provisioning.ErrPhoneNumberInvalid)},
 	{name: "integers as they are", check: "integer code", change: withCode(func(ctx context.Context, c *brokenClient, code provisioning.LoginCode) (provisioning.Account, error) {

@@ -204,6 +204,18 @@ var errorMutants = []telegramMutant{
 		}
 		return err
 	})},
+	{name: "a restricted account is some refusal", check: "restricted account", change: insteadOf(
+		provisioning.ErrTelegramRestricted, &provisioning.TelegramError{Code: 420, Type: "FROZEN_METHOD_INVALID"},
+	)},
+	{name: "a restricted account without Telegram's name", check: "restricted account", change: changingErrors(func(err error) error {
+		if errors.Is(err, provisioning.ErrTelegramRestricted) {
+			return provisioning.ErrTelegramRestricted
+		}
+		return err
+	})},
+	{name: "a refused bridge is some refusal", check: "refused bridge", change: insteadOf(
+		provisioning.ErrBridgeRefused, &provisioning.TelegramError{Code: 400, Type: "API_ID_INVALID"},
+	)},
 	{name: "away is some error", check: "Telegram away", change: insteadOf(provisioning.ErrTelegramUnavailable, errSome)},
 	{name: "a call hangs", check: "Telegram away", change: onError(provisioning.ErrTelegramUnavailable, func(*brokenClient) error {
 		<-time.After(hang)

@@ -112,6 +112,24 @@ func errorChecks[B TelegramBackend](s clientCalls[B]) []suiteCheck[B] {
 	return errorChecksOf(s, claimant)
 }
 
+// wantRefusal checks that all calls return a TelegramError for a refusal of Telegram's, with its
+// meaning, where it has one.
+func (s clientCalls[B]) wantRefusal(t T, b B, user func(int) id.UserID, code int, name string, meaning error) {
+	t.Helper()
+	ready := s.prepared(t, b, user)
+	b.SetError(code, name)
+	for _, call := range ready {
+		err := bounded(t, call.name, callDeadline, call.do)
+		refusal, ok := errors.AsType[*provisioning.TelegramError](err)
+		if !ok || refusal.Code != code || refusal.Type != name {
+			t.Errorf("%s, which Telegram answers with %d %s: got the error %s, want a TelegramError that says so", call.name, code, name, errorText(err))
+		}
+		if meaning != nil {
+			wantError(t, call.name+", which Telegram answers with "+name, err, meaning)
+		}
+	}
+}
+
 // errorChecksOf are errorChecks for the users that a function returns for the numbers of
 // the calls.
 func errorChecksOf[B TelegramBackend](s clientCalls[B], user func(int) id.UserID) []suiteCheck[B] {
@@ -134,15 +152,13 @@ func errorChecksOf[B TelegramBackend](s clientCalls[B], user func(int) id.UserID
 			}
 		}},
 		{"refusal", "All methods may return a TelegramError for any other refusal of Telegram's.", func(t T, b B) {
-			ready := s.prepared(t, b, user)
-			b.SetError(400, "API_ID_INVALID")
-			for _, call := range ready {
-				err := bounded(t, call.name, callDeadline, call.do)
-				refusal, ok := errors.AsType[*provisioning.TelegramError](err)
-				if !ok || refusal.Code != 400 || refusal.Type != "API_ID_INVALID" {
-					t.Errorf("%s, which Telegram answers with 400 API_ID_INVALID: got the error %s, want a TelegramError that says so", call.name, errorText(err))
-				}
-			}
+			s.wantRefusal(t, b, user, 400, "REFUSED_FOR_A_TEST", nil)
+		}},
+		{"restricted account", "All methods may return ErrTelegramRestricted, which wraps a TelegramError.", func(t T, b B) {
+			s.wantRefusal(t, b, user, 420, "FROZEN_METHOD_INVALID", provisioning.ErrTelegramRestricted)
+		}},
+		{"refused bridge", "All methods may return ErrBridgeRefused, which wraps a TelegramError.", func(t T, b B) {
+			s.wantRefusal(t, b, user, 400, "API_ID_INVALID", provisioning.ErrBridgeRefused)
 		}},
 		{"Telegram away", "Methods return ErrTelegramUnavailable or the context's error when Telegram can't be reached, and honour the deadline.", func(t T, b B) {
 			ready := s.prepared(t, b, user)

@@ -2,6 +2,7 @@ package calls
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -15,7 +16,8 @@ import (
 
 // CreateChat implements provisioning.ChatCreator. When the connection breaks before
 // Telegram's answer comes, there may be a chat that nobody here knows of. What is left
-// behind beside an answer or an error goes to the context's zerolog logger.
+// behind beside an answer or an error goes to the context's zerolog logger, and so does why a
+// basic group has no description: Telegram takes it only when the group is there.
 //
 // TL: messages.createChat, messages.editChatAbout, channels.createChannel.
 func (c *Client) CreateChat(ctx context.Context, chat provisioning.NewChat) (info provisioning.ChatInfo, err error) {
@@ -54,9 +56,14 @@ func (a *account) createBasicGroup(ctx context.Context, chat provisioning.NewCha
 	_, err = a.api.MessagesEditChatAbout(ctx, &tg.MessagesEditChatAboutRequest{
 		Peer: &tg.InputPeerChat{ChatID: id}, About: chat.About,
 	})
-	if err != nil {
+	switch reason := explain(ctx, err); {
+	case err == nil || tgerr.Is(err, aboutIsSet):
+	case ctx.Err() != nil, errors.Is(reason, provisioning.ErrNewChatInvalid), errors.Is(reason, provisioning.ErrNotLoggedIn):
 		a.deleteUnfinished(ctx, id)
 		return provisioning.ChatInfo{}, err
+	default:
+		info.About = ""
+		zerolog.Ctx(ctx).Warn().Err(reason).Int64("chat_id", int64(info.ID)).Msg("A new group has no description")
 	}
 	return info, nil
 }

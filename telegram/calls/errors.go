@@ -33,18 +33,14 @@ const alreadyMember = "USER_ALREADY_PARTICIPANT"
 // administrator.
 const onlyAdmin = "USER_BOT"
 
-// memberRefused are the errors for inviting somebody who can't be invited, which say
-// nothing about others.
-var memberRefused = []string{
-	"USER_PRIVACY_RESTRICTED", "USER_NOT_MUTUAL_CONTACT", "USER_BLOCKED", "USER_IS_BLOCKED", "YOU_BLOCKED_USER", "USER_KICKED",
-	"USER_CHANNELS_TOO_MUCH", "USER_INVALID", "USER_BOT_INVALID", "INPUT_USER_DEACTIVATED", "USERS_TOO_MUCH", "BOTS_TOO_MUCH",
-	"BOT_GROUPS_BLOCKED", "ADMINS_TOO_MUCH", "CHAT_MEMBER_ADD_FAILED", onlyAdmin,
-}
+// aboutIsSet is the error for giving a chat the description that it has.
+const aboutIsSet = "CHAT_ABOUT_NOT_MODIFIED"
 
 // isMemberError says whether an error is about somebody whom a request was to add to
 // a chat.
 func isMemberError(err error) bool {
-	return tgerr.Is(err, alreadyMember, wrongUser) || tgerr.Is(err, memberRefused...)
+	failed, ok := errors.AsType[*callError](err)
+	return ok && errors.Is(failed.meaning(), rpcerror.ErrMemberRefused)
 }
 
 // isUnknownUser says whether an error means that there is no such user.
@@ -61,6 +57,14 @@ type callError struct {
 
 // Unwrap returns what gotd says.
 func (e *callError) Unwrap() error { return e.error }
+
+// meaning is the error in package provisioning.
+func (e *callError) meaning() error {
+	if rpc, ok := tgerr.As(e.error); ok {
+		return rpcerror.Error(e.method, rpc.Code, rpc.Message)
+	}
+	return fmt.Errorf("%w: %w", provisioning.ErrTelegramUnavailable, e)
+}
 
 // marking makes the errors of calls callErrors.
 type marking struct{ tg.Invoker }
@@ -87,8 +91,5 @@ func explain(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("wait for Telegram: %w", ctx.Err())
 	}
-	if rpc, ok := tgerr.As(failed); ok {
-		return rpcerror.Error(failed.method, rpc.Code, rpc.Message)
-	}
-	return fmt.Errorf("%w: %w", provisioning.ErrTelegramUnavailable, failed)
+	return failed.meaning()
 }

@@ -26,30 +26,25 @@ import (
 // The code and the message are Telegram's, such as 420 and FLOOD_WAIT_42. The error is
 //
 //   - a *provisioning.FloodWaitError for a pause that Telegram asks for;
-//   - provisioning.ErrNotLoggedIn, wrapped, where the session has ended: what the host
-//     has stored of it is of no use any more;
-//   - another error of package provisioning, which may depend on the method;
-//   - otherwise a *provisioning.TelegramError, whose Type is the message without its
-//     number.
+//   - otherwise, or wrapped, a *provisioning.TelegramError, whose Type is the message without its
+//     number. What it is wrapped in is its meaning: another error of package provisioning,
+//     which may depend on the method, or ErrMemberRefused.
+//
+// With provisioning.ErrNotLoggedIn, the session has ended: what the host has stored of it is of
+// no use any more. A TelegramError with the code 401 and no meaning may say the same by a name
+// that is not known here; ask over a new connection before the session is forgotten.
 //
 // It is never nil, and safe for concurrent use.
 func Error(method string, code int, message string) error {
 	name, number := split(message)
-	if name == "FLOOD_WAIT" || name == "FLOOD_PREMIUM_WAIT" {
+	if name == "FLOOD_WAIT" || code == 420 && strings.HasSuffix(name, "_WAIT") {
 		return &provisioning.FloodWaitError{Wait: time.Duration(number) * time.Second}
 	}
-	meaning, ok := meanings[failure{method, name}]
-	if !ok {
-		meaning, ok = meanings[failure{"", name}]
+	said := &provisioning.TelegramError{Code: code, Type: name}
+	if meaning := meaningOf(method, code, name); meaning != nil {
+		return fmt.Errorf("%w: %w", meaning, said)
 	}
-	switch {
-	case !ok:
-		return &provisioning.TelegramError{Code: code, Type: name}
-	case meaning == provisioning.ErrNotLoggedIn:
-		return fmt.Errorf("%w: Telegram answered %d %s", meaning, code, name)
-	default:
-		return meaning
-	}
+	return said
 }
 
 // split takes the number out of a message: FLOOD_WAIT and 42 of FLOOD_WAIT_42.
@@ -73,7 +68,12 @@ func split(message string) (name string, number int) {
 }
 
 // Unexpected returns the error for an answer of a type that the TL schema has and the
-// caller has no use for.
+// caller has no use for: a *provisioning.TelegramError whose Type is the name in the schema,
+// or the Go type where the answer does not have it as a TypeName.
 func Unexpected(answer any) error {
-	return &provisioning.TelegramError{Type: fmt.Sprintf("unexpected answer %T", answer)}
+	name := fmt.Sprintf("%T", answer)
+	if typed, ok := answer.(interface{ TypeName() string }); ok {
+		name = typed.TypeName()
+	}
+	return &provisioning.TelegramError{Type: name}
 }

@@ -26,6 +26,11 @@ func TestError(t *testing.T) {
 		{"auth.signIn", 400, "PHONE_NUMBER_UNOCCUPIED", provisioning.ErrPhoneNumberUnoccupied},
 		{"auth.signIn", 400, "PHONE_CODE_EMPTY", provisioning.ErrPhoneCodeInvalid},
 		{"auth.resendCode", 400, "PHONE_CODE_EMPTY", provisioning.ErrPhoneCodeExpired},
+		{"auth.signIn", 406, "PHONE_NUMBER_INVALID", provisioning.ErrPhoneCodeExpired},
+		{"auth.signIn", 400, "EMAIL_CODE_INVALID", provisioning.ErrPhoneCodeInvalid},
+		{"auth.signIn", 500, "AUTH_RESTART", provisioning.ErrPhoneCodeExpired},
+		{"auth.sendCode", 500, "AUTH_RESTART_3", provisioning.ErrTelegramUnavailable},
+		{"auth.importBotAuthorization", 401, "USER_DEACTIVATED", provisioning.ErrBotTokenInvalid},
 		{"auth.resendCode", 406, "SEND_CODE_UNAVAILABLE", provisioning.ErrCodeNotResendable},
 		{"auth.signIn", 401, "SESSION_PASSWORD_NEEDED", provisioning.ErrPasswordNeeded},
 		{"auth.importLoginToken", 401, "SESSION_PASSWORD_NEEDED", provisioning.ErrPasswordNeeded},
@@ -49,6 +54,7 @@ func TestError(t *testing.T) {
 		{"upload.getFile", 400, "USER_ID_INVALID", provisioning.ErrPhotoGone},
 		{"messages.createChat", 400, "USERS_TOO_FEW", provisioning.ErrTooFewMembers},
 		{"channels.createChannel", 400, "CHAT_ABOUT_TOO_LONG", provisioning.ErrNewChatInvalid},
+		{"messages.addChatUser", 400, "USER_ALREADY_PARTICIPANT", ErrMemberRefused},
 	} {
 		assert.ErrorIs(t, Error(c.method, c.code, c.message), c.want, "%s: %s", c.method, c.message)
 	}
@@ -58,17 +64,15 @@ func TestErrorKeepsNumbersAndNames(t *testing.T) {
 	assert.Equal(t, &provisioning.FloodWaitError{Wait: 42 * time.Second}, Error("", 420, "FLOOD_WAIT_42"))
 	assert.Equal(t, &provisioning.FloodWaitError{Wait: 3 * time.Second}, Error("upload.getFile", 420, "FLOOD_PREMIUM_WAIT_3"))
 	assert.Equal(t, &provisioning.FloodWaitError{}, Error("", 420, "FLOOD_WAIT"))
+	assert.Equal(t, &provisioning.FloodWaitError{Wait: time.Second}, Error("", 420, "FLOOD_TEST_PHONE_WAIT_1"))
 	for _, c := range []struct {
 		code          int
 		message, name string
 	}{
-		{400, "API_ID_INVALID", "API_ID_INVALID"},
+		{400, "SOMETHING_NEW", "SOMETHING_NEW"},
+		{401, "SOMETHING_NEW", "SOMETHING_NEW"},                 // maybe the session's end, which the caller finds out
 		{406, "SEND_CODE_UNAVAILABLE", "SEND_CODE_UNAVAILABLE"}, // of another method
-		{303, "FILE_MIGRATE_4", "FILE_MIGRATE"},
-		{500, "INTERNAL", "INTERNAL"},
-		{-503, "Timeout", "Timeout"},
 		{400, "A_1_B_22_C", "A_B_C"},
-		{420, "FLOOD_WAIT_99999999999999999999", "FLOOD_WAIT_99999999999999999999"},
 		{400, "A__B", "A__B"},
 		{400, "1_2", "1_2"},
 		{400, "42", "42"},
@@ -78,13 +82,58 @@ func TestErrorKeepsNumbersAndNames(t *testing.T) {
 	}
 }
 
-// What a host logs of a session that has ended says why, and does not count as an error
-// without a meaning.
+// What has a meaning keeps Telegram's name for it.
+func TestMeaningsKeepNames(t *testing.T) {
+	for _, c := range []struct {
+		code          int
+		message, name string
+		meaning       error
+	}{
+		{400, "API_ID_INVALID", "API_ID_INVALID", provisioning.ErrBridgeRefused},
+		{400, "PEER_FLOOD", "PEER_FLOOD", provisioning.ErrTelegramRestricted},
+		{303, "FILE_MIGRATE_4", "FILE_MIGRATE", provisioning.ErrTelegramUnavailable},
+		{500, "SOMETHING_NEW", "SOMETHING_NEW", provisioning.ErrTelegramUnavailable},
+		{-503, "Timeout", "Timeout", provisioning.ErrTelegramUnavailable},
+	} {
+		err := Error("", c.code, c.message)
+		require.ErrorIs(t, err, c.meaning)
+		said, ok := errors.AsType[*provisioning.TelegramError](err)
+		require.True(t, ok)
+		assert.Equal(t, &provisioning.TelegramError{Code: c.code, Type: c.name}, said)
+	}
+}
+
+// Whatever Telegram documents for the methods that are called has a meaning.
+func TestEveryDocumentedErrorHasAMeaning(t *testing.T) {
+	pairs := 0
+	for method, refusals := range Documented() {
+		for _, r := range refusals {
+			pairs++
+			err := Error(method, r.Code, strings.ReplaceAll(r.Message, "%d", "5"))
+			if said, ok := err.(*provisioning.TelegramError); ok {
+				assert.Fail(t, "no meaning", "%s: %d %s", method, said.Code, said.Type)
+			}
+			if strings.Contains(r.Message, "_WAIT_%d") {
+				assert.Equal(t, &provisioning.FloodWaitError{Wait: 5 * time.Second}, err)
+			}
+		}
+	}
+	assert.Greater(t, pairs, 200, "pairs of a method and an error")
+	t.Logf("%d pairs of a method and an error", pairs)
+}
+
+func TestUnexpected(t *testing.T) {
+	assert.Equal(t, &provisioning.TelegramError{Type: "int"}, Unexpected(1))
+	assert.Equal(t, &provisioning.TelegramError{Type: "auth.sentCodeSuccess"}, Unexpected(typed{}))
+}
+
+type typed struct{}
+
+func (typed) TypeName() string { return "auth.sentCodeSuccess" }
+
+// What a host logs of a session that has ended says why.
 func TestWhySessionEnded(t *testing.T) {
-	err := Error("", 401, "SESSION_REVOKED")
-	require.ErrorContains(t, err, "401 SESSION_REVOKED")
-	_, unknown := errors.AsType[*provisioning.TelegramError](err)
-	assert.False(t, unknown)
+	require.ErrorContains(t, Error("", 401, "SESSION_REVOKED"), "401 SESSION_REVOKED")
 }
 
 // Each error has one meaning in the answer to a method, and one elsewhere.
