@@ -185,6 +185,9 @@ func (r *Rooms) logger(ctx context.Context) *zerolog.Logger {
 	return log
 }
 
+// BotID implements provisioning.Rooms.
+func (r *Rooms) BotID() id.UserID { return r.bot.UserID }
+
 // CheckBot implements [provisioning.Rooms].
 func (r *Rooms) CheckBot(ctx context.Context, roomID id.RoomID) error {
 	membership, err := membershipOf(ctx, r.bot, roomID, r.bot.UserID)

@@ -50,7 +50,7 @@ func portalOperations() []operation {
 		{
 			op: "disconnect_portal", method: http.MethodPost, path: "/portal/{room_id}/disconnect",
 			documented: []string{
-				"202 ", "400 mxid_empty", "400 mxid_invalid", "400 body_value_invalid", "403 not_enough_permissions",
+				"202 ", "400 mxid_empty", "400 mxid_invalid", "400 body_value_invalid", "403 not_enough_permissions", "403 bot_not_in_room",
 				"404 portal_not_found", "500 unhandled_error", "501 not_implemented",
 			},
 			cases: disconnectCases(),
@@ -274,7 +274,7 @@ func connectCases() []wireCase {
 		connected("chat bridged elsewhere, alice forces "+force, asAlice+"&force="+force, bridged(otherRoom, news))
 		connected("chat bridged in a room without the bot, force "+force, "?force="+force, bridged(closed, news))
 		connected("chat bridged in a room without the bot, admin forces "+force, asAdmin+"&force="+force, bridged(closed, news))
-		refused("chat bridged in a room without the bot, alice forces "+force, asAlice+"&force="+force, 403, "not_enough_permissions", bridged(closed, news))
+		refused("chat bridged in a room without the bot, alice forces "+force, asAlice+"&force="+force, 403, "bot_not_in_room", bridged(closed, news))
 		refused("no power where the chat is, alice forces "+force, asAlice+"&force="+force, 403, "not_enough_permissions", bridged(otherRoom, news),
 			func(_ *testing.T, b *bridge) {
 				b.rooms.Add(otherRoom, provisioningtest.MemRoom{Room: provisioning.Room{Users: []id.UserID{alice}}, Powers: map[id.UserID]int{alice: 49}})
@@ -361,7 +361,7 @@ func disconnectCases() []wireCase {
 	refused("no power", "?user_id=@bob:example.com", 403, "not_enough_permissions", nothing)
 	refused("raised power", asAlice, 403, "not_enough_permissions", raisedPower("fi.mau.telegram.unbridge"))
 	kicked := func(_ *testing.T, b *bridge) { b.rooms.Add(room, provisioningtest.MemRoom{NoBot: true}) }
-	refused("bot not in the room", asAlice, 403, "not_enough_permissions", kicked)
+	refused("bot not in the room", asAlice, 403, "bot_not_in_room", kicked)
 	for _, query := range []string{"", asAdmin, "?sync=1", "?sync=1&delete=1"} {
 		add(wireCase{name: "bot not in the room, query '" + query + "'", path: query, prepare: kicked, status: 202, success: `{}`, after: wantNoPortalAfter})
 	}

@@ -128,6 +128,9 @@ func runCase(t *testing.T, op operation, c wireCase) answer {
 	if c.state != "" {
 		want["state"] = c.state
 	}
+	if c.errcode == "bot_not_in_room" {
+		want["bot_mxid"] = string(b.rooms.BotID())
+	}
 	maps.Copy(want, c.fields)
 	if !maps.Equal(got, want) || !strings.HasSuffix(sentence, ".") {
 		t.Errorf("got %v, want %v with a sentence", got, want)

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"maunium.net/go/mautrix/id"
 )
 
 // reply is a successful answer.
@@ -22,7 +24,8 @@ func created(body any) reply  { return reply{http.StatusCreated, body} }
 func accepted(body any) reply { return reply{http.StatusAccepted, body} }
 
 // errorBody is the body of every error. State, Username and Phone are of login
-// operations. TelegramError is Telegram's name of what it has refused.
+// operations. TelegramError is Telegram's name of what it has refused, BotMXID the bridge
+// bot where it has to be invited.
 type errorBody struct {
 	ErrCode    string     `json:"errcode"`
 	Error      string     `json:"error"`
@@ -31,11 +34,13 @@ type errorBody struct {
 	Phone      *string    `json:"phone,omitempty"`
 	RetryAfter int64      `json:"retry_after,omitempty"`
 
-	TelegramError string `json:"telegram_error,omitempty"`
+	TelegramError string    `json:"telegram_error,omitempty"`
+	BotMXID       id.UserID `json:"bot_mxid,omitempty"`
 }
 
-// errorReply turns an error into an answer, by the table.
-func errorReply(err error, rt *route, header http.Header) (reply, outcome) {
+// errorReply turns an error into an answer, by the table. The bridge bot is "" where there are
+// no rooms.
+func errorReply(err error, rt *route, bot id.UserID, header http.Header) (reply, outcome) {
 	o := outcomeOf(err, rt.operation)
 	body := errorBody{ErrCode: o.errcode, Error: o.sentence}
 	if rt.state != "" {
@@ -56,6 +61,9 @@ func errorReply(err error, rt *route, header http.Header) (reply, outcome) {
 	case http.StatusForbidden:
 		if errors.Is(err, ErrTelegramRestricted) {
 			body.TelegramError = telegramName(err)
+		}
+		if o.err == ErrBridgeBotNotInRoom {
+			body.BotMXID = bot
 		}
 	case http.StatusInternalServerError:
 		body.TelegramError = telegramName(err)

@@ -169,7 +169,7 @@ var outcomes = []outcome{
 	{err: errBridgeExists, status: 200, errcode: "bridge_exists", sentence: "The room is bridged to this Telegram chat already."},
 	{err: ErrRoomBridged, ops: []string{"connect_portal", "create_portal"}, status: 409, errcode: "room_already_bridged", sentence: "The room is bridged to another Telegram chat already."},
 	{err: ErrChatBridged, ops: []string{"connect_portal"}, status: 409, errcode: "chat_already_bridged", sentence: "The Telegram chat is bridged to another Matrix room already."},
-	{err: ErrBridgeBotNotInRoom, ops: []string{"connect_portal", "create_portal"}, status: 403, errcode: "bot_not_in_room", sentence: "The bridge bot is not in the room. Please invite it first."},
+	{err: ErrBridgeBotNotInRoom, ops: []string{"connect_portal", "create_portal", "disconnect_portal"}, status: 403, errcode: "bot_not_in_room", sentence: "The bridge bot is not in the room. Please invite it first."},
 	{err: errRelayNotInChat, status: 403, errcode: "bot_not_in_chat", sentence: "The bridge's relay bot is not in the Telegram chat. Please add it first."},
 	{err: ErrNotInChat, ops: []string{"connect_portal"}, status: 403, errcode: "user_not_in_chat", sentence: "Your Telegram account is not in that chat."},
 	{err: ErrNotLoggedIn, ops: []string{"connect_portal"}, status: 403, errcode: "not_logged_in", sentence: "You are not logged in to Telegram, and the bridge has no relay bot."},

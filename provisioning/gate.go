@@ -188,17 +188,13 @@ func (g *gate) mayBridge(ctx context.Context, op *operation) error {
 }
 
 // mayUnbridge returns nil when the user who asks, if there is one, may end the portal of a
-// room. In one that the bridge bot is not in, no user can show any power. Errors:
-// errNoPower.
+// room. In one that the bridge bot is not in, nobody below the level admin can show any
+// power. Errors: errNoPower, ErrBridgeBotNotInRoom.
 func (g *gate) mayUnbridge(ctx context.Context, op *operation, roomID id.RoomID) error {
 	if !op.unnamed() && op.user.Permission < PermissionUser {
 		return errNoPower
 	}
-	err := g.checkPower(ctx, op, roomID, unbridgeEvent)
-	if errors.Is(err, ErrBridgeBotNotInRoom) {
-		return fmt.Errorf("%w: %w", errNoPower, err)
-	}
-	return err
+	return g.checkPower(ctx, op, roomID, unbridgeEvent)
 }
 
 // checkPower returns nil when the user who asks may send a state event of a type in a room,

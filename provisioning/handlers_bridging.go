@@ -45,7 +45,7 @@ func showPortal(ctx context.Context, s *services, op *operation, portal Portal) 
 	}
 	if op.userID != "" && s.portals.rooms != nil {
 		err := s.gate.mayUnbridge(ctx, op, portal.RoomID)
-		if err != nil && !errors.Is(err, errNoPower) {
+		if err != nil && !errors.Is(err, errNoPower) && !errors.Is(err, ErrBridgeBotNotInRoom) {
 			return reply{}, err
 		}
 		body.CanUnbridge = err == nil

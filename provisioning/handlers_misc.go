@@ -3,20 +3,64 @@ package provisioning
 import (
 	"context"
 	"errors"
+
+	"maunium.net/go/mautrix/id"
 )
 
 type bridgeBody struct {
 	RelaybotUsername *string `json:"relaybot_username"`
+	// BotMXID is null on a bridge without rooms.
+	BotMXID    *id.UserID `json:"bot_mxid"`
+	Operations []string   `json:"operations"`
 }
 
 // getBridge is get_bridge. No relay bot is null; one that can't be asked is an error.
 func getBridge(ctx context.Context, s *services, _ *operation) (reply, error) {
+	operations, err := s.operations(ctx)
+	if err != nil {
+		return reply{}, err
+	}
+	body := bridgeBody{Operations: operations}
+	if botID := s.portals.botID(); botID != "" {
+		body.BotMXID = &botID
+	}
 	bot, err := s.accounts.relay(ctx)
 	switch {
 	case errors.Is(err, ErrNotLoggedIn):
-		return ok(bridgeBody{}), nil
 	case err != nil:
 		return reply{}, err
+	default:
+		body.RelaybotUsername = &bot.Username
 	}
-	return ok(bridgeBody{RelaybotUsername: &bot.Username}), nil
+	return ok(body), nil
+}
+
+// operations lists the operations that this bridge can do, in the order of the routes.
+func (s *services) operations(ctx context.Context) ([]string, error) {
+	const anybody id.UserID = "@anybody:example.com" // all clients can do the same
+	client, err := s.accounts.client(ctx, anybody)
+	if err != nil {
+		return nil, err
+	}
+	var can []string
+	for i := range s.routes {
+		rt := &s.routes[i]
+		if (!rt.needsRooms || s.portals.rooms != nil) && (rt.able == nil || rt.able(s, client)) {
+			can = append(can, rt.operation)
+		}
+	}
+	return can, nil
+}
+
+// is says whether a client has an optional interface.
+func is[T any](_ *services, client TelegramClient) bool {
+	_, can := client.(T)
+	return can
+}
+
+// startsDirect says whether direct chats can be started.
+func startsDirect(s *services, client TelegramClient) bool {
+	_, alone := s.portals.store.(DirectPortals)
+	_, inRooms := s.portals.rooms.(DirectRooms)
+	return is[UserResolver](s, client) && (alone || inRooms)
 }

@@ -53,4 +53,5 @@ type services struct {
 	portals  *portals
 	avatars  *avatarFetcher
 	qr       *qrLogins
+	routes   []route // all operations, for the one that lists them
 }

@@ -173,6 +173,14 @@ func portalOf(roomID id.RoomID, info ChatInfo) Portal {
 	}
 }
 
+// botID returns the bridge bot's Matrix ID, "" on a bridge without rooms.
+func (p *portals) botID() id.UserID {
+	if p.rooms == nil {
+		return ""
+	}
+	return p.rooms.BotID()
+}
+
 // endDirect ends the portals of a user's direct chats with an account that has moved to
 // another user: the next room of such a chat is that one's, and nobody reads on in this one.
 // Without [PortalUsers] nobody could tell whose they are.

@@ -44,7 +44,7 @@ func New(cfg Config) (*Provisioner, error) {
 	accounts.endDirect = portals.endDirect
 	p.services = services{
 		gate: newGate(cfg), accounts: accounts, portals: portals,
-		avatars: newAvatarFetcher(cfg), qr: newQRLogins(cfg, p.closing),
+		avatars: newAvatarFetcher(cfg), qr: newQRLogins(cfg, p.closing), routes: routes,
 	}
 	return p, nil
 }

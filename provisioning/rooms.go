@@ -59,6 +59,10 @@ type Photo struct {
 // optional interfaces, return an error that wraps [ErrHomeserver] or the context's error
 // when the homeserver can't be reached, or refuses for a reason that is not listed.
 type Rooms interface {
+	// BotID returns the bridge bot's Matrix ID: whoever wants a room bridged invites it. It
+	// asks nobody.
+	BotID() id.UserID
+
 	// CheckBot returns nil when the bridge bot has joined the room. Errors:
 	// [ErrBridgeBotNotInRoom] for every other room: one that does not exist, and one that
 	// the bot was only invited to, has left, or was banned from.

@@ -29,6 +29,9 @@ type route struct {
 	asker askerUse
 	// askerNeed is the level that the user in user_id must have.
 	askerNeed Permission
+	// able says whether the bridge can do the operation, with clients such as one; nil is
+	// every bridge.
+	able func(*services, TelegramClient) bool
 	// needsRooms: the operation is 501 on a bridge without Rooms.
 	needsRooms bool
 	// hasBody: the request has a body, which is a JSON object.
@@ -63,37 +66,37 @@ var routes = []route{
 
 	// User info
 	{operation: "get_me", method: http.MethodGet, path: "/user/{user_id}", handle: getMe},
-	{operation: "get_chats", method: http.MethodGet, path: "/user/{user_id}/chats", need: PermissionFull, handle: getChats},
-	{operation: "get_contacts", method: http.MethodGet, path: "/user/{user_id}/contacts", need: PermissionFull, handle: getContacts},
-	{operation: "get_stickersets", method: http.MethodGet, path: "/user/{user_id}/stickersets", need: PermissionFull, handle: getStickersets},
+	{operation: "get_chats", method: http.MethodGet, path: "/user/{user_id}/chats", need: PermissionFull, able: is[ChatLister], handle: getChats},
+	{operation: "get_contacts", method: http.MethodGet, path: "/user/{user_id}/contacts", need: PermissionFull, able: is[ContactLister], handle: getContacts},
+	{operation: "get_stickersets", method: http.MethodGet, path: "/user/{user_id}/stickersets", need: PermissionFull, able: is[StickerSetLister], handle: getStickersets},
 
 	// Bridging
 	{operation: "get_portal_by_tgid", method: http.MethodGet, path: "/portal/{group_id}", callerNeed: PermissionUser, asker: askerOptional, handle: getPortalByTgid},
 	{operation: "get_portal", method: http.MethodGet, path: "/portal/{room_id}", callerNeed: PermissionUser, asker: askerOptional, handle: getPortal},
 	{
 		operation: "connect_portal", method: http.MethodPost, path: "/portal/{room_id}/connect/{chat_id}",
-		asker: askerOptional, askerNeed: PermissionUser, needsRooms: true, query: decodeForce, detached: true, handle: connectPortal,
+		asker: askerOptional, askerNeed: PermissionUser, needsRooms: true, query: decodeForce, detached: true, able: is[ChatGetter], handle: connectPortal,
 	},
 	{
 		operation: "create_portal", method: http.MethodPost, path: "/portal/{room_id}/create",
-		asker: askerRequired, askerNeed: PermissionUser, needsRooms: true, hasBody: true, detached: true, handle: createPortal,
+		asker: askerRequired, askerNeed: PermissionUser, needsRooms: true, hasBody: true, detached: true, able: is[ChatCreator], handle: createPortal,
 	},
 	{
 		operation: "disconnect_portal", method: http.MethodPost, path: "/portal/{room_id}/disconnect",
 		asker: askerOptional, askerNeed: PermissionUser, needsRooms: true, query: decodeDelete, detached: true, handle: disconnectPortal,
 	},
-	{operation: "start_dm", method: http.MethodPost, path: "/user/{user_id}/pm/{identifier}", need: PermissionFull, detached: true, handle: startDM},
-	{operation: "resolve_identifier", method: http.MethodGet, path: "/user/{user_id}/resolve_identifier/{identifier}", need: PermissionFull, handle: resolveIdentifier},
+	{operation: "start_dm", method: http.MethodPost, path: "/user/{user_id}/pm/{identifier}", need: PermissionFull, detached: true, able: startsDirect, handle: startDM},
+	{operation: "resolve_identifier", method: http.MethodGet, path: "/user/{user_id}/resolve_identifier/{identifier}", need: PermissionFull, able: is[UserResolver], handle: resolveIdentifier},
 
 	// Authentication
-	{operation: "post_bot_token", method: http.MethodPost, path: "/user/{user_id}/login/bot_token", need: PermissionFull, hasBody: true, state: stateToken, detached: true, handle: postBotToken},
-	{operation: "post_login_phone", method: http.MethodPost, path: "/user/{user_id}/login/request_code", need: PermissionFull, hasBody: true, state: stateRequest, detached: true, handle: postLoginPhone},
-	{operation: "post_login_code", method: http.MethodPost, path: "/user/{user_id}/login/send_code", need: PermissionFull, hasBody: true, state: stateCode, detached: true, handle: postLoginCode},
-	{operation: "post_login_password", method: http.MethodPost, path: "/user/{user_id}/login/send_password", need: PermissionFull, hasBody: true, state: statePassword, detached: true, handle: postLoginPassword},
-	{operation: "login_qr", method: http.MethodGet, path: "/user/{user_id}/login/qr", need: PermissionFull, state: stateRequest, handle: loginQR},
-	{operation: "get_login", method: http.MethodGet, path: "/user/{user_id}/login", need: PermissionFull, handle: getLogin},
-	{operation: "cancel_login", method: http.MethodDelete, path: "/user/{user_id}/login", need: PermissionFull, state: stateRequest, detached: true, handle: cancelLogin},
-	{operation: "resend_login_code", method: http.MethodPost, path: "/user/{user_id}/login/resend_code", need: PermissionFull, state: stateCode, detached: true, handle: resendLoginCode},
+	{operation: "post_bot_token", method: http.MethodPost, path: "/user/{user_id}/login/bot_token", need: PermissionFull, hasBody: true, state: stateToken, detached: true, able: is[BotLogin], handle: postBotToken},
+	{operation: "post_login_phone", method: http.MethodPost, path: "/user/{user_id}/login/request_code", need: PermissionFull, hasBody: true, state: stateRequest, detached: true, able: is[PhoneLogin], handle: postLoginPhone},
+	{operation: "post_login_code", method: http.MethodPost, path: "/user/{user_id}/login/send_code", need: PermissionFull, hasBody: true, state: stateCode, detached: true, able: is[PhoneLogin], handle: postLoginCode},
+	{operation: "post_login_password", method: http.MethodPost, path: "/user/{user_id}/login/send_password", need: PermissionFull, hasBody: true, state: statePassword, detached: true, able: is[PhoneLogin], handle: postLoginPassword},
+	{operation: "login_qr", method: http.MethodGet, path: "/user/{user_id}/login/qr", need: PermissionFull, state: stateRequest, able: is[QRLogin], handle: loginQR},
+	{operation: "get_login", method: http.MethodGet, path: "/user/{user_id}/login", need: PermissionFull, able: is[LoginControl], handle: getLogin},
+	{operation: "cancel_login", method: http.MethodDelete, path: "/user/{user_id}/login", need: PermissionFull, state: stateRequest, detached: true, able: is[LoginControl], handle: cancelLogin},
+	{operation: "resend_login_code", method: http.MethodPost, path: "/user/{user_id}/login/resend_code", need: PermissionFull, state: stateCode, detached: true, able: is[LoginControl], handle: resendLoginCode},
 	{operation: "logout", method: http.MethodPost, path: "/user/{user_id}/logout", detached: true, handle: logout},
 }
 

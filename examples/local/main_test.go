@@ -212,7 +212,7 @@ func TestNoSecretInTheLog(t *testing.T) {
 		i.curl(line, noSuchEnv)
 	}
 	bridge := i.curl(`curl -H 'Authorization: Bearer the-secret-of-this-test' `+i.api+`/v1/bridge`, noSuchEnv)
-	assert.JSONEq(t, `{"relaybot_username":"local_demo_bot"}`, bridge)
+	assert.Contains(t, bridge, `"relaybot_username":"local_demo_bot"`)
 	i.stop()
 	log := i.log.String()
 	require.Contains(t, log, `"op":"post_login_code"`)

@@ -249,7 +249,13 @@ type BotToken struct {
 
 // BridgeInfo defines model for BridgeInfo.
 type BridgeInfo struct {
-	// RelaybotUsername The relay bot's username on Telegram; null where there is no relay bot
+	// BotMxid The bridge bot's Matrix ID, which has to be invited to a room before it is bridged; null on a bridge that can't change portals
+	BotMxid *string `json:"bot_mxid"`
+
+	// Operations The operationIds that this bridge can do; the others are 501
+	Operations []string `json:"operations"`
+
+	// RelaybotUsername The relay bot's username on Telegram, as last seen; null where there is no relay bot
 	RelaybotUsername *string `json:"relaybot_username"`
 }
 

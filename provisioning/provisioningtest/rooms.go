@@ -36,6 +36,7 @@ func TestRooms(t *testing.T, backend func(t *testing.T) RoomsBackend) {
 }
 
 var roomsChecks = []suiteCheck[RoomsBackend]{
+	{"bot", "BotID returns the bridge bot's Matrix ID.", checkBotID},
 	{"bot in the room", "CheckBot returns nil when the bridge bot has joined the room.", checkBotInRoom},
 	{"CheckBot without the bot", "CheckBot returns ErrBridgeBotNotInRoom for every other room: one that does not exist, and one that the bot was only invited to, has left, or was banned from.", checkCheckBotWithout},
 	{"HasPower without the bot", "HasPower returns ErrBridgeBotNotInRoom for a room that the bridge bot has not joined.", checkHasPowerWithout},
@@ -105,6 +106,12 @@ func (w *roomsWorld) botless() map[string]id.RoomID {
 		leave(rooms[name])
 	}
 	return rooms
+}
+
+func checkBotID(t T, b RoomsBackend) {
+	if got := b.Rooms.BotID(); got != b.Bot {
+		t.Errorf("BotID is %q, want %q, whom CheckBot looks for", got, b.Bot)
+	}
 }
 
 func checkBotInRoom(t T, b RoomsBackend) {

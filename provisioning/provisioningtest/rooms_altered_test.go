@@ -12,6 +12,7 @@ import (
 // alteredRooms is a MemRooms some of whose methods are broken. Those that are nil are not.
 type alteredRooms struct {
 	*memHomeserver
+	botID        func() id.UserID
 	checkBot     func(context.Context, id.RoomID) error
 	hasPower     func(ctx context.Context, roomID id.RoomID, userID id.UserID, eventType string) (bool, error)
 	room         func(context.Context, id.RoomID) (provisioning.Room, error)
@@ -23,6 +24,13 @@ type alteredRooms struct {
 	updateGhost  func(context.Context, provisioning.Contact, provisioning.PhotoFunc) error
 	needGhosts   func(context.Context, id.UserID, ...provisioning.TelegramID) error
 	forgetGhosts func(context.Context, id.UserID) (int, error)
+}
+
+func (a *alteredRooms) BotID() id.UserID {
+	if a.botID == nil {
+		return a.MemRooms.BotID()
+	}
+	return a.botID()
 }
 
 func (a *alteredRooms) CheckBot(ctx context.Context, roomID id.RoomID) error {

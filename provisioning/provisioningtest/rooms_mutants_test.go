@@ -101,6 +101,7 @@ func deaf(method string) func(*alteredRooms) {
 }
 
 var roomsErrorMutants = []roomsMutant{
+	{"the bot is somebody else", "bot", func(a *alteredRooms) { a.botID = func() id.UserID { return "@alice:example.com" } }},
 	{"the bot is nowhere", "bot in the room", withCheckBot(func(*alteredRooms, id.RoomID, error) error { return provisioning.ErrBridgeBotNotInRoom })},
 	{"once kicked, always kicked", "bot in the room", func(a *alteredRooms) {
 		a.checkBot = func(ctx context.Context, roomID id.RoomID) error {
