@@ -43,6 +43,9 @@ type Config struct {
 	// Rooms acts on Matrix rooms. Nil is a bridge whose portals can be read but not
 	// changed: the operations that would answer 501.
 	Rooms Rooms
+	// Decrypts says that the bridge can read and write in rooms that are end-to-end
+	// encrypted. Where it can't, connecting such a room is answered with a warning.
+	Decrypts bool
 	// RelayBot is the bridge's relay bot on Telegram: a client that logs itself in
 	// as the bot when needed. Nil, or a client whose Account is ErrNotLoggedIn, is a bridge
 	// without a relay bot.

@@ -235,12 +235,17 @@ func connectCases() []wireCase {
 		cases = append(cases, c)
 	}
 	connected := func(name, query string, prepare ...func(*testing.T, *bridge)) {
-		add(wireCase{name: name, path: query, prepare: steps(prepare...), status: 202, success: `{}`, after: wantPortal(room, news.ID)})
+		add(wireCase{name: name, path: query, prepare: steps(prepare...), status: 202, success: `{"warnings":[]}`, after: wantPortal(room, news.ID)})
 	}
 	refused := func(name, query string, status int, errcode string, prepare ...func(*testing.T, *bridge)) {
 		add(wireCase{name: name, path: query, prepare: steps(prepare...), status: status, errcode: errcode})
 	}
 
+	encrypted := func(_ *testing.T, b *bridge) {
+		r := b.room(room)
+		r.Encrypted = true
+		b.rooms.Add(room, r)
+	}
 	connected("relay bot", "")
 	connected("empty user", "?user_id=&force=")
 	connected("alice, not logged in", asAlice)
@@ -249,10 +254,18 @@ func connectCases() []wireCase {
 	connected("admin without power", asAdmin)
 	connected("force without need", "?force=delete")
 	add(wireCase{
-		name: "basic group", path: "/portal/!room:example.com/connect/-1001", status: 202, success: `{}`, after: wantPortal(room, family.ID),
+		name: "encrypted room", path: "/portal/!room:example.com/connect/-1001", status: 202, success: `{"warnings":["room_encrypted"]}`, after: wantPortal(room, family.ID),
+		prepare: encrypted,
 	})
 	add(wireCase{
-		name: "percent-encoded", path: "/portal/%21room%3Aexample.com/connect/%2D1000000000009/", status: 202, success: `{}`, after: wantPortal(room, news.ID),
+		name: "encrypted room, on a bridge that decrypts", path: "/portal/!room:example.com/connect/-1001", status: 202, success: `{"warnings":[]}`,
+		after: wantPortal(room, family.ID), prepare: encrypted, change: all(withRelay, func(_ *bridge, cfg *provisioning.Config) { cfg.Decrypts = true }),
+	})
+	add(wireCase{
+		name: "basic group", path: "/portal/!room:example.com/connect/-1001", status: 202, success: `{"warnings":[]}`, after: wantPortal(room, family.ID),
+	})
+	add(wireCase{
+		name: "percent-encoded", path: "/portal/%21room%3Aexample.com/connect/%2D1000000000009/", status: 202, success: `{"warnings":[]}`, after: wantPortal(room, news.ID),
 	})
 	for _, force := range []string{"", "unbridge", "delete", "bogus"} {
 		status, errcode := 200, "bridge_exists"

@@ -59,6 +59,15 @@ const (
 	forceDelete   = "delete"
 )
 
+// connectedBody is the answer to connect_portal. Warnings are what may keep the portal from
+// working as people expect.
+type connectedBody struct {
+	Warnings []string `json:"warnings"`
+}
+
+// warnRoomEncrypted: the room is encrypted, and the bridge can't decrypt.
+const warnRoomEncrypted = "room_encrypted"
+
 // connectPortal is connect_portal.
 func connectPortal(ctx context.Context, s *services, op *operation) (reply, error) {
 	if err := s.portals.checkFree(ctx, op.roomID, op.chatID); err != nil {
@@ -82,10 +91,11 @@ func connectPortal(ctx context.Context, s *services, op *operation) (reply, erro
 	if err != nil {
 		return reply{}, err
 	}
+	warnings := s.portals.warnings(ctx, op.roomID)
 	if err := s.portals.connect(ctx, c, info, act); err != nil {
 		return reply{}, err
 	}
-	return accepted(struct{}{}), nil
+	return accepted(connectedBody{warnings}), nil
 }
 
 type createdBody struct {

@@ -7,6 +7,7 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
+	"github.com/rs/zerolog"
 	"github.com/tgprovision/tgprovision/internal/keyed"
 )
 
@@ -14,6 +15,7 @@ import (
 type portals struct {
 	store    PortalStore
 	rooms    Rooms      // nil where portals are only read
+	decrypts bool       // see Config.Decrypts
 	needs    GhostUsers // nil where it is not recorded who needs ghosts
 	accounts *accounts
 	events   *events
@@ -26,7 +28,7 @@ type portals struct {
 
 // newPortals has the outbox do the work on portals.
 func newPortals(cfg Config, accounts *accounts, events *events, outbox *outbox) *portals {
-	p := &portals{store: cfg.Portals, rooms: cfg.Rooms, accounts: accounts, events: events, outbox: outbox}
+	p := &portals{store: cfg.Portals, rooms: cfg.Rooms, decrypts: cfg.Decrypts, accounts: accounts, events: events, outbox: outbox}
 	p.needs, _ = cfg.Rooms.(GhostUsers)
 	p.handleTasks()
 	return p
@@ -171,6 +173,23 @@ func portalOf(roomID id.RoomID, info ChatInfo) Portal {
 		RoomID: roomID, ChatID: info.ID, Title: info.Title,
 		About: info.About, Username: info.Username, Megagroup: info.Megagroup,
 	}
+}
+
+// warnings returns what may keep a portal of a room from working, never nil. A room that can't
+// be read has none: whether it can be bridged is somebody else's question.
+func (p *portals) warnings(ctx context.Context, roomID id.RoomID) []string {
+	if p.decrypts {
+		return []string{}
+	}
+	room, err := p.rooms.Room(ctx, roomID)
+	if err != nil {
+		zerolog.Ctx(ctx).Info().Err(err).Msg("Could not see whether a room is encrypted")
+		return []string{}
+	}
+	if room.Encrypted {
+		return []string{warnRoomEncrypted}
+	}
+	return []string{}
 }
 
 // botID returns the bridge bot's Matrix ID, "" on a bridge without rooms.

@@ -279,6 +279,12 @@ type CodeSent struct {
 // CodeSentState defines model for CodeSent.State.
 type CodeSentState string
 
+// Connected defines model for Connected.
+type Connected struct {
+	// Warnings What may keep the portal from working, for programs; empty when all is well. `room_encrypted`: the room is end-to-end encrypted, and the bridge can't decrypt. Others may come.
+	Warnings []string `json:"warnings"`
+}
+
 // Contact defines model for Contact.
 type Contact struct {
 	// AvatarUrl Empty where there is no avatar or it was not fetched yet
@@ -2619,7 +2625,7 @@ type ConnectPortalResponse struct {
 	// JSON200 the response for an HTTP 200 `application/json` response
 	JSON200 *Error
 	// JSON202 the response for an HTTP 202 `application/json` response
-	JSON202 *Nothing
+	JSON202 *Connected
 	// JSONDefault the response for an HTTP default `application/json` response
 	JSONDefault *Error
 }
@@ -2630,7 +2636,7 @@ func (r ConnectPortalResponse) GetJSON200() *Error {
 }
 
 // GetJSON202 returns the response for an HTTP 202 `application/json` response
-func (r ConnectPortalResponse) GetJSON202() *Nothing {
+func (r ConnectPortalResponse) GetJSON202() *Connected {
 	return r.JSON202
 }
 
@@ -3937,7 +3943,7 @@ func ParseConnectPortalResponse(rsp *http.Response) (*ConnectPortalResponse, err
 		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 202:
-		var dest Nothing
+		var dest Connected
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
