@@ -113,7 +113,7 @@ func (f *Factory) startClient(request context.Context, key sessionKey, row rowID
 	}
 	options.Middlewares = []telegram.Middleware{
 		telegram.MiddlewareFunc(c.countUse), telegram.MiddlewareFunc(c.storedKeyFirst), telegram.MiddlewareFunc(f.floodWait),
-		wrapped(func(next tg.Invoker) tg.Invoker { return calls.RepeatTransient(next, f.sleep) }),
+		wrapped(func(next tg.Invoker) tg.Invoker { return calls.RepeatTransient(next, f.pause) }),
 		telegram.MiddlewareFunc(f.observe), wrapped(calls.ReturnInTime),
 		wrapped(func(next tg.Invoker) tg.Invoker { return calls.RetryUnsent(next, c.done) }),
 		wrapped(func(next tg.Invoker) tg.Invoker { return calls.SendOnce(next, c.breaks.Load) }),

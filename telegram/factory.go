@@ -28,7 +28,7 @@ import (
 type Factory struct {
 	cfg   Config
 	store *sessionStore
-	sleep func(context.Context, time.Duration) error
+	sleep func(context.Context, time.Duration) error // guarded by mu: a test may replace it
 	// premade, if set by a test, returns a session to begin a login with, in place of a key
 	// exchange.
 	premade func() []byte
@@ -55,7 +55,12 @@ type Factory struct {
 var _ provisioning.TelegramClientFactory = (*Factory)(nil)
 
 func init() {
-	testsleep.Set = func(factory any, sleep func(context.Context, time.Duration) error) { factory.(*Factory).sleep = sleep }
+	testsleep.Set = func(factory any, sleep func(context.Context, time.Duration) error) {
+		f := factory.(*Factory)
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		f.sleep = sleep
+	}
 }
 
 // slot is the place of one session's client. It exists while somebody has locked it or
@@ -300,6 +305,14 @@ func (f *Factory) checkRows(ctx context.Context) error {
 	}
 	f.forgetStopped()
 	return nil
+}
+
+// pause pauses, or returns the context's error.
+func (f *Factory) pause(ctx context.Context, d time.Duration) error {
+	f.mu.Lock()
+	sleep := f.sleep
+	f.mu.Unlock()
+	return sleep(ctx, d)
 }
 
 // sleep pauses, or returns the context's error.

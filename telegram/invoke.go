@@ -64,7 +64,7 @@ func (f *Factory) floodWait(next tg.Invoker) telegram.InvokeFunc {
 			if !again {
 				return err
 			}
-			if err := f.sleep(ctx, wait); err != nil {
+			if err := f.pause(ctx, wait); err != nil {
 				return err
 			}
 		}

@@ -109,7 +109,7 @@ func (q *qrLogin) wait(ctx context.Context, left time.Duration) error {
 	sleeping, wake := context.WithCancel(ctx)
 	defer wake()
 	expired := make(chan error, 1)
-	go func() { expired <- q.f.sleep(sleeping, left) }()
+	go func() { expired <- q.f.pause(sleeping, left) }()
 	select {
 	case <-q.accepted:
 		return nil
