@@ -194,14 +194,16 @@ func TestBadRooms(t *testing.T) {
 		require.NoError(t, err)
 		disconnect := "/portal/" + string(portal) + "/disconnect"
 		assert.Equal(t, false, s.get(200, "", "/portal/"+string(portal)+"?user_id="+string(alice.UserID))["can_unbridge"])
-		s.post(403, "not_enough_permissions", disconnect+"?user_id="+string(alice.UserID))
+		refused := s.post(403, "bot_not_in_room", disconnect+"?user_id="+string(alice.UserID))
+		assert.Equal(t, string(s.bot()), refused["bot_mxid"])
+		assert.Equal(t, string(s.bot()), s.get(200, "", "/bridge")["bot_mxid"])
 		s.post(202, "", disconnect+"?sync=true&delete=true")
 		assert.Equal(t, event.MembershipJoin, s.membership(alice, portal, alice.UserID))
 
 		encrypted := s.room(alice, mautrix.ReqCreateRoom{Preset: "private_chat", InitialState: []*event.Event{{
 			Type: event.StateEncryption, Content: event.Content{Parsed: &event.EncryptionEventContent{Algorithm: id.AlgorithmMegolmV1}},
 		}}})
-		s.post(202, "", path(encrypted))
+		assert.Equal(t, []any{"room_encrypted"}, s.post(202, "", path(encrypted))["warnings"])
 		// Room version 12: no server in its ID, and a creator of infinite power.
 		twelve := s.room(alice, mautrix.ReqCreateRoom{Preset: "private_chat", RoomVersion: "12"})
 		assert.NotContains(t, twelve, ":")
