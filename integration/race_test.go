@@ -3,6 +3,7 @@ package integration
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 
@@ -15,7 +16,10 @@ import (
 // Two processes on one PostgreSQL: of many racing requests, one wins.
 func TestRacingProcesses(t *testing.T) {
 	s := newStage(t, homeservers["matrixtest"], postgres.newDatabase(t))
-	race(t, s, 50, s.example, s.launch())
+	// Two processes must not have one relay bot.
+	other := telegramtest.Account{ID: 2010, Bot: true, Token: "2010:AAE-token-of-the-other-bot", FirstName: "Other", Username: "other_relay_bot"}
+	require.NoError(t, s.telegram.AddAccount(other))
+	race(t, s, 50, s.example, startExample(t, append(slices.Clone(s.flags), "-relay-bot-token", other.Token)...))
 }
 
 // Of many racing requests to one bridge of bridgev2, one wins. Dendrite makes two rooms a
@@ -28,7 +32,9 @@ func TestRacesOnBridgev2(t *testing.T) {
 func race(t *testing.T, s *stage, racers int, processes ...*example) {
 	alice := s.hs.user(t, "alice")
 	dialogs, chatIDs := groups(5000, int64(racers))
-	require.NoError(t, s.telegram.SetDialogs(relayBot.ID, append([]telegramtest.Dialog{adasLounge}, dialogs...)))
+	for i := range processes {
+		require.NoError(t, s.telegram.SetDialogs(relayBot.ID+int64(i), append([]telegramtest.Dialog{adasLounge}, dialogs...)))
+	}
 	rooms := make([]id.RoomID, racers)
 	for i := range rooms {
 		roomID, err := s.openRoom(t.Context(), alice, s.bot())
