@@ -194,18 +194,21 @@ func (c *conn) stopAndWait(ctx context.Context) {
 // discard ends a login that nobody wants, also when ctx has ended. A row with whose auth
 // key nobody can have logged in is deleted.
 func (f *Factory) discard(ctx context.Context, c *conn) {
+	if c.storage.isFinished() {
+		return // somebody else sees to it
+	}
+	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
 	if !c.tried.Load() {
 		c.stop()
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
-		defer cancel()
-		if err := f.store.delete(ctx, c.row); err != nil { // it is due all the same
+		if err := f.store.delete(cleanup, c.row); err != nil { // it is due all the same
 			f.cfg.Log.Warn().Err(err).Str("session", string(c.key)).Msg("Could not delete a login")
 		}
 		return
 	}
 	c.storage.finish()
 	e := ending{row: c.row, key: c.key, attempts: 1, early: true}
-	if err := f.store.end(context.WithoutCancel(ctx), c.row, endHold); err != nil { // it is due all the same
+	if err := f.store.end(cleanup, c.row, endHold); err != nil { // it is due all the same
 		f.cfg.Log.Warn().Err(err).Str("session", string(c.key)).Msg("Could not promise the end of a login")
 	}
 	_ = f.endWith(context.WithoutCancel(ctx), c, e)
@@ -216,9 +219,11 @@ func (f *Factory) discard(ctx context.Context, c *conn) {
 func (f *Factory) endAccepted(ctx context.Context, c *conn) {
 	c.storage.finish()
 	e := ending{row: c.row, key: c.key, attempts: 1}
-	err := f.store.end(context.WithoutCancel(ctx), c.row, endHold)
+	cleanup, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
+	defer cancel()
+	err := f.store.end(cleanup, c.row, endHold)
 	if err == nil {
-		err = f.store.endLost(context.WithoutCancel(ctx), c.key, c.row, c.storage.last(), endHold)
+		err = f.store.endLost(cleanup, c.key, c.row, c.storage.last(), endHold)
 	}
 	if err != nil {
 		f.cfg.Log.Error().Err(err).Str("session", string(c.key)).Msg("Could not promise the end of a session")

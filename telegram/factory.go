@@ -35,7 +35,7 @@ type Factory struct {
 
 	ctx    context.Context // ends at Close, and with it every client
 	cancel context.CancelFunc
-	work   sync.WaitGroup // the goroutines of clients, maintain, ends, and shared calls
+	work   sync.WaitGroup // the goroutines of clients, runMaintenance, runEnds, and shared calls
 	wake   chan struct{}  // there may be sessions to end
 	ending atomic.Int64   // how many there were lately
 	ends   sync.Mutex     // held by a round of endDue
@@ -251,7 +251,7 @@ func (f *Factory) liveConnLocked(key sessionKey) *conn {
 	return nil
 }
 
-// maxMaintenance is how often maintain looks at least, and with it how long a client goes on at
+// maxMaintenance is how often runMaintenance looks at least, and with it how long a client goes on at
 // most whose session another process has ended.
 const maxMaintenance = 5 * time.Second
 
@@ -287,10 +287,14 @@ func (f *Factory) checkRows(ctx context.Context) error {
 	f.mu.Unlock()
 	conns = slices.DeleteFunc(conns, func(c *conn) bool { return c.row == "" || c.storage.isFinished() })
 	rows := make([]rowID, len(conns))
+	var logins []rowID
 	for i, c := range conns {
 		rows[i] = c.row
+		if !isClosed(c.authorized) {
+			logins = append(logins, c.row)
+		}
 	}
-	if err := f.store.keep(ctx, rows); err != nil {
+	if err := f.store.keep(ctx, logins); err != nil {
 		return err
 	}
 	alive, err := f.store.alive(ctx, rows)

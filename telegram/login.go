@@ -60,15 +60,16 @@ func (l *login) abandon(ctx context.Context, reason error) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
 	l.f.stopConn(l.slot)
-	err := l.f.endRow(ctx, l.record.row)
-	if errors.Is(reason, provisioning.ErrNotLoggedIn) {
-		err = l.f.store.delete(ctx, l.record.row) // Telegram has ended it
+	end := l.f.endRow
+	if errors.Is(reason, provisioning.ErrNotLoggedIn) { // Telegram has ended it
+		end = l.f.store.delete
 	}
+	err := end(ctx, l.record.row)
 	l.record = record{}
 	return errors.Join(err, reason)
 }
 
-// begin starts a login with a new auth key; adopt or Factory.discard must follow. Errors:
+// begin starts a login with a new auth key; put or Factory.discard must follow. Errors:
 // provisioning.ErrOverloaded.
 func (l *login) begin(ctx context.Context) (*conn, error) {
 	row, err := l.f.newRow(ctx, l.key)
