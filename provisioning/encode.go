@@ -38,9 +38,9 @@ type errorBody struct {
 	BotMXID       id.UserID `json:"bot_mxid,omitempty"`
 }
 
-// errorReply turns an error into an answer, by the table. The bridge bot is "" where there are
+// errorReply turns an error into an answer, by the table. botID returns "" where there are
 // no rooms.
-func errorReply(err error, rt *route, bot id.UserID, header http.Header) (reply, outcome) {
+func errorReply(err error, rt *route, botID func() id.UserID, header http.Header) (reply, outcome) {
 	o := outcomeOf(err, rt.operation)
 	body := errorBody{ErrCode: o.errcode, Error: o.sentence}
 	if rt.state != "" {
@@ -63,7 +63,7 @@ func errorReply(err error, rt *route, bot id.UserID, header http.Header) (reply,
 			body.TelegramError = telegramName(err)
 		}
 		if o.err == ErrBridgeBotNotInRoom {
-			body.BotMXID = bot
+			body.BotMXID = botID()
 		}
 	case http.StatusInternalServerError:
 		body.TelegramError = telegramName(err)

@@ -65,7 +65,7 @@ func (p *pipeline) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case c.upgraded:
 		rep.status, o = http.StatusSwitchingProtocols, qrOutcome(err, c.op.rt.operation)
 	case err != nil:
-		rep, o = errorReply(err, c.op.rt, p.services.portals.botID(), w.Header())
+		rep, o = errorReply(err, c.op.rt, p.services.portals.botID, w.Header())
 	}
 	if !c.upgraded && errors.Is(writeReply(w, r, rep, p.timeout), os.ErrDeadlineExceeded) {
 		c.log.Warn().Str("op", c.op.rt.operation).Msg("An API client was hung up on: it did not take its answer")

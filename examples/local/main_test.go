@@ -131,7 +131,7 @@ func TestPrintedLinesWork(t *testing.T) {
 	assert.Contains(t, answers[2], `"first_name":"Ada"`)
 	assert.Contains(t, answers[3], `{"id":-1000000002003,"title":"Analytical Engine"}`)
 	assert.Contains(t, answers[4], `"name":"Grace Hopper"`)
-	assert.Equal(t, `{}`, answers[5])
+	assert.Equal(t, `{"warnings":[]}`, answers[5])
 	assert.Contains(t, answers[6], `"title":"Analytical Engine"`)
 	assert.Contains(t, answers[6], `"can_unbridge":true`)
 	assert.Equal(t, `{}`, answers[7])
