@@ -3,6 +3,7 @@ package portal
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -224,7 +225,7 @@ func (r *Rooms) Room(ctx context.Context, roomID id.RoomID) (room provisioning.R
 // read reads a room that the bridge bot is in. What somebody has set that makes no
 // sense, such as a number for a name, counts as nothing.
 func (r *Rooms) read(ctx context.Context, roomID id.RoomID) (room provisioning.Room, err error) {
-	var alias, algorithm string
+	var alias, algorithm, replacement string
 	for _, part := range []struct {
 		eventType event.Type
 		field     string
@@ -234,6 +235,7 @@ func (r *Rooms) read(ctx context.Context, roomID id.RoomID) (room provisioning.R
 		{event.StateTopic, "topic", &room.Topic},
 		{event.StateCanonicalAlias, "alias", &alias},
 		{event.StateEncryption, "algorithm", &algorithm},
+		{event.StateTombstone, "replacement_room", &replacement},
 	} {
 		content, err := stateOf(ctx, r.bot, roomID, part.eventType, "")
 		if err != nil {
@@ -241,7 +243,10 @@ func (r *Rooms) read(ctx context.Context, roomID id.RoomID) (room provisioning.R
 		}
 		*part.to = textOf(content, part.field)
 	}
-	room.CanonicalAlias, room.Encrypted = id.RoomAlias(alias), algorithm != ""
+	room.CanonicalAlias, room.Encrypted, room.Replacement = id.RoomAlias(alias), algorithm != "", id.RoomID(replacement)
+	if room.Predecessor, err = predecessor(ctx, r.bot, roomID); err != nil {
+		return provisioning.Room{}, err
+	}
 	joined, err := joinedMembers(ctx, r.bot, roomID)
 	if err != nil {
 		return provisioning.Room{}, err
@@ -256,4 +261,14 @@ func (r *Rooms) read(ctx context.Context, roomID id.RoomID) (room provisioning.R
 		}
 	}
 	return room, nil
+}
+
+// predecessor returns the room that another one says to be the upgrade of, "" for none.
+func predecessor(ctx context.Context, as *mautrix.Client, roomID id.RoomID) (id.RoomID, error) {
+	content, err := stateOf(ctx, as, roomID, event.StateCreate, "")
+	var create struct {
+		Predecessor json.RawMessage `json:"predecessor"`
+	}
+	_ = json.Unmarshal(content, &create) // what makes no sense counts as nothing
+	return id.RoomID(textOf(create.Predecessor, "room_id")), err
 }
