@@ -12,6 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"go.mau.fi/util/dbutil"
+	"golang.org/x/sync/errgroup"
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/appservice"
 	"maunium.net/go/mautrix/event"
@@ -226,6 +227,8 @@ func (r *Rooms) Room(ctx context.Context, roomID id.RoomID) (room provisioning.R
 // sense, such as a number for a name, counts as nothing.
 func (r *Rooms) read(ctx context.Context, roomID id.RoomID) (room provisioning.Room, err error) {
 	var alias, algorithm, replacement string
+	var joined []id.UserID
+	reads, ctx := errgroup.WithContext(ctx)
 	for _, part := range []struct {
 		eventType event.Type
 		field     string
@@ -237,20 +240,24 @@ func (r *Rooms) read(ctx context.Context, roomID id.RoomID) (room provisioning.R
 		{event.StateEncryption, "algorithm", &algorithm},
 		{event.StateTombstone, "replacement_room", &replacement},
 	} {
-		content, err := stateOf(ctx, r.bot, roomID, part.eventType, "")
-		if err != nil {
-			return provisioning.Room{}, err
-		}
-		*part.to = textOf(content, part.field)
+		reads.Go(func() error {
+			content, err := stateOf(ctx, r.bot, roomID, part.eventType, "")
+			*part.to = textOf(content, part.field)
+			return err
+		})
+	}
+	reads.Go(func() (err error) {
+		room.Predecessor, err = predecessor(ctx, r.bot, roomID)
+		return err
+	})
+	reads.Go(func() (err error) {
+		joined, err = joinedMembers(ctx, r.bot, roomID)
+		return err
+	})
+	if err = reads.Wait(); err != nil {
+		return provisioning.Room{}, err
 	}
 	room.CanonicalAlias, room.Encrypted, room.Replacement = id.RoomAlias(alias), algorithm != "", id.RoomID(replacement)
-	if room.Predecessor, err = predecessor(ctx, r.bot, roomID); err != nil {
-		return provisioning.Room{}, err
-	}
-	joined, err := joinedMembers(ctx, r.bot, roomID)
-	if err != nil {
-		return provisioning.Room{}, err
-	}
 	for _, userID := range joined {
 		telegramID, ghost := r.ParseGhost(userID)
 		switch {
