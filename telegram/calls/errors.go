@@ -29,9 +29,6 @@ const wrongUser = "USER_ID_INVALID"
 // errWrongUser is that error where Telegram says it without one.
 var errWrongUser error = &callError{"users.getUsers", tgerr.New(400, wrongUser)}
 
-// noSuchGroup are the errors for a basic group that the account does not know.
-var noSuchGroup = []string{"CHAT_ID_INVALID", "PEER_ID_INVALID"}
-
 // alreadyMember is the error for inviting somebody who is in the chat already.
 const alreadyMember = "USER_ALREADY_PARTICIPANT"
 
