@@ -52,7 +52,7 @@ type StoreConfig struct {
 // nothing to change returns at once. GET operations see a change by a transaction of the
 // host's, or by other means than a Store, 20 ms after its commit at the latest.
 type Store struct {
-	db          *dbutil.Database
+	db          schema.DB
 	permissions Permissions
 	bridgeUser  func(id.UserID) bool // nil where no ID is the bridge's own
 
@@ -192,7 +192,7 @@ func (s *Store) inTurn(ctx context.Context, fn func(context.Context) (int64, err
 	// trigger on PostgreSQL. What comes after it sees all that was committed before.
 	const turn = `UPDATE tgprovision_user SET displaced=displaced WHERE user_id=''`
 	var changed int64
-	err := s.db.DoTxn(ctx, schema.ReadCommitted(s.db), func(ctx context.Context) (err error) {
+	err := s.db.DoTxn(ctx, func(ctx context.Context) (err error) {
 		if _, err = s.db.Exec(ctx, turn); err == nil {
 			changed, err = fn(ctx)
 		}

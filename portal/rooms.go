@@ -68,7 +68,7 @@ type RoomsConfig struct {
 // the Bot API.
 type Rooms struct {
 	as            *appservice.AppService
-	db            *dbutil.Database
+	db            schema.DB
 	bot           *mautrix.Client
 	displayName   string
 	ghostID       func(provisioning.TelegramID) id.UserID

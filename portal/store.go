@@ -39,7 +39,7 @@ import (
 type Store struct {
 	*TaskStore
 
-	db *dbutil.Database
+	db schema.DB
 
 	portals *dbcache.Cache[place, *provisioning.Portal]
 }
@@ -287,7 +287,7 @@ func (s *Store) inTurn(ctx context.Context, fn func(context.Context) error) erro
 	// It changes nothing, but gets the turn: SQLite's one writer, or the lock of the
 	// trigger on PostgreSQL. What comes after it sees all that was committed before.
 	const turn = `UPDATE tgprovision_portal SET title=title WHERE room_id=''`
-	return s.db.DoTxn(ctx, schema.ReadCommitted(s.db), func(ctx context.Context) error {
+	return s.db.DoTxn(ctx, func(ctx context.Context) error {
 		if _, err := s.db.Exec(ctx, turn); err != nil {
 			return err
 		}

@@ -24,11 +24,11 @@ import (
 // When the context of a call carries a transaction of the host's database (dbutil's
 // DoTxn), the call is part of that.
 type TaskStore struct {
-	db  *dbutil.Database
+	db  schema.DB
 	now func() time.Time // the clock on SQLite
 }
 
-func newTaskStore(db *dbutil.Database) *TaskStore { return &TaskStore{db, time.Now} }
+func newTaskStore(db schema.DB) *TaskStore { return &TaskStore{db, time.Now} }
 
 var _ provisioning.TaskStore = (*TaskStore)(nil)
 
@@ -206,7 +206,7 @@ func (s *TaskStore) change(ctx context.Context, what, rest string, args ...any) 
 
 // txn runs a transaction that begins with a write.
 func (s *TaskStore) txn(ctx context.Context, fn func(context.Context) error) error {
-	return s.db.DoTxn(ctx, schema.ReadCommitted(s.db), fn)
+	return s.db.DoTxn(ctx, fn)
 }
 
 // CountTasks counts the tasks that are recorded, those that are being done included, for

@@ -214,7 +214,7 @@ func (c *conn) wait(ctx context.Context) error {
 	case <-c.done:
 		return c.stopReason("")
 	case <-ctx.Done():
-		return fmt.Errorf("connect to Telegram: %w", context.Cause(ctx))
+		return c.storage.blame(fmt.Errorf("connect to Telegram: %w", context.Cause(ctx)))
 	}
 }
 
@@ -232,9 +232,9 @@ func (c *conn) waitUp(ctx context.Context) error {
 	case <-c.done:
 		return c.stopReason("")
 	case <-timer.C:
-		return fmt.Errorf("%w: the connection is down", provisioning.ErrTelegramUnavailable)
+		return c.storage.blame(fmt.Errorf("%w: the connection is down", provisioning.ErrTelegramUnavailable))
 	case <-ctx.Done():
-		return fmt.Errorf("connect to Telegram: %w", ctx.Err())
+		return c.storage.blame(fmt.Errorf("connect to Telegram: %w", ctx.Err()))
 	}
 }
 
@@ -330,6 +330,8 @@ func (c *conn) reason(ctx context.Context, method string, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, provisioning.ErrDatabase):
+		return err
 	case ctx.Err() != nil:
 		return fmt.Errorf("wait for Telegram: %w", ctx.Err())
 	case c.ended.Load():

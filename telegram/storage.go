@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/gotd/td/crypto"
 	"github.com/gotd/td/session"
 	"github.com/gotd/td/telegram"
+
+	"github.com/tgprovision/tgprovision/provisioning"
 )
 
 // sessionData is where the session of one client is stored, in gotd's form.
@@ -48,6 +51,8 @@ type storage struct {
 	data sessionData
 	gone func() // stops the client
 
+	away atomic.Bool // the database has not done what it was last asked for
+
 	mu      sync.Mutex
 	closed  bool
 	fixed   bool // the auth key is logged in
@@ -65,7 +70,9 @@ func newStorage(data sessionData, gone func()) *storage {
 
 // LoadSession implements telegram.SessionStorage.
 func (s *storage) LoadSession(ctx context.Context) ([]byte, error) {
+	s.away.Store(true)
 	data, err := s.data.load(ctx)
+	s.answered(err)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +105,9 @@ func (s *storage) StoreSession(ctx context.Context, data []byte) error {
 	case s.fixed && key.ID != s.key.ID:
 		err = errors.New("the auth key of a session can't change")
 	default:
+		s.away.Store(true)
 		err = s.data.store(ctx, data)
+		s.answered(err)
 	}
 	if err == nil {
 		s.change(func() { s.key, s.latest = key, data })
@@ -107,6 +116,18 @@ func (s *storage) StoreSession(ctx context.Context, data []byte) error {
 	if s.fixed && key.ID != s.key.ID || errors.Is(err, errRowGone) {
 		s.change(func() { s.closed = true })
 		s.gone()
+	}
+	return err
+}
+
+// answered notes what the database has answered.
+func (s *storage) answered(err error) { s.away.Store(errors.Is(err, provisioning.ErrDatabase)) }
+
+// blame returns an error that says that there is no connection. Without the database there can
+// be none: then it is a provisioning.ErrDatabase.
+func (s *storage) blame(err error) error {
+	if s.away.Load() && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%w: a session can't be read or stored: %w", provisioning.ErrDatabase, err)
 	}
 	return err
 }
@@ -135,7 +156,7 @@ func (s *storage) waitStored(ctx context.Context, id authKeyID) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return fmt.Errorf("store the session: %w", ctx.Err())
+			return s.blame(fmt.Errorf("store the session: %w", ctx.Err()))
 		}
 	}
 }
