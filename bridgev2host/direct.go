@@ -52,7 +52,7 @@ func (s *portalStore) makeDirect(ctx context.Context, login *bridgev2.UserLogin,
 	}
 	p, err := s.h.br.GetPortalByKey(ctx, key)
 	if err != nil {
-		return fmt.Errorf("make a portal: %w", err)
+		return fault(ctx, "make a portal", err)
 	}
 	made := make(chan error, 1)
 	go func() { made <- p.CreateMatrixRoom(s.h.background(ctx), login, nil) }()

@@ -54,6 +54,7 @@ type place struct {
 var (
 	_ provisioning.PortalStore = (*Store)(nil)
 	_ provisioning.TaskStore   = (*Store)(nil)
+	_ provisioning.Checker     = (*Store)(nil)
 )
 
 // StoreConfig is what a [Store] is made of.
@@ -293,6 +294,13 @@ func (s *Store) inTurn(ctx context.Context, fn func(context.Context) error) erro
 		}
 		return fn(ctx)
 	})
+}
+
+// Check implements [provisioning.Checker]. It takes its turn as a change does, and changes
+// nothing: a database that somebody has locked for as long as the context lasts can't be
+// used, though it can be read.
+func (s *Store) Check(ctx context.Context) error {
+	return s.inTurn(ctx, func(context.Context) error { return nil })
 }
 
 // text returns what PostgreSQL can hold of a text from elsewhere.

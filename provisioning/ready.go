@@ -63,15 +63,17 @@ func (p *Provisioner) Ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
 	defer cancel()
 	said := p.check(ctx)
-	late := time.NewTimer(checkTimeout + overdue)
-	defer late.Stop()
+	late := make(chan struct{})
+	defer time.AfterFunc(checkTimeout+overdue, func() { close(late) }).Stop()
 	faults := map[string]error{}
 	for name, said := range said {
 		select {
 		case err = <-said:
-		case <-late.C:
-			late.Reset(0) // for the others
+		case <-late:
 			err = errCheckHangs
+			if len(said) > 0 {
+				err = <-said
+			}
 		}
 		if err != nil {
 			faults[name] = err
