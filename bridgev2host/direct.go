@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"maunium.net/go/mautrix/bridgev2"
 	"maunium.net/go/mautrix/id"
@@ -55,7 +56,14 @@ func (s *portalStore) makeDirect(ctx context.Context, login *bridgev2.UserLogin,
 		return fault(ctx, "make a portal", err)
 	}
 	made := make(chan error, 1)
-	go func() { made <- p.CreateMatrixRoom(s.h.background(ctx), login, nil) }()
+	go func() {
+		defer func() {
+			if v := recover(); v != nil { // of the connector's, which would end the process
+				made <- fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+			}
+		}()
+		made <- p.CreateMatrixRoom(s.h.background(ctx), login, nil)
+	}()
 	select {
 	case err = <-made:
 	case <-ctx.Done():

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"github.com/gotd/td/telegram/dcs"
+	"github.com/gotd/td/transport"
 
 	"github.com/tgprovision/tgprovision/provisioning"
 )
@@ -37,7 +38,9 @@ func (f *Factory) checkTelegram(ctx context.Context) error {
 	if options.DCList.Zero() {
 		options.DCList = dcs.Prod()
 	}
-	conn, err := options.Resolver.Primary(ctx, cmp.Or(options.DC, standard), options.DCList)
+	conn, err := guardedDial(func() (transport.Conn, error) {
+		return options.Resolver.Primary(ctx, cmp.Or(options.DC, standard), options.DCList)
+	})
 	switch {
 	case err == nil:
 		_ = conn.Close()

@@ -56,7 +56,7 @@ func (f *Factory) startSession(ctx context.Context, key sessionKey, row rowID) (
 	options.DCList.Options = append(options.DCList.Options, elsewhere...)
 	if f.cfg.Updates != nil {
 		if handler := f.cfg.Updates(key.userID()); handler != nil {
-			options.UpdateHandler = handler
+			options.UpdateHandler = guardedHandler(f.cfg.Log, handler)
 		}
 	}
 	c, err := f.startClient(ctx, key, row, data, options)
@@ -177,7 +177,7 @@ func (f *Factory) runClient(c *conn, log zerolog.Logger) {
 		case <-c.authorized:
 			if f.cfg.Running != nil {
 				c.use()
-				f.cfg.Running(ctx, c.key.userID(), c.client)
+				guard(log, "Config.Running", func() { f.cfg.Running(ctx, c.key.userID(), c.client) })
 				c.unuse()
 			}
 		case <-ctx.Done():
