@@ -151,7 +151,7 @@ func endSession(ctx context.Context, client TelegramClient) error {
 // is linked to it: it takes no account from anybody, and ends no session but that of a user
 // without the level for a login. Errors: errUnrecorded, errLevelLost.
 func (a *accounts) claim(ctx context.Context, p *person, account Account) error {
-	ctx, cancel := detachedFor(ctx, recordTimeout)
+	ctx, cancel := recording(ctx)
 	defer cancel()
 	switch _, may, err := a.mayLogIn(ctx, p.userID); {
 	case err != nil:
@@ -215,7 +215,7 @@ func (a *accounts) lookUp(ctx context.Context, userID id.UserID) (User, error) {
 // account for example, takes the account from nobody. Errors: errNotWhitelisted for a user
 // who has lost the level for a login meanwhile, and whose session was therefore ended.
 func (a *accounts) link(ctx context.Context, p *person, account Account) error {
-	ctx, cancel := detachedFor(ctx, recordTimeout)
+	ctx, cancel := recording(ctx)
 	defer cancel()
 	unlock, err := a.moves.Lock(ctx, account.ID)
 	if err != nil {
@@ -353,7 +353,7 @@ func (a *accounts) unlink(ctx context.Context, p *person) error {
 
 // removeLink unlinks a user and tells the host of the logout.
 func (a *accounts) removeLink(ctx context.Context, userID id.UserID, telegramID TelegramID) error {
-	ctx, cancel := detachedFor(ctx, recordTimeout)
+	ctx, cancel := recording(ctx)
 	defer cancel()
 	recorded, err := a.events.announce(ctx, EventLogout, userID, telegramID)
 	if err != nil {
@@ -371,6 +371,17 @@ func (a *accounts) removeLink(ctx context.Context, userID id.UserID, telegramID 
 
 // recordTimeout is how long may be taken to record what has happened on Telegram already.
 const recordTimeout = 5 * time.Second
+
+// recording returns a context for recording what has happened on Telegram already, which goes
+// on when the API client hangs up, for recordTimeout. Where a request waits for it, it ends
+// with the request's deadline: the user's next request finds what was not recorded.
+func recording(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := recordTimeout
+	if deadline, ok := ctx.Deadline(); ok && !answeredInTime(ctx) {
+		limit = min(limit, time.Until(deadline))
+	}
+	return detachedFor(ctx, limit)
+}
 
 // detachedFor returns a context that goes on when the other one has ended, for a time.
 func detachedFor(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {

@@ -22,6 +22,10 @@ func WaitsForDatabase(ctx context.Context) (done func()) {
 	return func() { waits.Add(-1) }
 }
 
+// answeredInTime says whether the request of a context is answered at its deadline though its
+// operation goes on: it has the value of withDatabaseWaits.
+func answeredInTime(ctx context.Context) bool { return ctx.Value(databaseWaitsKey{}) != nil }
+
 // withDatabaseWaits returns a context in which WaitsForDatabase counts.
 func withDatabaseWaits(ctx context.Context) (context.Context, *atomic.Int64) {
 	waits := new(atomic.Int64)

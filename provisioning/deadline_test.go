@@ -121,6 +121,29 @@ func TestDeadlineOfADatabase(t *testing.T) {
 	}
 }
 
+// A read that finds something to record waits for it until its deadline. The next one finds it
+// again.
+func TestReadsRecordUntilTheirDeadline(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBridge(t, inTwoSeconds)
+		b.telegram.LogIn(alice, aliceAccount.ID) // which is not recorded
+		b.users.On("ClaimAccount", func(ctx context.Context) error {
+			<-ctx.Done()
+			return fmt.Errorf("%w: %w", provisioning.ErrDatabase, ctx.Err())
+		})
+		start := time.Now()
+		b.call(t, http.MethodGet, user(alice, ""), "").wantSentence(t, "database can't be used")
+		if took := time.Since(start); took != 2*time.Second {
+			t.Errorf("the answer came after %s, want 2s", took)
+		}
+		b.users.On("ClaimAccount", nil)
+		b.call(t, http.MethodGet, user(alice, ""), "").want(t, 200, "")
+		if u, err := b.users.User(t.Context(), alice); err != nil || u.TelegramID != aliceAccount.ID {
+			t.Errorf("the user is %+v, %v; want the login recorded", u, err)
+		}
+	})
+}
+
 // A panic of an operation that was answered already ends nothing.
 func TestPanicAfterTheDeadline(t *testing.T) {
 	inBubble(t, func(t *testing.T) {

@@ -103,17 +103,17 @@ func (p *pipeline) answer(c *call, start time.Time) (rep reply, err error) {
 	if err := p.prepare(ctx, c); err != nil {
 		return reply{}, err
 	}
-	if c.op.rt.lasts || c.op.wait {
-		return c.op.rt.handle(ctx, &p.services, &c.op)
+	if c.op.rt.detached && !c.op.wait {
+		return p.handle(ctx, c)
 	}
-	return p.handle(ctx, c)
+	return c.op.rt.handle(ctx, &p.services, &c.op)
 }
 
 // overdue is how long after its deadline an operation is waited for, so that it can say
 // itself why it has failed.
 const overdue = 250 * time.Millisecond
 
-// handle runs the handler of a request, and answers at its deadline though the handler has
+// handle runs the handler of a detached operation, and answers at its deadline though the handler has
 // not returned: it is recording what has happened, or waits for something that does not look
 // at its context, such as some drivers of SQLite for a lock. The request is under way until
 // the handler returns.

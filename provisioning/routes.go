@@ -41,11 +41,10 @@ type route struct {
 	// state is the login step to go on from after an error, "" outside login.
 	state loginState
 	// detached operations run on to their deadline when the API client hangs up,
-	// so that what Telegram has accepted is recorded.
+	// so that what Telegram has accepted is recorded. What is recorded beyond the deadline is
+	// not waited for: it costs a goroutine, which the others are spared.
 	detached bool
-	// lasts: the operation has a WebSocket, and ends when that does.
-	lasts  bool
-	handle func(context.Context, *services, *operation) (reply, error)
+	handle   func(context.Context, *services, *operation) (reply, error)
 }
 
 // beginsLogin says whether the operation begins a login, or ends one that is half done.
@@ -95,7 +94,7 @@ var routes = []route{
 	{operation: "post_login_phone", method: http.MethodPost, path: "/user/{user_id}/login/request_code", need: PermissionFull, hasBody: true, state: stateRequest, detached: true, able: is[PhoneLogin], handle: postLoginPhone},
 	{operation: "post_login_code", method: http.MethodPost, path: "/user/{user_id}/login/send_code", need: PermissionFull, hasBody: true, state: stateCode, detached: true, able: is[PhoneLogin], handle: postLoginCode},
 	{operation: "post_login_password", method: http.MethodPost, path: "/user/{user_id}/login/send_password", need: PermissionFull, hasBody: true, state: statePassword, detached: true, able: is[PhoneLogin], handle: postLoginPassword},
-	{operation: "login_qr", method: http.MethodGet, path: "/user/{user_id}/login/qr", need: PermissionFull, state: stateRequest, lasts: true, able: is[QRLogin], handle: loginQR},
+	{operation: "login_qr", method: http.MethodGet, path: "/user/{user_id}/login/qr", need: PermissionFull, state: stateRequest, able: is[QRLogin], handle: loginQR},
 	{operation: "get_login", method: http.MethodGet, path: "/user/{user_id}/login", need: PermissionFull, able: is[LoginControl], handle: getLogin},
 	{operation: "cancel_login", method: http.MethodDelete, path: "/user/{user_id}/login", need: PermissionFull, state: stateRequest, detached: true, able: is[LoginControl], handle: cancelLogin},
 	{operation: "resend_login_code", method: http.MethodPost, path: "/user/{user_id}/login/resend_code", need: PermissionFull, state: stateCode, detached: true, able: is[LoginControl], handle: resendLoginCode},
