@@ -36,6 +36,7 @@ var (
 	_ provisioning.ChatLister       = (*client)(nil)
 	_ provisioning.ContactLister    = (*client)(nil)
 	_ provisioning.ChatGetter       = (*client)(nil)
+	_ provisioning.MigrationLister  = (*client)(nil)
 	_ provisioning.ChatCreator      = (*client)(nil)
 	_ provisioning.UserResolver     = (*client)(nil)
 	_ provisioning.StickerSetLister = (*client)(nil)
@@ -144,6 +145,13 @@ func (c *client) StickerSets(ctx context.Context) ([]string, error) {
 // GetChat implements [provisioning.ChatGetter].
 func (c *client) GetChat(ctx context.Context, chatID provisioning.ChatID) (provisioning.ChatInfo, error) {
 	return ask(ctx, c, func(t provisioning.ChatGetter) (provisioning.ChatInfo, error) { return t.GetChat(ctx, chatID) })
+}
+
+// Migrations implements [provisioning.MigrationLister].
+func (c *client) Migrations(ctx context.Context, groups []provisioning.ChatID) (map[provisioning.ChatID]provisioning.ChatID, error) {
+	return ask(ctx, c, func(t provisioning.MigrationLister) (map[provisioning.ChatID]provisioning.ChatID, error) {
+		return t.Migrations(ctx, groups)
+	})
 }
 
 // ResolveUser implements [provisioning.UserResolver].

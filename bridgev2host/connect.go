@@ -140,23 +140,9 @@ func (s *portalStore) Disconnect(ctx context.Context, portal provisioning.Portal
 		return err
 	}
 	defer unlock()
-	key, err := s.keyOfRoom(ctx, portal.RoomID)
+	p, err := s.existing(ctx, portal)
 	if err != nil {
 		return err
-	}
-	found, err := s.byKey(ctx, key)
-	if err != nil {
-		return err
-	}
-	if found.RoomID != portal.RoomID || found.ChatID != portal.ChatID || found.Receiver != portal.Receiver {
-		return provisioning.ErrPortalNotFound
-	}
-	p, err := s.h.br.GetExistingPortalByKey(ctx, key)
-	if err != nil {
-		return fault(ctx, "load a portal", err)
-	}
-	if p == nil {
-		return provisioning.ErrPortalNotFound
 	}
 	return s.withTasks(ctx, tasks, func() error {
 		if err := p.RemoveMXID(s.h.background(ctx)); err != nil {
@@ -164,4 +150,28 @@ func (s *portalStore) Disconnect(ctx context.Context, portal provisioning.Portal
 		}
 		return nil
 	})
+}
+
+// existing returns the bridge's portal, as it is recorded. The caller has the lock. Errors:
+// provisioning.ErrPortalNotFound where the room is not bridged to that chat.
+func (s *portalStore) existing(ctx context.Context, portal provisioning.Portal) (*bridgev2.Portal, error) {
+	key, err := s.keyOfRoom(ctx, portal.RoomID)
+	if err != nil {
+		return nil, err
+	}
+	found, err := s.byKey(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if found.RoomID != portal.RoomID || found.ChatID != portal.ChatID || found.Receiver != portal.Receiver {
+		return nil, provisioning.ErrPortalNotFound
+	}
+	p, err := s.h.br.GetExistingPortalByKey(ctx, key)
+	if err != nil {
+		return nil, fault(ctx, "load a portal", err)
+	}
+	if p == nil {
+		return nil, provisioning.ErrPortalNotFound
+	}
+	return p, nil
 }

@@ -47,7 +47,8 @@ func bridgeInfo(bot id.UserID, setup provisioning.PortalSetup, avatar id.Content
 	return info
 }
 
-// setBridgeInfo makes a room's bridge info be that of a portal.
+// setBridgeInfo makes a room's bridge info be that of a portal. That of the basic group
+// which its chat was goes.
 func (e editor) setBridgeInfo(ctx context.Context, setup provisioning.PortalSetup, avatar id.ContentURIString) error {
 	info := bridgeInfo(e.bot.UserID, setup, avatar)
 	for _, eventType := range bridgeInfoTypes {
@@ -62,7 +63,11 @@ func (e editor) setBridgeInfo(ctx context.Context, setup provisioning.PortalSetu
 			return err
 		}
 	}
-	return nil
+	group := setup.Portal
+	if group.ChatID = group.MigratedFrom; group.ChatID == 0 || e.bridgeInfoKey(group) == e.bridgeInfoKey(setup.Portal) {
+		return nil
+	}
+	return e.removeBridgeInfo(ctx, e.bot, group)
 }
 
 // same says whether an event's content is that of a value.

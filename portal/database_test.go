@@ -32,6 +32,9 @@ func TestStoresWithoutTheirDatabase(t *testing.T) {
 		"AccountPortals": func(ctx context.Context) error { _, err := s.AccountPortals(ctx, 1); return err },
 		"Connect":        func(ctx context.Context) error { return s.Connect(ctx, provisioning.NewPortal{Portal: p.Portal}) },
 		"Disconnect":     func(ctx context.Context) error { return s.Disconnect(ctx, p.Portal) },
+		"Move": func(ctx context.Context) error {
+			return s.Move(ctx, p.Portal, provisioning.NewPortal{Portal: p.Portal})
+		},
 		"UserPortals":    func(ctx context.Context) error { _, err := s.UserPortals(ctx, "@alice:example.com"); return err },
 		"SetPortalUser":  func(ctx context.Context) error { return s.SetPortalUser(ctx, p, "@alice:example.com") },
 		"RemoveAccount":  func(ctx context.Context) error { return s.RemoveAccount(ctx, p) },

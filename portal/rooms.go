@@ -3,6 +3,7 @@ package portal
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"regexp"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"go.mau.fi/util/dbutil"
+	"golang.org/x/sync/errgroup"
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/appservice"
 	"maunium.net/go/mautrix/event"
@@ -238,7 +240,9 @@ func (r *Rooms) Room(ctx context.Context, roomID id.RoomID) (room provisioning.R
 // read reads a room that the bridge bot is in. What somebody has set that makes no
 // sense, such as a number for a name, counts as nothing.
 func (r *Rooms) read(ctx context.Context, roomID id.RoomID) (room provisioning.Room, err error) {
-	var alias, algorithm string
+	var alias, algorithm, replacement string
+	var joined []id.UserID
+	reads, ctx := errgroup.WithContext(ctx)
 	for _, part := range []struct {
 		eventType event.Type
 		field     string
@@ -248,18 +252,26 @@ func (r *Rooms) read(ctx context.Context, roomID id.RoomID) (room provisioning.R
 		{event.StateTopic, "topic", &room.Topic},
 		{event.StateCanonicalAlias, "alias", &alias},
 		{event.StateEncryption, "algorithm", &algorithm},
+		{event.StateTombstone, "replacement_room", &replacement},
 	} {
-		content, err := stateOf(ctx, r.bot, roomID, part.eventType, "")
-		if err != nil {
-			return provisioning.Room{}, err
-		}
-		*part.to = textOf(content, part.field)
+		reads.Go(func() error {
+			content, err := stateOf(ctx, r.bot, roomID, part.eventType, "")
+			*part.to = textOf(content, part.field)
+			return err
+		})
 	}
-	room.CanonicalAlias, room.Encrypted = id.RoomAlias(alias), algorithm != ""
-	joined, err := joinedMembers(ctx, r.bot, roomID)
-	if err != nil {
+	reads.Go(func() (err error) {
+		room.Predecessor, err = predecessor(ctx, r.bot, roomID)
+		return err
+	})
+	reads.Go(func() (err error) {
+		joined, err = joinedMembers(ctx, r.bot, roomID)
+		return err
+	})
+	if err = reads.Wait(); err != nil {
 		return provisioning.Room{}, err
 	}
+	room.CanonicalAlias, room.Encrypted, room.Replacement = id.RoomAlias(alias), algorithm != "", id.RoomID(replacement)
 	for _, userID := range joined {
 		telegramID, ghost := r.ParseGhost(userID)
 		switch {
@@ -270,4 +282,14 @@ func (r *Rooms) read(ctx context.Context, roomID id.RoomID) (room provisioning.R
 		}
 	}
 	return room, nil
+}
+
+// predecessor returns the room that another one says to be the upgrade of, "" for none.
+func predecessor(ctx context.Context, as *mautrix.Client, roomID id.RoomID) (id.RoomID, error) {
+	content, err := stateOf(ctx, as, roomID, event.StateCreate, "")
+	var create struct {
+		Predecessor json.RawMessage `json:"predecessor"`
+	}
+	_ = json.Unmarshal(content, &create) // what makes no sense counts as nothing
+	return id.RoomID(textOf(create.Predecessor, "room_id")), err
 }

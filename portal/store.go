@@ -110,10 +110,10 @@ func checkForeignKeys(ctx context.Context, db *dbutil.Database) error {
 }
 
 // portalColumns are what scanPortal reads, before what comes after them.
-const portalColumns = `p.room_id, p.chat_id, p.receiver, p.title, p.about, p.username, p.megagroup`
+const portalColumns = `p.room_id, p.chat_id, p.receiver, p.title, p.about, p.username, p.megagroup, p.migrated_from`
 
 func scanPortal(row dbutil.Scannable, more ...any) (p provisioning.Portal, err error) {
-	err = row.Scan(append([]any{&p.RoomID, &p.ChatID, &p.Receiver, &p.Title, &p.About, &p.Username, &p.Megagroup}, more...)...)
+	err = row.Scan(append([]any{&p.RoomID, &p.ChatID, &p.Receiver, &p.Title, &p.About, &p.Username, &p.Megagroup, &p.MigratedFrom}, more...)...)
 	return p, err
 }
 
@@ -137,7 +137,8 @@ func (s *Store) portal(ctx context.Context, at place) (provisioning.Portal, erro
 		const query = `SELECT ` + portalColumns + ` FROM tgprovision_portal p WHERE `
 		condition, args := `p.room_id=$1`, []any{at.room}
 		if at.room == "" {
-			condition, args = `p.chat_id=$1 AND p.receiver=$2`, []any{int64(at.chat), at.receiver}
+			condition, args = `(p.chat_id=$1 OR p.migrated_from=$1 AND p.migrated_from<>0) AND p.receiver=$2
+				ORDER BY p.migrated_from=$1 LIMIT 1`, []any{int64(at.chat), at.receiver}
 		}
 		p, err := scanPortal(s.db.QueryRow(ctx, query+condition, args...))
 		if errors.Is(err, sql.ErrNoRows) {
@@ -201,62 +202,100 @@ func validate(n provisioning.NewPortal) error {
 
 // connect is Connect inside its transaction.
 func (s *Store) connect(ctx context.Context, n provisioning.NewPortal) error {
-	if err := s.conflict(ctx, n); err != nil {
+	current, err := s.conflict(ctx, n, n.Replaces)
+	switch {
+	case err != nil:
 		return err
-	}
-	if n.Replaces != "" {
-		if _, err := s.db.Exec(ctx, `DELETE FROM tgprovision_portal WHERE room_id=$1`, n.Replaces); err != nil {
+	case current == n.RoomID: // which it is to replace
+		return provisioning.ErrRoomBridged
+	case n.Replaces != "" && current == "":
+		return provisioning.ErrPortalNotFound
+	case n.Replaces != "":
+		if err := s.remove(ctx, n.Replaces); err != nil {
 			return err
 		}
 	}
+	return s.insert(ctx, n, participantsOf(n))
+}
+
+// participant is an account that takes part in a portal, with who has asked for the portal
+// with it, "" for nobody.
+type participant struct {
+	account provisioning.TelegramID
+	userID  id.UserID
+}
+
+// participantsOf returns the accounts that take part in a new portal. The first of them is
+// the one that was asked with.
+func participantsOf(n provisioning.NewPortal) (list []participant) {
+	if n.Receiver != 0 {
+		list = append(list, participant{account: n.Receiver})
+	}
+	for _, telegramID := range n.Accounts {
+		list = append(list, participant{account: telegramID})
+	}
+	if len(list) > 0 && !n.Relay {
+		list[0].userID = n.UserID
+	}
+	return list
+}
+
+// insert inserts a portal, with those of the accounts that come first, and its tasks.
+func (s *Store) insert(ctx context.Context, n provisioning.NewPortal, accounts []participant) error {
 	const (
-		insert = `
-			INSERT INTO tgprovision_portal (room_id, chat_id, receiver, title, about, username, megagroup)
-			VALUES ($1, $2, $3, $4, $5, $6, $7)`
+		portal = `
+			INSERT INTO tgprovision_portal (room_id, chat_id, receiver, title, about, username, megagroup, migrated_from)
+			VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`
 		takesPart = `
 			INSERT INTO tgprovision_portal_account (room_id, telegram_id, user_id) VALUES ($1, $2, $3)
 			ON CONFLICT DO NOTHING`
 	)
-	_, err := s.db.Exec(ctx, insert, n.RoomID, int64(n.ChatID), n.Receiver, text(n.Title), text(n.About), text(n.Username), n.Megagroup)
+	_, err := s.db.Exec(ctx, portal, n.RoomID, int64(n.ChatID), n.Receiver, text(n.Title), text(n.About), text(n.Username), n.Megagroup, int64(n.MigratedFrom))
 	if err != nil {
 		return err
 	}
-	accounts := n.Accounts
-	if n.Receiver != 0 {
-		accounts = append([]provisioning.TelegramID{n.Receiver}, accounts...)
-	}
-	userID := n.UserID // has asked with the first account
-	if n.Relay {
-		userID = ""
-	}
-	for _, telegramID := range accounts {
-		if _, err = s.db.Exec(ctx, takesPart, n.RoomID, telegramID, userID); err != nil {
+	for _, p := range accounts {
+		if _, err = s.db.Exec(ctx, takesPart, n.RoomID, p.account, p.userID); err != nil {
 			return err
 		}
-		userID = ""
 	}
 	return s.insertTasks(ctx, n.Tasks)
 }
 
-// conflict says why a portal can't be recorded, nil if it can.
-func (s *Store) conflict(ctx context.Context, n provisioning.NewPortal) error {
+// remove removes the portal of a room, with the accounts that take part in it.
+func (s *Store) remove(ctx context.Context, roomID id.RoomID) error {
+	_, err := s.db.Exec(ctx, `DELETE FROM tgprovision_portal WHERE room_id=$1`, roomID)
+	return err
+}
+
+// conflict says why a portal can't be recorded in place of that of another room, nil if it
+// can. It returns the room of the chat's present portal, "" where there is none.
+func (s *Store) conflict(ctx context.Context, n provisioning.NewPortal, inPlaceOf id.RoomID) (current id.RoomID, err error) {
 	const query = `
-		SELECT EXISTS(SELECT 1 FROM tgprovision_portal WHERE room_id=$1),
-			COALESCE((SELECT room_id FROM tgprovision_portal WHERE chat_id=$2 AND receiver=$3), '')`
-	var bridged bool
-	var current id.RoomID // of the chat
-	err := s.db.QueryRow(ctx, query, n.RoomID, int64(n.ChatID), n.Receiver).Scan(&bridged, &current)
+		SELECT room_id FROM tgprovision_portal WHERE room_id=$1
+			OR receiver=$3 AND (chat_id IN ($2, $4) OR migrated_from<>0 AND migrated_from IN ($2, $4))`
+	rows, err := s.db.Query(ctx, query, n.RoomID, int64(n.ChatID), n.Receiver, int64(n.MigratedFrom))
+	var bridged, taken bool
+	err = dbutil.NewRowIterWithError(rows, dbutil.ScanSingleColumn[id.RoomID], err).Iter(func(found id.RoomID) (bool, error) {
+		switch found {
+		case inPlaceOf:
+			current = found
+		case n.RoomID:
+			bridged = true
+		default:
+			taken = true
+		}
+		return true, nil
+	})
 	switch {
 	case err != nil:
-		return err
+		return "", err
 	case bridged:
-		return provisioning.ErrRoomBridged
-	case current == n.Replaces:
-		return nil
-	case current == "":
-		return provisioning.ErrPortalNotFound
+		return "", provisioning.ErrRoomBridged
+	case taken:
+		return "", provisioning.ErrChatBridged
 	}
-	return provisioning.ErrChatBridged
+	return current, nil
 }
 
 // Disconnect implements [provisioning.PortalStore]. It is one transaction, in turn

@@ -60,6 +60,8 @@ type ChatInfo struct {
 	Megagroup bool
 	// PhotoID is Telegram's ID of the chat's current photo, 0 where there is none.
 	PhotoID int64
+	// MigratedFrom is the basic group that the supergroup was, 0 where there was none.
+	MigratedFrom ChatID
 }
 
 // ChatType is a kind of chat that can be created.

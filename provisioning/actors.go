@@ -45,6 +45,28 @@ func (a *accounts) actor(ctx context.Context, p *person) (actor, error) {
 	return actor{client: a.relayBot, account: account, relay: true}, nil
 }
 
+// recorded returns the client of a user who is on record as logged in, nil for anybody else.
+// It is for operations that show something: Telegram is not asked.
+func (a *accounts) recorded(ctx context.Context, p *person) TelegramClient {
+	if p.userID == "" || p.user.TelegramID == 0 || p.user.Displaced {
+		return nil
+	}
+	client, err := a.client(ctx, p.userID)
+	if err != nil {
+		return nil
+	}
+	return client
+}
+
+// watcher returns who looks at Telegram for an operation that shows something: a user who is
+// on record as logged in, else the relay bot, nil where there is neither.
+func (a *accounts) watcher(ctx context.Context, p *person) TelegramClient {
+	if client := a.recorded(ctx, p); client != nil {
+		return client
+	}
+	return a.relayBot
+}
+
 // own returns a user's own account. Errors: ErrNotLoggedIn.
 func (a *accounts) own(ctx context.Context, p *person) (act actor, err error) {
 	if p.client, err = a.client(ctx, p.userID); err != nil {

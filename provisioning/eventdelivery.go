@@ -82,7 +82,7 @@ func (e *events) holds(ctx context.Context, event Event) (bool, error) {
 			return user.TelegramID != event.TelegramID, nil
 		}
 		return user.TelegramID == event.TelegramID && !user.Displaced, nil
-	case EventPortalConnected, EventPortalCreated, EventPortalDisconnected:
+	case EventPortalConnected, EventPortalCreated, EventPortalMoved, EventPortalDisconnected:
 		is, err := isPortal(ctx, e.portals, event.Portal)
 		return is == (event.Type != EventPortalDisconnected), err
 	}

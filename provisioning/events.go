@@ -17,6 +17,9 @@ const (
 	// EventPortalCreated: a room is bridged to a chat that was made for it, or was
 	// made for a direct chat.
 	EventPortalCreated EventType = "portal_created"
+	// EventPortalMoved: a portal goes on in another room, which its room was upgraded to, or
+	// with another chat, the supergroup that its basic group has become.
+	EventPortalMoved EventType = "portal_moved"
 	// EventPortalDisconnected: a room is bridged no more.
 	EventPortalDisconnected EventType = "portal_disconnected"
 	// EventTaskGivenUp: background work has failed for [Config.TaskLifetime] and is not
@@ -40,6 +43,8 @@ type Event struct {
 	TelegramID TelegramID
 	// Portal is that of portal events, and of work on a portal that was given up.
 	Portal Portal
+	// Former is what the portal was before [EventPortalMoved].
+	Former Portal
 	// TaskKind is the kind of the work that was given up, one of those of [TaskKinds].
 	TaskKind string
 }

@@ -25,12 +25,18 @@ func getPortal(ctx context.Context, s *services, op *operation) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	return showPortal(ctx, s, op, portal)
+	return showPortal(ctx, s, op, s.portals.shown(ctx, &op.person, portal))
 }
 
 // getPortalByTgid is get_portal_by_tgid.
 func getPortalByTgid(ctx context.Context, s *services, op *operation) (reply, error) {
 	portal, err := s.portals.byChat(ctx, op.chatID, op.user.TelegramID)
+	switch {
+	case err == nil:
+		portal = s.portals.shown(ctx, &op.person, portal)
+	case errors.Is(err, ErrPortalNotFound):
+		portal, err = s.portals.sought(ctx, &op.person, op.chatID)
+	}
 	if err != nil {
 		return reply{}, err
 	}
@@ -70,13 +76,10 @@ const warnRoomEncrypted = "room_encrypted"
 
 // connectPortal is connect_portal.
 func connectPortal(ctx context.Context, s *services, op *operation) (reply, error) {
-	if err := s.portals.checkFree(ctx, op.roomID, op.chatID); err != nil {
+	if err := mayConnect(ctx, s, op); err != nil {
 		return reply{}, err
 	}
-	if err := s.gate.mayBridge(ctx, op); err != nil {
-		return reply{}, err
-	}
-	c := connection{
+	c := &connection{
 		roomID: op.roomID, chatID: op.chatID, userID: op.userID, account: op.user.TelegramID, force: op.force,
 		mayEnd: func(ctx context.Context, old Portal) error { return s.gate.mayUnbridge(ctx, op, old.RoomID) },
 	}
@@ -96,6 +99,23 @@ func connectPortal(ctx context.Context, s *services, op *operation) (reply, erro
 		return reply{}, err
 	}
 	return accepted(connectedBody{warnings}), nil
+}
+
+// mayConnect returns nil when the room is not bridged, and the one who asks may bridge it.
+// Telegram is asked what the room's chat has become only for somebody who may. Errors:
+// errBridgeExists, ErrRoomBridged, those of mayBridge.
+func mayConnect(ctx context.Context, s *services, op *operation) error {
+	err := s.portals.checkFree(ctx, op.roomID, op.chatID)
+	if err != nil && !errors.Is(err, ErrRoomBridged) {
+		return err
+	}
+	switch may := s.gate.mayBridge(ctx, op); {
+	case err == nil:
+		return may
+	case may != nil:
+		return err
+	}
+	return s.portals.checkMigrated(ctx, &op.person, op.roomID, op.chatID)
 }
 
 type createdBody struct {

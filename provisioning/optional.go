@@ -153,12 +153,25 @@ type ContactLister interface {
 
 // ChatGetter looks at single chats. It unlocks connect_portal.
 type ChatGetter interface {
-	// GetChat returns a group or a channel that the account is in. Errors:
-	// [ErrNotInChat], also for a chat that does not exist, one that the account was
-	// banned from, and a basic group that has become a supergroup.
+	// GetChat returns a group or a channel that the account is in. In place of a basic group
+	// that has become a supergroup, it returns the supergroup, with another ID. Errors:
+	// [ErrNotInChat], also for a chat that does not exist, and one that the account was
+	// banned from.
 	//
 	// TL: messages.getFullChat, channels.getFullChannel.
 	GetChat(ctx context.Context, chatID ChatID) (ChatInfo, error)
+}
+
+// MigrationLister says what has become of basic groups. With it, the portal of one that has
+// become a supergroup is found by the supergroup's ID, and shows it, as soon as somebody
+// asks for it.
+type MigrationLister interface {
+	// Migrations returns the supergroups that basic groups have become, by the IDs of the
+	// groups. Those that are basic groups still, and those that the account has never been
+	// in, are not among them.
+	//
+	// TL: messages.getChats.
+	Migrations(ctx context.Context, groups []ChatID) (map[ChatID]ChatID, error)
 }
 
 // ChatCreator makes chats. It unlocks create_portal. The core does not ask it of

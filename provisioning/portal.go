@@ -21,9 +21,14 @@ type Portal struct {
 	Username string
 	// Megagroup says that the chat is a supergroup.
 	Megagroup bool
+	// MigratedFrom is the basic group that the supergroup was, which is the same chat. It is
+	// 0 where there was none, or it is not known.
+	//
+	// https://core.telegram.org/api/channel#migration
+	MigratedFrom ChatID
 }
 
-// NewPortal is what [PortalStore.Connect] records.
+// NewPortal is what [PortalStore.Connect] and [PortalStore.Move] record.
 type NewPortal struct {
 	// Portal is the portal itself.
 	Portal
@@ -38,8 +43,8 @@ type NewPortal struct {
 	// Created says that the chat was made for the room a moment ago. Where the bridge has
 	// heard of the chat in the meantime and made a room for it, that room gives way.
 	Created bool
-	// Replaces is the room that the chat is taken from, "" where the chat has to be
-	// free.
+	// Replaces is the room that the chat is taken from by Connect, "" where the chat has to
+	// be free.
 	Replaces id.RoomID
 	// Tasks is the work that follows, for the [TaskStore].
 	Tasks []NewTask

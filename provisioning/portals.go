@@ -21,6 +21,8 @@ type portals struct {
 	events   *events
 	outbox   *outbox
 
+	unrelated unrelatedChats
+
 	creating keyed.Mutex[id.RoomID]
 	starting keyed.Mutex[directChat]
 	changing keyed.Mutex[id.RoomID] // by tasks
@@ -64,9 +66,15 @@ func isPortal(ctx context.Context, store PortalStore, portal Portal) (bool, erro
 	return current.sameAs(portal), nil
 }
 
-// sameAs says whether two portals are of one room, chat and account.
+// sameAs says whether two portals are of one room, chat and account. A supergroup is the
+// basic group that it was.
 func (p Portal) sameAs(other Portal) bool {
-	return p.RoomID == other.RoomID && p.ChatID == other.ChatID && p.Receiver == other.Receiver
+	return p.RoomID == other.RoomID && p.isOf(other.ChatID) && p.Receiver == other.Receiver
+}
+
+// isOf says whether it is the portal of a chat, for whichever account.
+func (p Portal) isOf(chatID ChatID) bool {
+	return p.ChatID == chatID || p.MigratedFrom != 0 && p.MigratedFrom == chatID
 }
 
 // checkFree returns nil when a room is not bridged, and errBridgeExists when it is
@@ -78,7 +86,7 @@ func (p *portals) checkFree(ctx context.Context, roomID id.RoomID, chatID ChatID
 		return nil
 	case err != nil:
 		return err
-	case portal.ChatID == chatID:
+	case portal.isOf(chatID):
 		return errBridgeExists
 	}
 	return ErrRoomBridged
@@ -91,14 +99,16 @@ type connection struct {
 	userID  id.UserID  // who asks, "" for nobody in particular
 	account TelegramID // of whom
 	force   string
+	// upgraded is the room that has been upgraded to this one, as far as that is known.
+	upgraded id.RoomID
 	// mayEnd says whether the portal that the chat has in another room may be ended.
 	mayEnd func(context.Context, Portal) error
 }
 
-// replaced returns the portal that the chat has in another room, nil for none, if force
-// allows to end it and the one who asks may. Errors: errBridgeExists, ErrChatBridged, those
-// of mayEnd.
-func (p *portals) replaced(ctx context.Context, c connection) (*Portal, error) {
+// replaced returns the portal that the chat has in another room, nil for none, if it may
+// give way: its room was upgraded to this one, or force allows to end it and the one who asks
+// may. Errors: errBridgeExists, ErrChatBridged, those of mayEnd.
+func (p *portals) replaced(ctx context.Context, c *connection) (*Portal, error) {
 	old, err := p.byChat(ctx, c.chatID, c.account)
 	switch {
 	case errors.Is(err, ErrPortalNotFound):
@@ -108,7 +118,7 @@ func (p *portals) replaced(ctx context.Context, c connection) (*Portal, error) {
 	case old.RoomID == c.roomID: // by a request that came first
 		return nil, errBridgeExists
 	case c.force == "":
-		return nil, ErrChatBridged
+		return p.upgradedFrom(ctx, c, old)
 	}
 	if err = c.mayEnd(ctx, old); err != nil {
 		return nil, err
@@ -116,8 +126,30 @@ func (p *portals) replaced(ctx context.Context, c connection) (*Portal, error) {
 	return &old, nil
 }
 
+// upgradedFrom returns a portal whose room was upgraded to that of a connection. Errors:
+// ErrChatBridged for any other.
+func (p *portals) upgradedFrom(ctx context.Context, c *connection, old Portal) (*Portal, error) {
+	if c.upgraded != old.RoomID {
+		is, err := p.isUpgrade(ctx, old.RoomID, c.roomID)
+		if err != nil {
+			return nil, err
+		}
+		if !is {
+			return nil, ErrChatBridged
+		}
+		c.upgraded = old.RoomID
+	}
+	return &old, nil
+}
+
 // connect records that a room is bridged to a chat.
-func (p *portals) connect(ctx context.Context, c connection, info ChatInfo, act actor) error {
+func (p *portals) connect(ctx context.Context, c *connection, info ChatInfo, act actor) error {
+	c.chatID = info.ID // which the group that was asked for may have become
+	if info.MigratedFrom != 0 {
+		if err := p.migrate(ctx, info.MigratedFrom, info, c.account); err != nil {
+			return err
+		}
+	}
 	// The chat's portal may change between being read and being replaced; somebody
 	// else has got ahead then, each time.
 	const tries = 5
@@ -127,10 +159,9 @@ func (p *portals) connect(ctx context.Context, c connection, info ChatInfo, act 
 		if old, err = p.replaced(ctx, c); err != nil {
 			return err
 		}
-		err = p.store.Connect(ctx, p.newConnection(c, info, act, old))
+		err = p.record(ctx, c, info, act, old)
 		switch {
 		case err == nil:
-			p.outbox.notify()
 			return nil
 		case errors.Is(err, ErrRoomBridged):
 			// By a request that came first, possibly for the same chat; or by something of the
@@ -138,8 +169,8 @@ func (p *portals) connect(ctx context.Context, c connection, info ChatInfo, act 
 			if err := p.checkFree(ctx, c.roomID, c.chatID); err != nil {
 				return err
 			}
-		case c.force == "" || !errors.Is(err, ErrChatBridged) && !errors.Is(err, ErrPortalNotFound):
-			return fmt.Errorf("record the portal: %w", err)
+		case old == nil || !errors.Is(err, ErrChatBridged) && !errors.Is(err, ErrPortalNotFound):
+			return err
 		}
 	}
 	if errors.Is(err, ErrRoomBridged) {
@@ -148,11 +179,14 @@ func (p *portals) connect(ctx context.Context, c connection, info ChatInfo, act 
 	return ErrChatBridged
 }
 
-// newConnection is what the store records of a connection, in place of an old portal
-// unless that is nil.
-func (p *portals) newConnection(c connection, info ChatInfo, act actor, old *Portal) NewPortal {
+// record records a connection once, in place of an old portal unless that is nil. Errors:
+// those of [PortalStore].
+func (p *portals) record(ctx context.Context, c *connection, info ChatInfo, act actor, old *Portal) error {
 	portal := portalOf(c.roomID, info)
 	n := NewPortal{Portal: portal, Accounts: []TelegramID{act.account.ID}, UserID: c.userID, Relay: act.relay}
+	if old != nil && old.RoomID == c.upgraded {
+		return p.move(ctx, *old, n, info.PhotoID)
+	}
 	n.Tasks = append(n.Tasks, newTask(taskSetUp, &setUpRecord{
 		Portal: portalRecord(portal), UserID: c.userID, Relay: act.relay, PhotoID: info.PhotoID,
 	}))
@@ -164,14 +198,18 @@ func (p *portals) newConnection(c connection, info ChatInfo, act actor, old *Por
 		event.Type, event.Portal = EventPortalDisconnected, *old
 		n.Tasks = append(n.Tasks, p.events.task(event)...)
 	}
-	return n
+	if err := p.store.Connect(ctx, n); err != nil {
+		return fmt.Errorf("record the portal: %w", err)
+	}
+	p.outbox.notify()
+	return nil
 }
 
 // portalOf is the portal of a room and a chat.
 func portalOf(roomID id.RoomID, info ChatInfo) Portal {
 	return Portal{
 		RoomID: roomID, ChatID: info.ID, Title: info.Title,
-		About: info.About, Username: info.Username, Megagroup: info.Megagroup,
+		About: info.About, Username: info.Username, Megagroup: info.Megagroup, MigratedFrom: info.MigratedFrom,
 	}
 }
 

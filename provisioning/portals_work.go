@@ -38,8 +38,7 @@ func (p *portals) setUp(ctx context.Context, record setUpRecord) error {
 // setUpRoom makes a room show that it is a portal. Where it is none any more, an earlier
 // try, by a process that has died since, may have come after the clean-up.
 func (p *portals) setUpRoom(ctx context.Context, record setUpRecord) error {
-	portal := Portal(record.Portal)
-	is, err := isPortal(ctx, p.store, portal)
+	portal, is, err := p.asRecorded(ctx, Portal(record.Portal))
 	switch {
 	case err != nil:
 		return err
@@ -65,6 +64,19 @@ func (p *portals) setUpRoom(ctx context.Context, record setUpRecord) error {
 		return err
 	}
 	return p.cleanUpRoom(ctx, portal, false)
+}
+
+// asRecorded returns a portal as it is recorded now, and whether its room is bridged to its
+// chat still. A basic group may have become a supergroup.
+func (p *portals) asRecorded(ctx context.Context, portal Portal) (Portal, bool, error) {
+	current, err := p.byRoom(ctx, portal.RoomID)
+	switch {
+	case errors.Is(err, ErrPortalNotFound) || err == nil && !current.sameAs(portal):
+		return portal, false, nil
+	case err != nil:
+		return Portal{}, false, err
+	}
+	return current, true, nil
 }
 
 // abandon ends a portal that was recorded while the bridge bot was leaving its room,

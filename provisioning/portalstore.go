@@ -21,7 +21,9 @@ type PortalStore interface {
 	// account asks. A direct chat is its account's own. A group or channel is the same
 	// chat for all accounts in most bridges, and there the account does not matter; a
 	// bridge in which each account has its own portal of a group returns that of the
-	// account, or that of any where no account asks. Errors: [ErrPortalNotFound].
+	// account, or that of any where no account asks. A supergroup's portal is that of the
+	// basic group that it was too, its MigratedFrom; a store that does not record that
+	// returns none. Errors: [ErrPortalNotFound].
 	PortalByChat(ctx context.Context, chatID ChatID, account TelegramID) (Portal, error)
 
 	// AccountPortals returns the portals that the Telegram account of the given
@@ -49,9 +51,23 @@ type PortalStore interface {
 	// An error means that nothing has changed:
 	//   - [ErrRoomBridged]: the room has a portal, of this chat or of another. It
 	//     comes before the following ones;
-	//   - [ErrChatBridged]: the chat has a portal in another room than Replaces;
+	//   - [ErrChatBridged]: the chat, or the basic group that it was, has a portal in another
+	//     room than Replaces;
 	//   - [ErrPortalNotFound]: Replaces is set, and the chat has no portal.
 	Connect(ctx context.Context, portal NewPortal) error
+
+	// Move records that a portal goes on in another room, which its room was upgraded to, or
+	// with another chat, the supergroup that its basic group has become. The accounts that
+	// take part in it, and who has asked for it with them, stay; those of the NewPortal come
+	// to them, unless they are there. The tasks are recorded with it as Connect does. Of
+	// from, only the room, the chat and the receiver are looked at.
+	//
+	// An error means that nothing has changed:
+	//   - [ErrPortalNotFound]: the room is not bridged to that chat any more. It comes before
+	//     the following ones;
+	//   - [ErrRoomBridged]: the other room has a portal;
+	//   - [ErrChatBridged]: the other chat has a portal in another room.
+	Move(ctx context.Context, from Portal, to NewPortal) error
 
 	// Disconnect removes the portal of a room and a chat (of one receiver), and
 	// records the tasks that follow, in one transaction, after whose end no method

@@ -21,6 +21,12 @@ type Room struct {
 	CanonicalAlias id.RoomAlias
 	// Encrypted says that messages are end-to-end encrypted.
 	Encrypted bool
+	// Predecessor is the room that this one says to be the upgrade of, Replacement the one
+	// that it says to have been upgraded to, each "" where it says nothing. Only together
+	// they are true: anybody can say the first.
+	//
+	// https://spec.matrix.org/v1.16/client-server-api/#room-upgrades
+	Predecessor, Replacement id.RoomID
 	// Ghosts are the Telegram user IDs of the ghosts that have joined the room.
 	Ghosts []TelegramID
 	// Users are the other Matrix users that have joined it, without the bridge
@@ -81,7 +87,8 @@ type Rooms interface {
 	// SetUpPortal makes a room show that it is bridged: bridge info (MSC2346), and
 	// the chat's title, description and photo as name, topic and avatar, each only
 	// where the room has none and the bot may set it. The room of a direct chat shows
-	// bridge info alone, and has its name and avatar from the person. What the bot may not
+	// bridge info alone, and has its name and avatar from the person. The bridge info of the
+	// basic group that the portal's chat was goes. What the bot may not
 	// do is no error, nor is a photo that can't be had. Doing it again changes nothing.
 	// Errors: [ErrBridgeBotNotInRoom]: the bot has left since the portal was recorded,
 	// which ends that of a group.

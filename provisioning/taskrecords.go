@@ -44,6 +44,8 @@ type portalRecord struct {
 	About     string     `json:"about,omitempty"`
 	Username  string     `json:"username,omitempty"`
 	Megagroup bool       `json:"megagroup,omitempty"`
+
+	MigratedFrom ChatID `json:"migrated_from,omitempty"`
 }
 
 // contactRecord is the other side of a direct chat. Its names are those of version 0.
@@ -97,15 +99,16 @@ type eventRecord struct {
 	UserID     id.UserID    `json:"user_id,omitempty"`
 	TelegramID TelegramID   `json:"telegram_id,omitempty"`
 	Portal     portalRecord `json:"portal,omitzero"`
+	Former     portalRecord `json:"former,omitzero"`
 	TaskKind   string       `json:"task_kind,omitempty"`
 }
 
 func newEventRecord(e Event) *eventRecord {
-	return &eventRecord{Type: e.Type, UserID: e.UserID, TelegramID: e.TelegramID, Portal: portalRecord(e.Portal), TaskKind: e.TaskKind}
+	return &eventRecord{Type: e.Type, UserID: e.UserID, TelegramID: e.TelegramID, Portal: portalRecord(e.Portal), Former: portalRecord(e.Former), TaskKind: e.TaskKind}
 }
 
 func (r eventRecord) event(t Task) Event {
-	return Event{ID: t.ID, Type: r.Type, UserID: r.UserID, TelegramID: r.TelegramID, Portal: Portal(r.Portal), TaskKind: r.TaskKind}
+	return Event{ID: t.ID, Type: r.Type, UserID: r.UserID, TelegramID: r.TelegramID, Portal: Portal(r.Portal), Former: Portal(r.Former), TaskKind: r.TaskKind}
 }
 
 // newTask returns a task that is due at once.

@@ -14,6 +14,9 @@ var (
 	recordedPortal = Portal{
 		RoomID: "!room:example.com", ChatID: ChannelChatID(9), Title: "News", About: "All of it", Username: "news", Megagroup: true,
 	}
+	recordedMove = Portal{
+		RoomID: "!upgraded:example.com", ChatID: ChannelChatID(9), Title: "News", Megagroup: true, MigratedFrom: BasicGroupChatID(8),
+	}
 	recordedDirect  = Portal{RoomID: "!direct:example.com", ChatID: UserChatID(1002), Receiver: 1001, Title: "Bob", Username: "bob_tg"}
 	recordedContact = Contact{ID: 1002, Name: "Bob", Username: "bob_tg", IsBot: true, PhotoID: 77}
 )
@@ -50,6 +53,10 @@ func recordCases() []recordCase {
 		{
 			"event_portal", taskEvent,
 			newEventRecord(Event{Type: EventPortalConnected, UserID: "@alice:example.com", TelegramID: 1001, Portal: recordedPortal}), reads[eventRecord],
+		},
+		{
+			"event_moved", taskEvent,
+			newEventRecord(Event{Type: EventPortalMoved, UserID: "@alice:example.com", TelegramID: 1001, Portal: recordedMove, Former: recordedPortal}), reads[eventRecord],
 		},
 		{
 			"event_given_up", taskEvent,

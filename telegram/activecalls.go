@@ -52,6 +52,17 @@ func (cl *Client) GetChat(ctx context.Context, chatID provisioning.ChatID) (info
 	return info, err
 }
 
+// Migrations implements provisioning.MigrationLister.
+//
+// TL: messages.getChats.
+func (cl *Client) Migrations(ctx context.Context, groups []provisioning.ChatID) (become map[provisioning.ChatID]provisioning.ChatID, err error) {
+	err = cl.call(ctx, func(a *active) error {
+		become, err = a.calls().Migrations(ctx, groups)
+		return err
+	})
+	return become, err
+}
+
 // CreateChat implements provisioning.ChatCreator. When the connection breaks before
 // Telegram's answer comes, there may be a chat that nobody here knows of.
 //

@@ -26,6 +26,7 @@ var (
 	_ provisioning.ChatLister       = (*Client)(nil)
 	_ provisioning.ContactLister    = (*Client)(nil)
 	_ provisioning.ChatGetter       = (*Client)(nil)
+	_ provisioning.MigrationLister  = (*Client)(nil)
 	_ provisioning.ChatCreator      = (*Client)(nil)
 	_ provisioning.UserResolver     = (*Client)(nil)
 	_ provisioning.StickerSetLister = (*Client)(nil)

@@ -231,6 +231,8 @@ func TestRefusalsToAccounts(t *testing.T) {
 		}
 	}
 	create := func(chatType string) func(*bridge) answer { return post("/create", `{"type":"`+chatType+`"}`) }
+	const basicGroup = "!basic:example.com"
+	require.NoError(t, b.portals.Connect(t.Context(), provisioning.NewPortal{Portal: provisioning.Portal{RoomID: basicGroup, ChatID: group(404)}}))
 	pairs := 0
 	for method, p := range map[string]probe{
 		// Without Telegram, the account is as it was last seen.
@@ -243,6 +245,8 @@ func TestRefusalsToAccounts(t *testing.T) {
 		"messages.getFullChat":     {op: "connect_portal", do: post("/connect/-1", "")},
 		"channels.getFullChannel":  {op: "connect_portal", do: post("/connect/-1000000000002", "")},
 		"channels.createChannel":   {op: "create_portal", do: create("supergroup")},
+		// A portal is shown as it is recorded.
+		"messages.getChats": {op: "get_portal", do: checked(http.MethodGet, "/portal/"+basicGroup+"?user_id="+string(you), "", contract), succeeds: always},
 		// Where nobody can be added, there are too few for a group, of whom Telegram says nothing.
 		"messages.createChat": {op: "create_portal", do: create("chat"), unnamed: is(rpcerror.ErrMemberRefused)},
 		"messages.addChatUser": {op: "create_portal", do: create("chat"), succeeds: is(rpcerror.ErrMemberRefused), prepare: func(b *bridge) {

@@ -31,6 +31,7 @@ func TestSuites(t *testing.T) {
 		"ContactLister":    provisioningtest.TestContactLister[*suiteBackend],
 		"StickerSetLister": provisioningtest.TestStickerSetLister[*suiteBackend],
 		"ChatGetter":       provisioningtest.TestChatGetter[*suiteBackend],
+		"MigrationLister":  provisioningtest.TestMigrationLister[*suiteBackend],
 		"ChatCreator":      provisioningtest.TestChatCreator[*suiteBackend],
 		"UserResolver":     provisioningtest.TestUserResolver[*suiteBackend],
 		"PhotoGetter":      provisioningtest.TestPhotoGetter[*suiteBackend],

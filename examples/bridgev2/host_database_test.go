@@ -34,6 +34,9 @@ func TestHostWithoutItsDatabase(t *testing.T) {
 			return cfg.Portals.Connect(ctx, provisioning.NewPortal{Portal: portal})
 		},
 		"Disconnect": func(ctx context.Context) error { return cfg.Portals.Disconnect(ctx, portal) },
+		"Move": func(ctx context.Context) error {
+			return cfg.Portals.Move(ctx, portal, provisioning.NewPortal{Portal: portal})
+		},
 	} {
 		assert.ErrorIs(t, call(t.Context()), provisioning.ErrDatabase, name)
 	}

@@ -31,6 +31,7 @@ func TestTelegramSuites(t *testing.T) {
 		"ContactLister":    provisioningtest.TestContactLister[*telegramBackend],
 		"StickerSetLister": provisioningtest.TestStickerSetLister[*telegramBackend],
 		"ChatGetter":       provisioningtest.TestChatGetter[*telegramBackend],
+		"MigrationLister":  provisioningtest.TestMigrationLister[*telegramBackend],
 		"ChatCreator":      provisioningtest.TestChatCreator[*telegramBackend],
 		"UserResolver":     provisioningtest.TestUserResolver[*telegramBackend],
 		"PhotoGetter":      provisioningtest.TestPhotoGetter[*telegramBackend],

@@ -92,15 +92,27 @@ func (h *Homeserver) client(ctx context.Context, userID id.UserID) (*mautrix.Cli
 
 // NewRoom implements [provisioningtest.Homeserver].
 func (h *Homeserver) NewRoom(ctx context.Context, creator id.UserID, version string, others ...id.UserID) (id.RoomID, error) {
+	var content map[string]any
+	if version == "12" && len(others) > 0 {
+		content = map[string]any{"additional_creators": others}
+	}
+	return h.create(ctx, creator, version, content)
+}
+
+// NewUpgrade implements [provisioningtest.Homeserver].
+func (h *Homeserver) NewUpgrade(ctx context.Context, creator id.UserID, version string, predecessor id.RoomID) (id.RoomID, error) {
+	return h.create(ctx, creator, version, map[string]any{"predecessor": map[string]any{"room_id": predecessor}})
+}
+
+// create makes a room with more in its first event.
+func (h *Homeserver) create(ctx context.Context, creator id.UserID, version string, content map[string]any) (id.RoomID, error) {
 	client, err := h.client(ctx, creator)
 	if err != nil {
 		return "", err
 	}
-	request := &mautrix.ReqCreateRoom{Preset: "public_chat", RoomVersion: id.RoomVersion(version)}
-	if version == "12" && len(others) > 0 {
-		request.CreationContent = map[string]any{"additional_creators": others}
-	}
-	created, err := client.CreateRoom(ctx, request)
+	created, err := client.CreateRoom(ctx, &mautrix.ReqCreateRoom{
+		Preset: "public_chat", RoomVersion: id.RoomVersion(version), CreationContent: content,
+	})
 	if err != nil {
 		return "", err
 	}

@@ -142,7 +142,7 @@ var refusable = strings.Fields(`
 	channels.createChannel channels.deleteChannel channels.editAdmin channels.getFullChannel channels.inviteToChannel
 	contacts.getContacts contacts.resolvePhone contacts.resolveUsername
 	messages.addChatUser messages.createChat messages.deleteChat messages.editChatAbout messages.getAllStickers
-	messages.getDialogs messages.getFullChat upload.getFile users.getUsers`)
+	messages.getChats messages.getDialogs messages.getFullChat upload.getFile users.getUsers`)
 
 // SetError implements provisioningtest.TelegramBackend.
 func (s *Server) SetError(code int, errorType string) {
@@ -165,6 +165,15 @@ func (s *Server) AddGroup(group provisioningtest.TelegramGroup) {
 		chat.Members = append(chat.Members, int64(member))
 	}
 	chat.Owner = chat.Members[0]
+	if group.MigratedFrom != 0 {
+		_, was := kindOf(group.MigratedFrom, false)
+		chat.MigratedFrom = was
+		for _, member := range group.Members {
+			require.NoError(s.t, s.Telegram.PutDialog(int64(member), telegramtest.Dialog{
+				Kind: telegramtest.KindBasicGroup, ID: was, Title: "Before", MigratedTo: id,
+			}))
+		}
+	}
 	require.NoError(s.t, s.Telegram.SetChat(chat))
 	for _, banned := range group.Banned {
 		require.NoError(s.t, s.Telegram.PutDialog(int64(banned), telegramtest.Dialog{Kind: kind, ID: id, Forbidden: true}))

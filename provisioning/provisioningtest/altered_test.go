@@ -20,6 +20,7 @@ type altered struct {
 	portalByChat   func(context.Context, provisioning.ChatID, provisioning.TelegramID) (provisioning.Portal, error)
 	accountPortals func(context.Context, provisioning.TelegramID) ([]provisioning.Portal, error)
 	connect        func(context.Context, provisioning.NewPortal) error
+	move           func(ctx context.Context, from provisioning.Portal, to provisioning.NewPortal) error
 	disconnect     func(context.Context, provisioning.Portal, ...provisioning.NewTask) error
 	tasks          alteredTasks
 	asked          alteredUsers
@@ -51,6 +52,13 @@ func (s *altered) Connect(ctx context.Context, n provisioning.NewPortal) error {
 		return s.MemPortalStore.Connect(ctx, n)
 	}
 	return s.connect(ctx, n)
+}
+
+func (s *altered) Move(ctx context.Context, from provisioning.Portal, to provisioning.NewPortal) error {
+	if s.move == nil {
+		return s.MemPortalStore.Move(ctx, from, to)
+	}
+	return s.move(ctx, from, to)
 }
 
 func (s *altered) Disconnect(ctx context.Context, p provisioning.Portal, tasks ...provisioning.NewTask) error {

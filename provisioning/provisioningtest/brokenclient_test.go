@@ -32,6 +32,7 @@ type brokenClient struct {
 	contacts       func(context.Context, provisioning.ContactQuery) ([]provisioning.Contact, error)
 	stickerSets    func(context.Context) ([]string, error)
 	getChat        func(context.Context, provisioning.ChatID) (provisioning.ChatInfo, error)
+	migrations     func(context.Context, []provisioning.ChatID) (map[provisioning.ChatID]provisioning.ChatID, error)
 	createChat     func(context.Context, provisioning.NewChat) (provisioning.ChatInfo, error)
 	inviteToChat   func(context.Context, provisioning.ChatID, []provisioning.TelegramID) ([]provisioning.TelegramID, error)
 	deleteChat     func(context.Context, provisioning.ChatID) error
@@ -46,7 +47,7 @@ func newBrokenClient(c *client, shared map[id.UserID]any) *brokenClient {
 		around:  func(ctx context.Context, _ string, call func(context.Context) error) error { return call(ctx) },
 		account: c.Account, logout: c.Logout, requestCode: c.RequestCode, submitCode: c.SubmitCode, submitPassword: c.SubmitPassword,
 		loginProgress: c.LoginProgress, resendCode: c.ResendCode, cancelLogin: c.CancelLogin, loginQR: c.LoginQR, loginBot: c.LoginBot,
-		chats: c.Chats, contacts: c.Contacts, stickerSets: c.StickerSets, getChat: c.GetChat, createChat: c.CreateChat,
+		chats: c.Chats, contacts: c.Contacts, stickerSets: c.StickerSets, getChat: c.GetChat, migrations: c.Migrations, createChat: c.CreateChat,
 		inviteToChat: c.InviteToChat, deleteChat: c.DeleteChat, resolveUser: c.ResolveUser, getPhoto: c.GetPhoto,
 	}
 }
@@ -114,6 +115,12 @@ func (c *brokenClient) StickerSets(ctx context.Context) ([]string, error) {
 
 func (c *brokenClient) GetChat(ctx context.Context, chatID provisioning.ChatID) (provisioning.ChatInfo, error) {
 	return within(ctx, c, "GetChat", func(ctx context.Context) (provisioning.ChatInfo, error) { return c.getChat(ctx, chatID) })
+}
+
+func (c *brokenClient) Migrations(ctx context.Context, groups []provisioning.ChatID) (map[provisioning.ChatID]provisioning.ChatID, error) {
+	return within(ctx, c, "Migrations", func(ctx context.Context) (map[provisioning.ChatID]provisioning.ChatID, error) {
+		return c.migrations(ctx, groups)
+	})
 }
 
 func (c *brokenClient) CreateChat(ctx context.Context, chat provisioning.NewChat) (provisioning.ChatInfo, error) {

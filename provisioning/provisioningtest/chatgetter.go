@@ -28,7 +28,7 @@ var chatGetterChecks = append([]suiteCheck[GroupBackend]{
 	{"no group", "GetChat returns a group or a channel, and ErrNotInChat for anything else.", checkNoGroup},
 	{"not in the chat", "GetChat returns ErrNotInChat, whether anybody could join the chat or not.", checkNotInChat},
 	{"banned from the chat", "GetChat returns ErrNotInChat, also for a chat that the account was banned from.", checkBannedFromChat},
-	{"migrated group", "GetChat returns ErrNotInChat, also for a basic group that has become a supergroup.", checkGetMigrated},
+	{"migrated group", "In place of a basic group that has become a supergroup, GetChat returns the supergroup.", checkGetMigrated},
 }, usageChecks(clientCalls[GroupBackend]{
 	func(b GroupBackend) {
 		b.Add(plainAccount)
@@ -139,8 +139,15 @@ func checkBannedFromChat(t T, b GroupBackend) {
 }
 
 func checkGetMigrated(t T, b GroupBackend) {
-	account := plainAccount
-	group := provisioning.BasicGroupChatID(10)
-	account.Migrated = []provisioning.Chat{{ID: group, Title: "News before"}}
-	wantNotInChat(t, logInPlain[chatGetter](t, b, account), group, "a basic group that has become a supergroup")
+	c := logInWithBob[chatGetter](t, b)
+	group := supergroupOf(10, plainAccount.ID, bob.ID)
+	b.AddGroup(group)
+	for _, chatID := range []provisioning.ChatID{group.MigratedFrom, group.ID} {
+		if got, err := c.GetChat(t.Context(), chatID); err != nil || got != group.ChatInfo {
+			t.Errorf("GetChat(%d) returned %+v, %v; want %+v", chatID, got, err, group.ChatInfo)
+		}
+	}
+	others := supergroupOf(11, bob.ID)
+	b.AddGroup(others)
+	wantNotInChat(t, c, others.MigratedFrom, "a basic group that has become somebody else's supergroup")
 }

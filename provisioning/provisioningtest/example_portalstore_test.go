@@ -70,20 +70,45 @@ func (s portalStore) Connect(ctx context.Context, n provisioning.NewPortal) erro
 				return err
 			}
 		}
-		if _, err := s.db.Exec(ctx, `INSERT INTO bridge_portal VALUES ($1, $2, $3, $4, $5, $6, $7)`,
-			n.RoomID, n.ChatID, n.Receiver, n.Title, n.About, n.Username, n.Megagroup); err != nil {
+		return s.insert(ctx, n)
+	})
+}
+
+// insert inserts a portal, the accounts that take part in it, and its tasks.
+func (s portalStore) insert(ctx context.Context, n provisioning.NewPortal) error {
+	if _, err := s.db.Exec(ctx, `INSERT INTO bridge_portal VALUES ($1, $2, $3, $4, $5, $6, $7)`,
+		n.RoomID, n.ChatID, n.Receiver, n.Title, n.About, n.Username, n.Megagroup); err != nil {
+		return err
+	}
+	accounts := n.Accounts
+	if n.Receiver != 0 {
+		accounts = append([]provisioning.TelegramID{n.Receiver}, accounts...)
+	}
+	for _, account := range accounts {
+		if _, err := s.db.Exec(ctx, `INSERT INTO bridge_portal_account VALUES ($1, $2) ON CONFLICT DO NOTHING`, n.RoomID, account); err != nil {
 			return err
 		}
-		accounts := n.Accounts
-		if n.Receiver != 0 {
-			accounts = append([]provisioning.TelegramID{n.Receiver}, accounts...)
+	}
+	return s.AddTasks(ctx, n.Tasks...)
+}
+
+// Move implements provisioning.PortalStore. The accounts are moved before the portal is:
+// here nothing says that they need one.
+func (s portalStore) Move(ctx context.Context, from provisioning.Portal, to provisioning.NewPortal) error {
+	return s.db.DoTxn(ctx, nil, func(ctx context.Context) error {
+		if err := s.is(ctx, from); err != nil {
+			return err
 		}
-		for _, account := range accounts {
-			if _, err := s.db.Exec(ctx, `INSERT INTO bridge_portal_account VALUES ($1, $2) ON CONFLICT DO NOTHING`, n.RoomID, account); err != nil {
-				return err
-			}
+		if _, err := s.db.Exec(ctx, `DELETE FROM bridge_portal WHERE room=$1`, from.RoomID); err != nil {
+			return err
 		}
-		return s.AddTasks(ctx, n.Tasks...)
+		if err := s.mayConnect(ctx, to); err != nil {
+			return err
+		}
+		if _, err := s.db.Exec(ctx, `UPDATE bridge_portal_account SET room=$1 WHERE room=$2`, to.RoomID, from.RoomID); err != nil {
+			return err
+		}
+		return s.insert(ctx, to)
 	})
 }
 
@@ -111,18 +136,23 @@ func (s portalStore) mayConnect(ctx context.Context, n provisioning.NewPortal) e
 // Disconnect implements provisioning.PortalStore.
 func (s portalStore) Disconnect(ctx context.Context, p provisioning.Portal, tasks ...provisioning.NewTask) error {
 	return s.db.DoTxn(ctx, nil, func(ctx context.Context) error {
-		found, err := s.PortalByRoom(ctx, p.RoomID)
-		switch {
-		case err != nil:
+		if err := s.is(ctx, p); err != nil {
 			return err
-		case found.ChatID != p.ChatID || found.Receiver != p.Receiver:
-			return provisioning.ErrPortalNotFound
 		}
 		if err := s.remove(ctx, p.RoomID); err != nil {
 			return err
 		}
 		return s.AddTasks(ctx, tasks...)
 	})
+}
+
+// is returns ErrPortalNotFound where the room is not bridged to that chat.
+func (s portalStore) is(ctx context.Context, p provisioning.Portal) error {
+	found, err := s.PortalByRoom(ctx, p.RoomID)
+	if err == nil && (found.ChatID != p.ChatID || found.Receiver != p.Receiver) {
+		err = provisioning.ErrPortalNotFound
+	}
+	return err
 }
 
 func (s portalStore) remove(ctx context.Context, roomID id.RoomID) error {

@@ -83,11 +83,23 @@ func (h *homeserver) NewUser(_ context.Context, name string) (id.UserID, error) 
 
 // NewRoom implements provisioningtest.Homeserver.
 func (h *homeserver) NewRoom(ctx context.Context, creator id.UserID, version string, others ...id.UserID) (id.RoomID, error) {
-	request := &mautrix.ReqCreateRoom{Preset: "public_chat", RoomVersion: id.RoomVersion(version)}
+	var content map[string]any
 	if version == "12" && len(others) > 0 {
-		request.CreationContent = map[string]any{"additional_creators": others}
+		content = map[string]any{"additional_creators": others}
 	}
-	room, err := h.users[creator].CreateRoom(ctx, request)
+	return h.create(ctx, creator, version, content)
+}
+
+// NewUpgrade implements provisioningtest.Homeserver.
+func (h *homeserver) NewUpgrade(ctx context.Context, creator id.UserID, version string, predecessor id.RoomID) (id.RoomID, error) {
+	return h.create(ctx, creator, version, map[string]any{"predecessor": map[string]any{"room_id": predecessor}})
+}
+
+// create makes a room with more in its first event.
+func (h *homeserver) create(ctx context.Context, creator id.UserID, version string, content map[string]any) (id.RoomID, error) {
+	room, err := h.users[creator].CreateRoom(ctx, &mautrix.ReqCreateRoom{
+		Preset: "public_chat", RoomVersion: id.RoomVersion(version), CreationContent: content,
+	})
 	if err != nil {
 		return "", err
 	}

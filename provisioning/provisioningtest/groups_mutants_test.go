@@ -14,6 +14,44 @@ func TestChatGetterMutants(t *testing.T) {
 	testTelegramSuite(t, chatGetterChecks, getterMutants, notLoggedInMutants, errorMutants, losingMutants)
 }
 
+func TestMigrationListerMutants(t *testing.T) {
+	testTelegramSuite(t, migrationListerChecks, migrationMutants, notLoggedInMutants, errorMutants, losingMutants)
+}
+
+var migrationMutants = []telegramMutant{
+	{name: "no migrations", check: "migrated groups", change: func(c *brokenClient) {
+		c.migrations = func(ctx context.Context, groups []provisioning.ChatID) (map[provisioning.ChatID]provisioning.ChatID, error) {
+			_, err := c.client.Migrations(ctx, groups)
+			return nil, err
+		}
+	}},
+	{name: "the first group alone", check: "migrated groups", change: func(c *brokenClient) {
+		c.migrations = func(ctx context.Context, groups []provisioning.ChatID) (map[provisioning.ChatID]provisioning.ChatID, error) {
+			return c.client.Migrations(ctx, groups[:min(1, len(groups))])
+		}
+	}},
+	{name: "every group is among them", check: "groups that stay", change: func(c *brokenClient) {
+		c.migrations = func(ctx context.Context, groups []provisioning.ChatID) (map[provisioning.ChatID]provisioning.ChatID, error) {
+			become, err := c.client.Migrations(ctx, groups)
+			for _, group := range groups {
+				if err == nil && become[group] == 0 {
+					become[group] = group
+				}
+			}
+			return become, err
+		}
+	}},
+	{name: "an unknown group is an error", check: "groups that stay", change: func(c *brokenClient) {
+		c.migrations = func(ctx context.Context, groups []provisioning.ChatID) (map[provisioning.ChatID]provisioning.ChatID, error) {
+			become, err := c.client.Migrations(ctx, groups)
+			if err == nil && slices.Contains(groups, provisioning.BasicGroupChatID(404)) {
+				return nil, provisioning.ErrNotInChat
+			}
+			return become, err
+		}
+	}},
+}
+
 func TestChatCreatorMutants(t *testing.T) {
 	testTelegramSuite(t, chatCreatorChecks, creatorMutants, notLoggedInMutants, errorMutants, losingMutants)
 }
@@ -89,14 +127,24 @@ var getterMutants = []telegramMutant{
 	{name: "once a member", check: "banned from the chat", change: showing(func(g TelegramGroup, account provisioning.TelegramID) bool {
 		return slices.Contains(g.Banned, account)
 	})},
-	{name: "migrated groups are groups", check: "migrated group", change: func(c *brokenClient) {
+	{name: "migrated groups are gone", check: "migrated group", change: func(c *brokenClient) {
 		c.getChat = func(ctx context.Context, chatID provisioning.ChatID) (provisioning.ChatInfo, error) {
-			for _, chat := range c.session().account.Migrated {
-				if chat.ID == chatID {
-					return provisioning.ChatInfo{ID: chat.ID, Title: chat.Title}, nil
-				}
+			info, err := c.client.GetChat(ctx, chatID)
+			if err == nil && info.ID != chatID {
+				return provisioning.ChatInfo{}, provisioning.ErrNotInChat
 			}
-			return c.client.GetChat(ctx, chatID)
+			return info, err
+		}
+	}},
+	{name: "nobody knows what a group was", check: "migrated group", change: withInfo(func(i *provisioning.ChatInfo) { i.MigratedFrom = 0 })},
+	{name: "all supergroups are everybody's", check: "migrated group", change: func(c *brokenClient) {
+		c.getChat = func(ctx context.Context, chatID provisioning.ChatID) (provisioning.ChatInfo, error) {
+			info, err := c.client.GetChat(ctx, chatID)
+			become, _ := c.client.Migrations(ctx, []provisioning.ChatID{chatID})
+			if g, ok := c.telegram.Group(become[chatID]); ok && errors.Is(err, provisioning.ErrNotInChat) {
+				return g.ChatInfo, nil
+			}
+			return info, err
 		}
 	}},
 }

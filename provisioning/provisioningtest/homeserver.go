@@ -42,6 +42,10 @@ type Homeserver interface {
 	// others are creators as well (additional_creators), in version 12 only.
 	NewRoom(ctx context.Context, creator id.UserID, version string, others ...id.UserID) (id.RoomID, error)
 
+	// NewUpgrade has a user make a room of a version that names another one of theirs as its
+	// predecessor. The other one is as it was.
+	NewUpgrade(ctx context.Context, creator id.UserID, version string, predecessor id.RoomID) (id.RoomID, error)
+
 	// SetMember has somebody change what a user is in a room. They "join" and "leave" by
 	// themselves; somebody else does "invite", "ban" and "leave", which is a kick, or the
 	// end of a ban. What the implementation learns of a ghost's joining, where the bridge

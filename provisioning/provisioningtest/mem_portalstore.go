@@ -3,6 +3,7 @@ package provisioningtest
 import (
 	"cmp"
 	"context"
+	"maps"
 	"slices"
 	"sync"
 
@@ -75,11 +76,21 @@ func (s *MemPortalStore) byChat(chatID provisioning.ChatID, account provisioning
 		receiver = account
 	}
 	for _, p := range s.portals {
-		if p.ChatID == chatID && p.Receiver == receiver {
+		if (p.ChatID == chatID || chatID != 0 && p.MigratedFrom == chatID) && p.Receiver == receiver {
 			return p, true
 		}
 	}
 	return provisioning.Portal{}, false
+}
+
+// elsewhere says whether a chat, or the basic group that it was, has a portal in another room.
+func (s *MemPortalStore) elsewhere(p provisioning.Portal, roomID id.RoomID) bool {
+	for _, chatID := range []provisioning.ChatID{p.ChatID, p.MigratedFrom} {
+		if other, ok := s.byChat(chatID, p.Receiver); ok && other.RoomID != roomID {
+			return true
+		}
+	}
+	return false
 }
 
 // AccountPortals implements provisioning.PortalStore.
@@ -109,9 +120,9 @@ func (s *MemPortalStore) Connect(ctx context.Context, n provisioning.NewPortal) 
 	if _, ok := s.portals[n.RoomID]; ok {
 		return provisioning.ErrRoomBridged
 	}
-	old, bridged := s.byChat(n.ChatID, n.Receiver)
+	_, bridged := s.byChat(n.ChatID, n.Receiver)
 	switch {
-	case bridged && old.RoomID != n.Replaces:
+	case s.elsewhere(n.Portal, n.Replaces):
 		return provisioning.ErrChatBridged
 	case !bridged && n.Replaces != "":
 		return provisioning.ErrPortalNotFound
@@ -129,6 +140,45 @@ func (s *MemPortalStore) Connect(ctx context.Context, n provisioning.NewPortal) 
 	if n.UserID != "" && !n.Relay && len(accounts) > 0 {
 		s.users[n.RoomID] = map[provisioning.TelegramID]id.UserID{accounts[0]: n.UserID}
 	}
+	return nil
+}
+
+// Move implements provisioning.PortalStore.
+func (s *MemPortalStore) Move(ctx context.Context, from provisioning.Portal, n provisioning.NewPortal) error {
+	if err := s.enter(ctx, "Move"); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	current, ok := s.portals[from.RoomID]
+	_, taken := s.portals[n.RoomID]
+	switch {
+	case !ok || current.ChatID != from.ChatID || current.Receiver != from.Receiver:
+		return provisioning.ErrPortalNotFound
+	case taken && n.RoomID != from.RoomID:
+		return provisioning.ErrRoomBridged
+	case s.elsewhere(n.Portal, from.RoomID):
+		return provisioning.ErrChatBridged
+	}
+	if err := s.addTasks(n.Tasks); err != nil {
+		return err
+	}
+	accounts, users := s.accounts[from.RoomID], s.users[from.RoomID]
+	s.remove(from.RoomID)
+	s.portals[n.RoomID] = n.Portal
+	if len(n.Accounts) > 0 && !slices.Contains(accounts, n.Accounts[0]) && n.UserID != "" && !n.Relay {
+		users = maps.Clone(users)
+		if users == nil {
+			users = map[provisioning.TelegramID]id.UserID{}
+		}
+		users[n.Accounts[0]] = n.UserID
+	}
+	for _, account := range n.Accounts {
+		if !slices.Contains(accounts, account) {
+			accounts = append(slices.Clip(accounts), account)
+		}
+	}
+	s.accounts[n.RoomID], s.users[n.RoomID] = accounts, users
 	return nil
 }
 

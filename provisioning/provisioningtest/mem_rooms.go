@@ -253,10 +253,12 @@ func (r *MemRoom) show(portal provisioning.Portal) {
 	r.changes++
 }
 
-// isPortal says whether portals are of the same chat as another.
+// isPortal says whether portals are of the same chat as another, or of the basic group that
+// it was.
 func isPortal(portal provisioning.Portal) func(provisioning.Portal) bool {
 	return func(other provisioning.Portal) bool {
-		return other.ChatID == portal.ChatID && other.Receiver == portal.Receiver
+		was := portal.MigratedFrom != 0 && other.ChatID == portal.MigratedFrom
+		return (other.ChatID == portal.ChatID || was) && other.Receiver == portal.Receiver
 	}
 }
 

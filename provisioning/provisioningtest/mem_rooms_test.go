@@ -86,6 +86,14 @@ func (h *memHomeserver) NewRoom(_ context.Context, creator id.UserID, version st
 	return roomID, nil
 }
 
+func (h *memHomeserver) NewUpgrade(ctx context.Context, creator id.UserID, version string, predecessor id.RoomID) (id.RoomID, error) {
+	roomID, err := h.NewRoom(ctx, creator, version)
+	if err != nil {
+		return "", err
+	}
+	return roomID, h.edit(roomID, func(room *MemRoom) { room.Predecessor = predecessor })
+}
+
 // edit changes a room.
 func (h *memHomeserver) edit(roomID id.RoomID, change func(room *MemRoom)) error {
 	h.mu.Lock()
@@ -149,6 +157,8 @@ func (h *memHomeserver) SetState(_ context.Context, roomID id.RoomID, _ id.UserI
 			room.CanonicalAlias = id.RoomAlias(text("alias"))
 		case "m.room.encryption":
 			room.Encrypted = true
+		case "m.room.tombstone":
+			room.Replacement = id.RoomID(text("replacement_room"))
 		case "m.room.power_levels":
 			room.PowerLevels = content
 		case "m.room.avatar":

@@ -28,6 +28,7 @@ var (
 	_ provisioning.ContactLister    = (*client)(nil)
 	_ provisioning.StickerSetLister = (*client)(nil)
 	_ provisioning.ChatGetter       = (*client)(nil)
+	_ provisioning.MigrationLister  = (*client)(nil)
 	_ provisioning.ChatCreator      = (*client)(nil)
 	_ provisioning.UserResolver     = (*client)(nil)
 	_ provisioning.PhotoGetter      = (*client)(nil)

@@ -67,11 +67,37 @@ func (c *client) GetChat(ctx context.Context, chatID provisioning.ChatID) (provi
 	t := c.telegram
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if become := t.migrations(chatID); len(become) > 0 {
+		chatID = become[chatID]
+	}
 	g, err := t.groupOf(chatID, account.ID)
 	if err != nil {
 		return provisioning.ChatInfo{}, err
 	}
 	return g.ChatInfo, nil
+}
+
+// Migrations implements provisioning.MigrationLister. Any account is told.
+func (c *client) Migrations(ctx context.Context, groups []provisioning.ChatID) (map[provisioning.ChatID]provisioning.ChatID, error) {
+	if _, err := c.use(ctx, "Migrations"); err != nil {
+		return nil, err
+	}
+	t := c.telegram
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.migrations(groups...), nil
+}
+
+// migrations returns which of some basic groups have become supergroups. The caller holds
+// the lock.
+func (t *Telegram) migrations(groups ...provisioning.ChatID) map[provisioning.ChatID]provisioning.ChatID {
+	become := map[provisioning.ChatID]provisioning.ChatID{}
+	for _, g := range t.groups {
+		if g.MigratedFrom != 0 && slices.Contains(groups, g.MigratedFrom) {
+			become[g.MigratedFrom] = g.ID
+		}
+	}
+	return become
 }
 
 // CreateChat implements provisioning.ChatCreator. The new chat comes first in the lists of

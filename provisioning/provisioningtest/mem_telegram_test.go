@@ -24,6 +24,7 @@ func TestMemTelegram(t *testing.T) {
 	t.Run("ContactLister", func(t *testing.T) { TestContactLister(t, newMemTelegram) })
 	t.Run("StickerSetLister", func(t *testing.T) { TestStickerSetLister(t, newMemTelegram) })
 	t.Run("ChatGetter", func(t *testing.T) { TestChatGetter(t, newMemTelegram) })
+	t.Run("MigrationLister", func(t *testing.T) { TestMigrationLister(t, newMemTelegram) })
 	t.Run("ChatCreator", func(t *testing.T) { TestChatCreator(t, newMemTelegram) })
 	t.Run("UserResolver", func(t *testing.T) { TestUserResolver(t, newMemTelegram) })
 	t.Run("PhotoGetter", func(t *testing.T) { TestPhotoGetter(t, newMemTelegram) })

@@ -37,7 +37,9 @@ type storeCheck[S any] struct {
 	run         func(t T, open func() S)
 }
 
-var portalStoreChecks = []storeCheck[provisioning.PortalStore]{
+var portalStoreChecks = slices.Concat(portalChecks, moveChecks)
+
+var portalChecks = []storeCheck[provisioning.PortalStore]{
 	{"nothing is bridged", "PortalByRoom and PortalByChat return ErrPortalNotFound for what is not bridged; no portals is an empty list and no error.", checkNothingBridged},
 	{"connect", "Connect records a new portal, after whose end every method sees it.", checkConnect},
 	{"accounts", "Connect records the accounts that take part; AccountPortals returns the portals that an account takes part in.", checkAccounts},
@@ -172,12 +174,12 @@ func expectPortal(t T, s provisioning.PortalStore, want provisioning.Portal) {
 	t.Helper()
 	if got, err := s.PortalByRoom(t.Context(), want.RoomID); err != nil {
 		t.Errorf("PortalByRoom(%q): %v", want.RoomID, err)
-	} else if got != want {
+	} else if !recorded(got, want) {
 		t.Errorf("PortalByRoom(%q) returned %+v, want %+v", want.RoomID, got, want)
 	}
 	if got, err := s.PortalByChat(t.Context(), want.ChatID, want.Receiver); err != nil {
 		t.Errorf("PortalByChat(%d, %d): %v", want.ChatID, want.Receiver, err)
-	} else if got != want {
+	} else if !recorded(got, want) {
 		t.Errorf("PortalByChat(%d, %d) returned %+v, want %+v", want.ChatID, want.Receiver, got, want)
 	}
 }
@@ -214,7 +216,7 @@ func expectAccount(t T, s provisioning.PortalStore, telegramID provisioning.Tele
 	}
 	byRoom := func(a, b provisioning.Portal) int { return cmp.Compare(a.RoomID, b.RoomID) }
 	got, want = slices.SortedFunc(slices.Values(got), byRoom), slices.SortedFunc(slices.Values(want), byRoom)
-	if !slices.Equal(got, want) {
+	if !slices.EqualFunc(got, want, recorded) {
 		t.Errorf("AccountPortals(%d) returned %+v, want %+v", telegramID, got, want)
 	}
 }

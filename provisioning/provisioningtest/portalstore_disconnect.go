@@ -89,6 +89,9 @@ func checkPortalContext(t T, open func() provisioning.PortalStore) {
 			t.Errorf("Connect with a cancelled context: no error")
 		}
 	}
+	if err := s.Move(ctx, a.Portal, in(roomB, a)); err == nil {
+		t.Errorf("Move with a cancelled context: no error")
+	}
 	if err := s.Disconnect(ctx, a.Portal); err == nil || errors.Is(err, provisioning.ErrPortalNotFound) {
 		t.Errorf("Disconnect with a cancelled context: %v", err)
 	}

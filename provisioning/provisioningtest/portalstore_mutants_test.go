@@ -13,7 +13,7 @@ import (
 )
 
 func TestPortalStoreMutants(t *testing.T) {
-	testMutants(t, portalStoreChecks, slices.Concat(connectMutants, disconnectMutants, portalEdgeMutants, portalRaceMutants))
+	testMutants(t, portalStoreChecks, slices.Concat(connectMutants, moveMutants, disconnectMutants, portalEdgeMutants, portalRaceMutants))
 }
 
 // withConnect alters what Connect is given.

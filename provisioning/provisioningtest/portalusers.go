@@ -38,6 +38,7 @@ var portalUsersChecks = []storeCheck[PortalUsersStore]{
 	{"remove", "RemoveAccount records that an account does not take part any more, whoever it was recorded for. The portal stays.", checkRemoveAccount},
 	{"remove nothing", "It is no error where the portal is gone or the account does not take part.", checkRemoveNothing},
 	{"portals that are gone", "UserPortals returns the portals that are recorded as a Matrix user's.", checkUserOfGonePortals},
+	{"users of a moved portal", "Who has asked for a portal stays when it moves; who moves it with an account that does not take part yet is recorded with that.", checkUsersOfMoved},
 	{"two handles", "Methods are called concurrently by several processes, which see each other's writes.", checkPortalUsersHandles},
 	{"context", "Methods honour the context, and an error means that nothing has changed.", checkPortalUsersContext},
 }
@@ -90,6 +91,22 @@ func checkWhoHasAsked(t T, open func() PortalUsersStore) {
 	expectUserPortals(t, s, userA, of(a, 1), of(b, 7))
 	expectUserPortals(t, s, userB, of(c, 9))
 	expectPortals(t, s, []provisioning.NewPortal{a, b, c})
+}
+
+func checkUsersOfMoved(t T, open func() PortalUsersStore) {
+	s := open()
+	a := askedBy(userA, group(roomA, 1, 7))
+	connect(t, s, a)
+	b := askedBy(userB, in(roomB, a))
+	b.Accounts = []provisioning.TelegramID{7}
+	move(t, s, a, b)
+	expectUserPortals(t, s, userA, of(b, 7))
+	expectUserPortals(t, s, userB)
+	c := askedBy(userB, in(roomC, a))
+	c.Accounts = []provisioning.TelegramID{9}
+	move(t, s, b, c)
+	expectUserPortals(t, s, userA, of(c, 7))
+	expectUserPortals(t, s, userB, of(c, 9))
 }
 
 func checkNobodyHasAsked(t T, open func() PortalUsersStore) {

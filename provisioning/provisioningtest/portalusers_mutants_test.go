@@ -48,6 +48,24 @@ func (s *altered) RemoveAccount(ctx context.Context, portal provisioning.UserPor
 }
 
 var portalUsersMutants = []storeMutant{
+	{"Move forgets who has asked", "users of a moved portal", func(s *altered) {
+		s.move = func(ctx context.Context, from provisioning.Portal, to provisioning.NewPortal) error {
+			err := s.MemPortalStore.Move(ctx, from, to)
+			delete(s.users, to.RoomID)
+			return err
+		}
+	}},
+	{"whoever moves a portal has asked for it", "users of a moved portal", func(s *altered) {
+		s.move = func(ctx context.Context, from provisioning.Portal, to provisioning.NewPortal) error {
+			err := s.MemPortalStore.Move(ctx, from, to)
+			for _, account := range to.Accounts {
+				if err == nil {
+					err = s.MemPortalStore.SetPortalUser(ctx, of(to, account), to.UserID)
+				}
+			}
+			return err
+		}
+	}},
 	{"nobody is recorded", "who has asked", withConnect(func(n *provisioning.NewPortal) { n.UserID = "" })},
 	{"every account is the user's", "who has asked", func(s *altered) {
 		s.connect = func(ctx context.Context, n provisioning.NewPortal) error {

@@ -54,6 +54,7 @@ var roomsChecks = []suiteCheck[RoomsBackend]{
 
 	{"what a room has", "Room reads a room: its name, topic, alias, and whether it is encrypted.", checkRoomFields},
 	{"a bare room", "Name, Topic and CanonicalAlias are empty where the room has none.", checkBareRoom},
+	{"an upgraded room", "Predecessor is the room that this one says to be the upgrade of, Replacement the one that it says to have been upgraded to, each \"\" where it says nothing.", checkUpgradedRoom},
 	{"who is in a room", "Ghosts are those that have joined the room, and Users the other Matrix users that have, without the bridge bot.", checkRoomMembers},
 
 	{"set up", "SetUpPortal makes a room show that it is bridged: bridge info, and the chat's title, description and photo as name, topic and avatar.", checkSetUp},
@@ -62,6 +63,7 @@ var roomsChecks = []suiteCheck[RoomsBackend]{
 	{"set up without power", "What the bot may not set is no error.", checkSetUpWithoutPower},
 	{"set up with some power", "SetUpPortal sets each only where the bot may set it.", checkSetUpWithSomePower},
 	{"set up without a photo", "A photo that can't be had is no error.", checkSetUpWithoutPhoto},
+	{"set up a supergroup", "The bridge info of the basic group that the portal's chat was goes.", checkSetUpMigrated},
 	{"set up again", "Doing SetUpPortal again changes nothing.", checkSetUpAgain},
 	{"set up after a failure", "Doing SetUpPortal again does what is missing.", checkSetUpGoesOn},
 	{"racing set-ups", "SetUpPortal is called concurrently.", checkSetUpAtOnce},

@@ -37,6 +37,7 @@ func afterSetUp(change func(room *MemRoom, setup provisioning.PortalSetup)) func
 
 var roomsSetUpMutants = []roomsMutant{
 	{"no topic", "set up", withSetup(func(setup *provisioning.PortalSetup) { setup.Portal.About = "" })},
+	{"the bridge info of the group stays", "set up a supergroup", withSetup(func(setup *provisioning.PortalSetup) { setup.Portal.MigratedFrom = 0 })},
 	{"no photo", "set up", withSetup(func(setup *provisioning.PortalSetup) { setup.Photo = nil })},
 	{"no bridge info", "set up", afterSetUp(func(room *MemRoom, _ provisioning.PortalSetup) { room.Portal = provisioning.Portal{} })},
 	{"needs a photo", "set up", func(a *alteredRooms) {

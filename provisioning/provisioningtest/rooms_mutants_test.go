@@ -289,6 +289,8 @@ var roomsReadMutants = []roomsMutant{
 	})},
 
 	{"no topic", "what a room has", withRoom(func(_ *alteredRooms, _ id.RoomID, room *provisioning.Room) { room.Topic = "" })},
+	{"no predecessor", "an upgraded room", withRoom(func(_ *alteredRooms, _ id.RoomID, room *provisioning.Room) { room.Predecessor = "" })},
+	{"no tombstone", "an upgraded room", withRoom(func(_ *alteredRooms, _ id.RoomID, room *provisioning.Room) { room.Replacement = "" })},
 	{"no alias", "what a room has", withRoom(func(_ *alteredRooms, _ id.RoomID, room *provisioning.Room) { room.CanonicalAlias = "" })},
 	{"never encrypted", "what a room has", withRoom(func(_ *alteredRooms, _ id.RoomID, room *provisioning.Room) { room.Encrypted = false })},
 	{"ASCII names", "what a room has", withRoom(func(_ *alteredRooms, _ id.RoomID, room *provisioning.Room) {

@@ -165,6 +165,25 @@ func checkRoomFields(t T, b RoomsBackend) {
 	}
 }
 
+func checkUpgradedRoom(t T, b RoomsBackend) {
+	w := newRoomsWorld(t, b)
+	for _, version := range roomVersions {
+		old := w.room(version)
+		upgrade, err := w.Homeserver.NewUpgrade(w.Context(), w.alice, version, old)
+		if err != nil {
+			w.Fatalf("the Homeserver of the test: NewUpgrade of version %s: %v", version, err)
+		}
+		for _, roomID := range []id.RoomID{old, upgrade} {
+			w.join(roomID, w.Bot)
+		}
+		users := []id.UserID{w.alice}
+		w.wantRoom(old, provisioning.Room{Users: users})
+		w.set(old, "m.room.tombstone", "", encode(object{"body": "Upgraded", "replacement_room": upgrade}))
+		w.wantRoom(old, provisioning.Room{Users: users, Replacement: upgrade})
+		w.wantRoom(upgrade, provisioning.Room{Users: users, Predecessor: old})
+	}
+}
+
 func checkBareRoom(t T, b RoomsBackend) {
 	w := newRoomsWorld(t, b)
 	roomID := w.room("11")

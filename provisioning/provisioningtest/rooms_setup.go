@@ -142,6 +142,22 @@ func checkSetUpWithoutPhoto(t T, b RoomsBackend) {
 	w.wantBridgeInfo(s, true)
 }
 
+func checkSetUpMigrated(t T, b RoomsBackend) {
+	w := newRoomsWorld(t, b)
+	setup := w.setup(w.withBot("11", 50))
+	supergroup := setup.Portal.ChatID
+	setup.Portal.ChatID = provisioning.BasicGroupChatID(8)
+	w.setUp(setup)
+	setup.Portal.ChatID, setup.Portal.MigratedFrom = supergroup, setup.Portal.ChatID
+	for range 2 {
+		w.setUp(setup)
+		w.wantSetUp(setup)
+		if info := w.state(setup.Portal.RoomID).bridgeInfo(w.Bot); len(info) != 1 {
+			t.Errorf("the bridge info of a supergroup that was a basic group is of the channels %s", fmt.Sprint(info))
+		}
+	}
+}
+
 func checkSetUpAgain(t T, b RoomsBackend) {
 	w := newRoomsWorld(t, b)
 	for _, version := range roomVersions {

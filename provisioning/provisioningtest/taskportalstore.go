@@ -18,7 +18,7 @@ type TaskPortalStore interface {
 	provisioning.TaskStore
 }
 
-// TestTaskPortalStore checks that Connect and Disconnect of a portal store record tasks
+// TestTaskPortalStore checks that Connect, Move and Disconnect of a portal store record tasks
 // together with the portal, each check as a subtest on an empty backend of its own, in the
 // manner of [TestPortalStore]. That and [TestTaskStore] check the rest of the same store.
 //
@@ -36,9 +36,12 @@ func TestTaskPortalStore(t *testing.T, backend func(t *testing.T) (open func(t *
 var taskPortalStoreChecks = []storeCheck[TaskPortalStore]{
 	{"tasks of Connect", "Connect records the tasks that follow; what it records is found by TakeTasks.", checkTasksOfConnect},
 	{"tasks of Disconnect", "Disconnect records the tasks that follow; what it records is found by TakeTasks.", checkTasksOfDisconnect},
+	{"tasks of Move", "Move records the tasks with the portal, as Connect does.", checkTasksOfMove},
 	{"delays", "The tasks of Connect and Disconnect have the Delay that they were given.", checkTaskDelays},
 	{"no tasks of a refused Connect", "An error of Connect means that nothing has changed.", checkNoTasksOfConnect},
 	{"no tasks of a refused Disconnect", "When the room is not bridged to that chat any more, Disconnect changes nothing.", checkNoTasksOfDisconnect},
+	{"no tasks of a refused Move", "An error of Move means that nothing has changed.", checkNoTasksOfMove},
+	{"Move with a known task", "Move records the tasks with the portal, as Connect does: an error means that nothing has changed.", checkMoveAtomic},
 	{"Connect with a known task", "Connect records the portal, the accounts and the tasks in one transaction: an error means that nothing has changed.", checkConnectAtomic},
 	{"Disconnect with a known task", "Disconnect removes the portal and records the tasks in one transaction.", checkDisconnectAtomic},
 	{"context with tasks", "Methods honour the context, and an error means that nothing has changed.", checkTaskPortalContext},
@@ -125,6 +128,37 @@ func checkNoTasksOfDisconnect(t T, open func() TaskPortalStore) {
 		}
 		expectTasks(t, s)
 	}
+}
+
+func checkTasksOfMove(t T, open func() TaskPortalStore) {
+	s := open()
+	a := group(roomA, 1, 7)
+	connect(t, s, withTasks(a, task("a", hours(-2))))
+	move(t, s, a, withTasks(in(roomB, a), task("b", hours(-1))))
+	take(t, s, later, 10, "a", "b")
+	expectTasks(t, s, "a", "b")
+}
+
+func checkNoTasksOfMove(t T, open func() TaskPortalStore) {
+	s := open()
+	a, b := basic(roomA, 1, 7), group(roomB, 2, 8)
+	connect(t, s, a, b)
+	refuseMove(t, s, group(roomC, 1), withTasks(in(roomA, a), task("a", 0)), provisioning.ErrPortalNotFound)
+	refuseMove(t, s, a, withTasks(in(roomB, a), task("a", 0)), provisioning.ErrRoomBridged)
+	refuseMove(t, s, a, withTasks(in(roomA, become(a, 2)), task("a", 0)), provisioning.ErrChatBridged)
+	expectTasks(t, s)
+}
+
+func checkMoveAtomic(t T, open func() TaskPortalStore) {
+	s := open()
+	a := group(roomA, 1, 7)
+	connect(t, s, a)
+	moved := in(roomB, a)
+	if err := s.Move(t.Context(), a.Portal, withTasks(moved, withKnown(t, s)...)); err == nil {
+		t.Errorf("Move with a task that is recorded already: no error")
+	}
+	expectPortals(t, s, []provisioning.NewPortal{a}, formerly(moved)...)
+	expectTasks(t, s, "known")
 }
 
 func checkConnectAtomic(t T, open func() TaskPortalStore) {

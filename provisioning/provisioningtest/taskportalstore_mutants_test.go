@@ -74,6 +74,9 @@ func tasksFirst(failed, changed afterwards) func(*altered) {
 		s.connect = func(ctx context.Context, n provisioning.NewPortal) error {
 			return with(ctx, n.Tasks, func() error { return s.MemPortalStore.Connect(ctx, withTasks(n)) })
 		}
+		s.move = func(ctx context.Context, from provisioning.Portal, to provisioning.NewPortal) error {
+			return with(ctx, to.Tasks, func() error { return s.MemPortalStore.Move(ctx, from, withTasks(to)) })
+		}
 		s.disconnect = func(ctx context.Context, p provisioning.Portal, tasks ...provisioning.NewTask) error {
 			return with(ctx, tasks, func() error { return s.MemPortalStore.Disconnect(ctx, p) })
 		}
@@ -97,6 +100,16 @@ func tasksLast(s *altered) {
 }
 
 var taskPortalMutants = []storeMutant{
+	{"Move loses the tasks", "tasks of Move", withMove(func(_ *provisioning.Portal, to *provisioning.NewPortal) { to.Tasks = nil })},
+	{"tasks of a refused Move", "no tasks of a refused Move", tasksBeforeMove},
+	{"Move before its tasks", "Move with a known task", func(s *altered) {
+		s.move = func(ctx context.Context, from provisioning.Portal, to provisioning.NewPortal) error {
+			if err := s.MemPortalStore.Move(ctx, from, withTasks(to)); err != nil {
+				return err
+			}
+			return s.AddTasks(ctx, to.Tasks...)
+		}
+	}},
 	{"Connect without tasks", "tasks of Connect", withConnect(func(n *provisioning.NewPortal) { n.Tasks = nil })},
 	{"a replacement without tasks", "tasks of Connect", withConnect(func(n *provisioning.NewPortal) {
 		if n.Replaces != "" {
@@ -134,4 +147,14 @@ var taskPortalMutants = []storeMutant{
 		}
 	}},
 	{"each process is alone", "two handles with tasks", func(s *altered) { s.MemPortalStore = NewMemPortalStore() }},
+}
+
+// tasksBeforeMove records the tasks of a Move whatever becomes of it.
+func tasksBeforeMove(s *altered) {
+	s.move = func(ctx context.Context, from provisioning.Portal, to provisioning.NewPortal) error {
+		if err := s.AddTasks(ctx, to.Tasks...); err != nil {
+			return err
+		}
+		return s.MemPortalStore.Move(ctx, from, withTasks(to))
+	}
 }

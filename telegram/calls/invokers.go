@@ -183,7 +183,8 @@ func isRepeatable(input bin.Encoder) bool {
 	case *tg.AccountGetPasswordRequest, *tg.AuthExportAuthorizationRequest, *tg.AuthExportLoginTokenRequest, *tg.AuthLogOutRequest,
 		*tg.ChannelsEditAdminRequest, *tg.ChannelsGetFullChannelRequest, *tg.ChannelsInviteToChannelRequest,
 		*tg.ContactsGetContactsRequest, *tg.ContactsResolvePhoneRequest, *tg.ContactsResolveUsernameRequest, *tg.HelpGetConfigRequest,
-		*tg.MessagesGetAllStickersRequest, *tg.MessagesGetDialogsRequest, *tg.MessagesGetFullChatRequest,
+		*tg.MessagesGetAllStickersRequest, *tg.MessagesGetChatsRequest, *tg.MessagesGetDialogsRequest,
+		*tg.MessagesGetFullChatRequest,
 		*tg.UploadGetFileRequest, *tg.UsersGetUsersRequest:
 		return true
 	default:

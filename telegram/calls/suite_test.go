@@ -36,6 +36,7 @@ func TestSuites(t *testing.T) {
 		"ContactLister":    provisioningtest.TestContactLister[*backend],
 		"StickerSetLister": provisioningtest.TestStickerSetLister[*backend],
 		"ChatGetter":       provisioningtest.TestChatGetter[*backend],
+		"MigrationLister":  provisioningtest.TestMigrationLister[*backend],
 		"ChatCreator":      provisioningtest.TestChatCreator[*backend],
 		"UserResolver":     provisioningtest.TestUserResolver[*backend],
 		"PhotoGetter":      provisioningtest.TestPhotoGetter[*backend],

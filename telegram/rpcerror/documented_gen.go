@@ -208,6 +208,10 @@ var documented = map[string][]Refusal{
 		{400, "PEER_ID_INVALID"},
 	},
 	"messages.getAllStickers": nil,
+	"messages.getChats": {
+		{400, "CHAT_ID_INVALID"},
+		{400, "PEER_ID_INVALID"},
+	},
 	"messages.getDialogs": {
 		{400, "CHAT_NOT_MODIFIED"},
 		{403, "CHAT_WRITE_FORBIDDEN"},

@@ -12,6 +12,7 @@ import (
 
 func chatMethods() []method {
 	return []method{
+		on(loggedIn, (*caller).messagesGetChats),
 		on(loggedIn, (*caller).messagesGetFullChat),
 		on(loggedIn, (*caller).channelsGetFullChannel),
 		on(usersOnly, (*caller).messagesCreateChat),
@@ -170,6 +171,19 @@ func (c *caller) myChannel(input tg.InputChannelClass) (*chat, error) {
 		return nil, errChannelPrivate()
 	}
 	return channel, err
+}
+
+// https://core.telegram.org/method/messages.getChats
+func (c *caller) messagesGetChats(q *tg.MessagesGetChatsRequest) (bin.Encoder, error) {
+	answer := &tg.MessagesChats{}
+	for _, id := range q.ID {
+		group, err := c.groupByID(id)
+		if err != nil {
+			return nil, err
+		}
+		answer.Chats = append(answer.Chats, c.chat(group))
+	}
+	return answer, nil
 }
 
 // https://core.telegram.org/method/messages.getFullChat

@@ -24,7 +24,7 @@ var methods = []string{
 	"channels.editAdmin", "channels.getFullChannel", "channels.inviteToChannel", "contacts.getContacts",
 	"contacts.resolvePhone", "contacts.resolveUsername", "help.getConfig", "messages.addChatUser",
 	"messages.createChat", "messages.deleteChat", "messages.editChatAbout", "messages.getAllStickers",
-	"messages.getDialogs", "messages.getFullChat", "upload.getFile", "users.getUsers",
+	"messages.getChats", "messages.getDialogs", "messages.getFullChat", "upload.getFile", "users.getUsers",
 }
 
 // client matches the function for a method in gotd's generated code, with its comment.
