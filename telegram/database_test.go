@@ -57,9 +57,11 @@ func TestDatabaseAway(t *testing.T) {
 		"exhausted": (*bridge).exhaustPool,
 	} {
 		t.Run(name, func(t *testing.T) {
-			b := newBridge(t, withTimeout(time.Second))
+			b := newBridge(t)
 			b.logIn(you, ada)
 			b.requestCode(them, grace).is(t, 200, "")
+			b.timeout = 2 * time.Second
+			b.restart()
 			back := fault(b)
 			defer back()
 			b.post(you, "/logout", "").databaseFault(t)
@@ -72,19 +74,27 @@ func TestDatabaseAway(t *testing.T) {
 	}
 }
 
-// A login that Telegram has accepted is recorded, though the database was locked at the
+// A login that Telegram has accepted is recorded, though the database was locked until the
 // deadline of its request.
 func TestLoginIsRecordedAfterTheDeadline(t *testing.T) {
-	b := newBridge(t, withTimeout(time.Second))
+	b := newBridge(t)
 	b.requestCode(you, ada).is(t, 200, "")
+	client, err := b.factory.Client(t.Context(), you)
+	require.NoError(t, err)
+	const deadline = 3 * time.Second // by when Telegram has accepted it
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
 	unlock := b.lockDatabase()
-	b.post(you, "/login/send_code", `{"code":"`+ada.Code+`"}`).databaseFault(t)
-	assert.Equal(t, 1, b.telegram.Sessions(ada.ID))
+	recorded := make(chan error, 1)
+	go func() {
+		_, err := client.(provisioning.PhoneLogin).SubmitCode(ctx, provisioning.TextLoginCode(ada.Code))
+		recorded <- err
+	}()
+	<-ctx.Done()
+	assert.Empty(t, recorded)
 	unlock()
-	for b.get(you, "").telegramOf(t) == nil { // until it is recorded
-		require.NoError(t, t.Context().Err())
-	}
-	assert.Equal(t, 1, b.telegram.Sessions(ada.ID))
+	require.NoError(t, <-recorded)
+	assert.NotNil(t, b.get(you, "").telegramOf(t))
 }
 
 func TestChecker(t *testing.T) {
