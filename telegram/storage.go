@@ -53,6 +53,8 @@ type storage struct {
 
 	away atomic.Bool // the database has not done what it was last asked for
 
+	writing sync.Mutex // held while a session is stored; locked before mu
+
 	mu      sync.Mutex
 	closed  bool
 	fixed   bool // the auth key is logged in
@@ -98,25 +100,33 @@ func (s *storage) StoreSession(ctx context.Context, data []byte) error {
 	if err != nil {
 		return err
 	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	closed, done, another := s.closed, s.done, s.fixed && key.ID != s.key.ID
+	s.mu.Unlock()
 	switch {
-	case s.closed:
+	case closed:
 		return errSessionClosed
-	case s.done:
+	case done:
 		return nil
-	case s.fixed && key.ID != s.key.ID:
+	case another:
 		err = errors.New("the auth key of a session can't change")
-	default:
+	default: // without mu, which those lock who must not wait for the database
 		s.away.Store(true)
 		err = s.data.store(ctx, data)
 		s.answered(err)
 	}
-	if err == nil {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case err == nil:
 		s.change(func() { s.key, s.latest = key, data })
 		return nil
+	case s.done && errors.Is(err, errRowGone): // meanwhile
+		return nil
 	}
-	if s.fixed && key.ID != s.key.ID || errors.Is(err, errRowGone) {
+	if another || errors.Is(err, errRowGone) {
 		s.change(func() { s.closed = true })
 		s.gone()
 	}
@@ -198,13 +208,15 @@ func (s *storage) afterFinish() []byte {
 
 // fix says that the auth key is logged in.
 func (s *storage) fix() {
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fixed = true
 }
 
 // finish has nothing stored any more, without an error: the client is about to end its
-// session, whose row is to be ended.
+// session, whose row is to be ended. What is being stored finds the row as it is, or ended.
 func (s *storage) finish() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -219,6 +231,8 @@ func (s *storage) isFinished() bool {
 }
 
 func (s *storage) close() {
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.change(func() { s.closed = true })

@@ -135,9 +135,29 @@ func TestDatabaseIsBlamedForNoConnection(t *testing.T) {
 		client, stop := context.WithCancel(t.Context())
 		defer stop()
 		c := newConn(blockedData{})
-		go func() { _, _ = c.storage.LoadSession(client) }()
+		go func() { _ = c.storage.StoreSession(client, encoded(t, authKeyID{1})) }()
 		require.ErrorIs(t, c.wait(ended), provisioning.ErrDatabase)
+		assert.False(t, c.storage.isClosed(), "who looks does not wait for the database")
+		c.storage.finish()
 	})
+}
+
+// goneData is a database that does something before it says that the row is gone.
+type goneData struct{ before func() }
+
+func (goneData) load(context.Context) ([]byte, error) { return nil, nil }
+
+func (g goneData) store(context.Context, []byte) error {
+	g.before()
+	return errRowGone
+}
+
+// A client that ends its session is not stopped by what it was just storing.
+func TestFinishDuringAWrite(t *testing.T) {
+	var s *storage
+	s = newStorage(goneData{func() { s.finish() }}, func() { t.Error("the client was stopped") })
+	require.NoError(t, s.StoreSession(t.Context(), encoded(t, authKeyID{1})))
+	assert.False(t, s.isClosed())
 }
 
 // The error of a call that the database has failed is the database's, though the request's
