@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"time"
 
@@ -179,23 +178,6 @@ func textOf(content json.RawMessage, field string) (text string) {
 	return text
 }
 
-// stateEvent is a state event, as far as it matters here.
-type stateEvent struct {
-	Type     string          `json:"type"`
-	StateKey string          `json:"state_key"`
-	Sender   id.UserID       `json:"sender"`
-	Content  json.RawMessage `json:"content"`
-}
-
-// allState reads the whole state of a room.
-func allState(ctx context.Context, as *mautrix.Client, roomID id.RoomID) (state []stateEvent, err error) {
-	err = try(ctx, "read the state of a room", func(ctx context.Context) error {
-		_, err := as.MakeRequest(ctx, http.MethodGet, as.BuildClientURL("v3", "rooms", roomID, "state"), nil, &state)
-		return err
-	})
-	return state, err
-}
-
 // setState sets a state event; false where the sender may not.
 func setState(ctx context.Context, as *mautrix.Client, roomID id.RoomID, eventType event.Type, stateKey string, content any) (bool, error) {
 	err := try(ctx, "set "+eventType.Type, func(ctx context.Context) error {
@@ -216,22 +198,6 @@ func membershipOf(ctx context.Context, as *mautrix.Client, roomID id.RoomID, use
 		return "", nil
 	}
 	return event.Membership(textOf(content, "membership")), err
-}
-
-// joinedMembers lists who has joined a room, in the order of their IDs.
-func joinedMembers(ctx context.Context, as *mautrix.Client, roomID id.RoomID) (members []id.UserID, err error) {
-	err = try(ctx, "list the members of a room", func(ctx context.Context) error {
-		answer, err := as.JoinedMembers(ctx, roomID)
-		if err != nil {
-			return err
-		}
-		for userID := range answer.Joined {
-			members = append(members, userID)
-		}
-		return nil
-	})
-	slices.Sort(members)
-	return members, err
 }
 
 // joinRoom has a user join a room.

@@ -24,8 +24,9 @@ type accounts struct {
 	telegram TelegramClientFactory
 	relayBot TelegramClient // nil where there is none
 	events   *events
-	// endDirect ends the portals of a user's direct chats with an account.
-	endDirect func(context.Context, id.UserID, TelegramID) error
+	// endDirect ends the portals of a user's direct chats with an account, endDirectOfOthers
+	// those of everybody else.
+	endDirect, endDirectOfOthers func(context.Context, id.UserID, TelegramID) error
 	// moves has each account change hands one step after the other: a login looks for its
 	// session, is recorded, and ends the sessions of others.
 	moves keyed.Mutex[TelegramID]
@@ -172,6 +173,7 @@ func (a *accounts) claim(ctx context.Context, p *person, account Account) error 
 	switch {
 	case err == nil:
 		p.user.TelegramID = account.ID
+		a.endEarlier(ctx, p.userID, account.ID)
 		return nil
 	case !errors.Is(err, ErrAccountLinked):
 		return fmt.Errorf("claim the account: %w", err)
@@ -254,7 +256,17 @@ func (a *accounts) link(ctx context.Context, p *person, account Account) error {
 				Msg("Could not end the session of a user whose account has moved")
 		}
 	}
+	a.endEarlier(ctx, p.userID, account.ID)
 	return nil
+}
+
+// endEarlier ends the direct chats that others have left behind who have logged out of an
+// account, when a user has logged in with it: what is sent to the account is not for them. One
+// that can't be ended now is ended when the user asks for it.
+func (a *accounts) endEarlier(ctx context.Context, userID id.UserID, telegramID TelegramID) {
+	if err := a.endDirectOfOthers(ctx, userID, telegramID); err != nil {
+		zerolog.Ctx(ctx).Warn().Err(err).Msg("Could not end the direct chats of those who had an account before")
+	}
 }
 
 // admit returns nil for a login that may be recorded, and ends that of a user who has lost

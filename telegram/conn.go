@@ -110,9 +110,11 @@ func (f *Factory) startClient(request context.Context, key sessionKey, row rowID
 	options.SessionStorage, options.Clock, options.MessageID = c.storage, ofTelegram, &messageIDs{clock: ofTelegram}
 	options.Resolver = &clientResolver{
 		inner: options.Resolver, ctx: ctx, exchanges: f.exchanges, storage: c.storage, clock: ofTelegram, keyUnknown: c.endByTelegram,
+		connected: c.ready, refused: func(err error) { c.noteFlood(err, f.cfg.MaxFloodWait) },
 	}
 	options.Middlewares = []telegram.Middleware{
 		telegram.MiddlewareFunc(c.countUse), telegram.MiddlewareFunc(c.storedKeyFirst), telegram.MiddlewareFunc(f.floodWait),
+		telegram.MiddlewareFunc(followMigrations), telegram.MiddlewareFunc(exportAnew),
 		wrapped(func(next tg.Invoker) tg.Invoker { return calls.RepeatTransient(next, f.pause) }),
 		telegram.MiddlewareFunc(f.observe), wrapped(calls.ReturnInTime),
 		wrapped(func(next tg.Invoker) tg.Invoker { return calls.RetryUnsent(next, c.done) }),
