@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime/debug"
 
 	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/bridgev2"
@@ -58,10 +59,17 @@ func (s *portalStore) makeDirect(ctx context.Context, login *bridgev2.UserLogin,
 	}
 	p, err := s.h.br.GetPortalByKey(ctx, key)
 	if err != nil {
-		return fmt.Errorf("make a portal: %w", err)
+		return fault(ctx, "make a portal", err)
 	}
 	made := make(chan error, 1)
-	go func() { made <- p.CreateMatrixRoom(s.h.background(ctx), login, nil) }()
+	go func() {
+		defer func() {
+			if v := recover(); v != nil { // of the connector's, which would end the process
+				made <- fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+			}
+		}()
+		made <- p.CreateMatrixRoom(s.h.background(ctx), login, nil)
+	}()
 	select {
 	case err = <-made:
 	case <-ctx.Done():

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -93,8 +94,7 @@ func newHomeserverError(what string, err error) *homeserverError {
 // says so. Errors are the context's, or [provisioning.ErrHomeserver].
 func try(ctx context.Context, what string, call func(context.Context) error) error {
 	for tries := 1; ; tries++ {
-		// mautrix would log with the context's logger.
-		err := call(zerolog.Nop().WithContext(ctx))
+		err := call(silent(ctx))
 		if err == nil {
 			return nil
 		}
@@ -111,6 +111,12 @@ func try(ctx context.Context, what string, call func(context.Context) error) err
 		case <-time.After(pause):
 		}
 	}
+}
+
+// silent returns a context with a logger of nothing, since mautrix logs with the context's
+// one. It is no zerolog.Nop, which a context without a logger does not take.
+func silent(ctx context.Context) context.Context {
+	return zerolog.New(io.Discard).Level(zerolog.PanicLevel).WithContext(ctx)
 }
 
 // rateLimit says whether an error is a rate limit's, and how long to wait.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
@@ -152,7 +151,7 @@ func endSession(ctx context.Context, client TelegramClient) error {
 // is linked to it: it takes no account from anybody, and ends no session but that of a user
 // without the level for a login. Errors: errUnrecorded, errLevelLost.
 func (a *accounts) claim(ctx context.Context, p *person, account Account) error {
-	ctx, cancel := detachedFor(ctx, recordTimeout)
+	ctx, cancel := recording(ctx)
 	defer cancel()
 	switch _, may, err := a.mayLogIn(ctx, p.userID); {
 	case err != nil:
@@ -217,7 +216,7 @@ func (a *accounts) lookUp(ctx context.Context, userID id.UserID) (User, error) {
 // account for example, takes the account from nobody. Errors: errNotWhitelisted for a user
 // who has lost the level for a login meanwhile, and whose session was therefore ended.
 func (a *accounts) link(ctx context.Context, p *person, account Account) error {
-	ctx, cancel := detachedFor(ctx, recordTimeout)
+	ctx, cancel := recording(ctx)
 	defer cancel()
 	unlock, err := a.moves.Lock(ctx, account.ID)
 	if err != nil {
@@ -365,7 +364,7 @@ func (a *accounts) unlink(ctx context.Context, p *person) error {
 
 // removeLink unlinks a user and tells the host of the logout.
 func (a *accounts) removeLink(ctx context.Context, userID id.UserID, telegramID TelegramID) error {
-	ctx, cancel := detachedFor(ctx, recordTimeout)
+	ctx, cancel := recording(ctx)
 	defer cancel()
 	recorded, err := a.events.announce(ctx, EventLogout, userID, telegramID)
 	if err != nil {
@@ -379,12 +378,4 @@ func (a *accounts) removeLink(ctx context.Context, userID id.UserID, telegramID 
 		return fmt.Errorf("unlink the account: %w", err)
 	}
 	return nil
-}
-
-// recordTimeout is how long may be taken to record what has happened on Telegram already.
-const recordTimeout = 5 * time.Second
-
-// detachedFor returns a context that goes on when the other one has ended, for a time.
-func detachedFor(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), limit)
 }

@@ -109,6 +109,8 @@ var outcomes = []outcome{
 	// So does a bound that is reached.
 	{err: ErrOverloaded, status: 503, errcode: "overloaded", sentence: "The bridge is busy. Please try again in a few seconds."},
 	{err: errNotReady, status: 503, errcode: "not_ready", sentence: "The bridge is starting. Please try again in a few seconds."},
+	// Whoever needed it, also to record what Telegram has done.
+	{err: ErrDatabase, status: 500, errcode: "unknown_error", sentence: "The bridge's database can't be used. Please try again later. The bridge's log has the details."},
 	// The relay bot's other troubles are not the caller's: before everything else.
 	{err: errRelayBot, status: 500, errcode: "unknown_error", sentence: "The bridge's relay bot can't use Telegram. Its log has the details."},
 
@@ -188,7 +190,7 @@ var outcomes = []outcome{
 	{err: ErrTelegramRestricted, ops: actOps, status: 403, errcode: "telegram_restricted", sentence: "Telegram does not let your account do that. In a Telegram app, @SpamBot can tell you whether it is limited, and why."},
 	{err: ErrBridgeRefused, status: 500, errcode: "unknown_error", sentence: "Telegram refuses the bridge itself. Please tell whoever runs it. Its log has the details."},
 	{err: ErrTelegramUnavailable, status: 500, errcode: "unknown_error", sentence: "Telegram can't be reached, or has trouble of its own. Please try again later."},
-	{err: context.DeadlineExceeded, status: 500, errcode: "unknown_error", sentence: "Telegram or the Matrix homeserver did not answer in time. Please try again later."},
+	{err: context.DeadlineExceeded, status: 500, errcode: "unknown_error", sentence: "The bridge got no answer in time. Please try again later. The bridge's log has the details."},
 	{err: context.Canceled, status: 500, errcode: "unknown_error", sentence: "The request was cancelled."},
 	{err: errUnknownTelegram, status: 500, errcode: "unknown_error", sentence: "Telegram refused the request for an unexpected reason."},
 }

@@ -10,7 +10,8 @@ import (
 // elsewhere implements it over its own tables; package portal has one on SQL.
 //
 // Methods are called concurrently, by several goroutines and, where processes
-// share a database, by several processes. They honour the context.
+// share a database, by several processes. They honour the context, and may all return
+// [ErrDatabase]: also where the context ended while the database was waited for.
 type PortalStore interface {
 	// PortalByRoom returns the portal of a Matrix room. Errors:
 	// [ErrPortalNotFound].

@@ -217,3 +217,13 @@ func (f *Factory) deleteEndedSession(ctx context.Context, key sessionKey, ended 
 // cleanupTimeout is how long it may take to delete a session, beyond the deadline of the
 // request that found that it has ended, or ended it.
 const cleanupTimeout = 5 * time.Second
+
+// recording returns a context for recording what Telegram has done: that of a request, or one
+// for as long as cleanupTimeout where less is left of it.
+func recording(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := cleanupTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = max(limit, time.Until(deadline))
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), limit)
+}

@@ -60,7 +60,7 @@ func (r *clientResolver) dial(ctx context.Context, dc int, list dcs.List,
 	if err := r.ctx.Err(); err != nil {
 		return nil, err
 	}
-	conn, err := resolve(ctx, dc, list)
+	conn, err := guardedDial(func() (transport.Conn, error) { return resolve(ctx, dc, list) })
 	if err != nil {
 		return nil, err
 	}
