@@ -19,7 +19,7 @@ const maxAbout = 255
 // describe fills in what the chat takes from the room, and returns the Telegram
 // users in it, the creator aside. Errors: errTitleEmpty.
 func (p *portals) describe(ctx context.Context, act actor, roomID id.RoomID, chat *NewChat) (members []TelegramID, err error) {
-	room, err := p.rooms.Room(ctx, roomID)
+	room, err := p.rooms.Room(ctx, roomID, RoomQuery{Content: true})
 	if err != nil {
 		return nil, fmt.Errorf("read the room: %w", err)
 	}
