@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -71,6 +72,7 @@ type Rooms struct {
 	as            *appservice.AppService
 	db            schema.DB
 	bot           *mautrix.Client
+	transport     http.RoundTripper
 	displayName   string
 	ghostID       func(provisioning.TelegramID) id.UserID
 	parseGhost    func(id.UserID) (provisioning.TelegramID, bool)
@@ -97,7 +99,7 @@ func NewRooms(ctx context.Context, cfg RoomsConfig) (*Rooms, error) {
 	case cfg.DB == nil:
 		return nil, errors.New("RoomsConfig.DB is nil: set the bridge's database")
 	}
-	r := &Rooms{as: cfg.AppService, displayName: cmp.Or(cfg.DisplayName, defaultDisplayName), bridgeInfoKey: cfg.BridgeInfoKey, log: cfg.Log}
+	r := &Rooms{as: cfg.AppService, displayName: cmp.Or(cfg.DisplayName, defaultDisplayName), bridgeInfoKey: cfg.BridgeInfoKey, log: cfg.Log, transport: newTransport()}
 	if r.bridgeInfoKey == nil {
 		r.bridgeInfoKey = bridgeInfoKey
 	}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptrace"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -14,6 +16,7 @@ import (
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
+	"github.com/tgprovision/tgprovision/portal"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
@@ -345,4 +348,26 @@ func TestCleanUpDirectRoom(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Connections to the homeserver are kept for the next members, also where the host says
+// nothing of them.
+func TestCleanUpKeepsConnections(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "11")
+	roomID := w.withBot(mautrix.ReqCreateRoom{})
+	w.empower(roomID, botID, 100)
+	require.NoError(t, w.hs.AddMembers(roomID, 200))
+	w.as.HTTPClient.Transport = nil
+	rooms, err := portal.NewRooms(t.Context(), portal.RoomsConfig{AppService: w.as, DB: w.db})
+	require.NoError(t, err)
+	var opened, requests atomic.Int64
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(conn httptrace.GotConnInfo) {
+		if requests.Add(1); !conn.Reused {
+			opened.Add(1)
+		}
+	}})
+	require.NoError(t, rooms.CleanUp(ctx, provisioning.Portal{RoomID: roomID, ChatID: -1}, true))
+	assert.Greater(t, requests.Load(), int64(200))
+	assert.LessOrEqual(t, opened.Load(), int64(16))
 }
