@@ -38,6 +38,7 @@ func createCases() []wireCase {
 				if got := b.telegram.Groups(); got != 3 {
 					t.Errorf("%d groups on Telegram, want the 3 that were there", got)
 				}
+				b.wantNoTasks(t)
 			}
 		}
 		cases = append(cases, c)

@@ -207,9 +207,8 @@ type ChatCreator interface {
 var ErrChatLeft = errors.New("a chat was made that could not be deleted again")
 
 // CreatedChatLister finds chats that were created and became no portal, because the process
-// died, or because Telegram's answer did not come. With it, and with [Config.Tasks], the core
-// records each chat before it creates it, and deletes those that became no portal. The client
-// is a [ChatCreator] as well.
+// died, or because Telegram's answer did not come. With it the core records each chat before it
+// creates it, and deletes those that became no portal. The client is a [ChatCreator] as well.
 type CreatedChatLister interface {
 	// CreatedChats returns the chats that the account has made since a time by Telegram's
 	// clock, to the second, and owns, which have the type and the title of the given one, as

@@ -24,10 +24,10 @@ const (
 	chatMayCome = 5 * time.Minute
 )
 
-// promiseUndo records a task that deletes a chat which is about to be created, nil where
-// that can't be done.
+// promiseUndo records a task that deletes a chat which is about to be created. It returns nil
+// for a client that could not find the chat.
 func (p *portals) promiseUndo(ctx context.Context, userID id.UserID, act actor, roomID id.RoomID, chat NewChat) (*NewTask, error) {
-	if _, can := act.client.(CreatedChatLister); !can || p.outbox.store == nil {
+	if _, can := act.client.(CreatedChatLister); !can {
 		return nil, nil
 	}
 	t := newTask(taskUndoCreate, &undoCreateRecord{
@@ -86,15 +86,24 @@ func (p *portals) undoCreate(ctx context.Context, record undoCreateRecord, age t
 	case err != nil:
 		return err
 	}
-	found := false
+	found, young := false, false
 	for _, chat := range made {
 		is, undoErr := p.undo(ctx, creator, record, chat)
+		if errors.Is(undoErr, errChatYoung) {
+			young = true
+			continue
+		}
 		found, err = found || is, errors.Join(err, undoErr)
 	}
-	if err == nil && !found && age < p.longest+chatMayCome {
+	switch {
+	case err != nil || found:
+		return err
+	case young:
+		return errChatYoung
+	case age < p.longest+chatMayCome:
 		return errNoChatYet
 	}
-	return err
+	return nil
 }
 
 var (
@@ -142,7 +151,7 @@ func (p *portals) undo(ctx context.Context, creator ChatCreator, record undoCrea
 	case !errors.Is(err, ErrPortalNotFound):
 		return false, err
 	case chat.Age < p.longest: // of another request, which may be another process's
-		return false, fmt.Errorf("%w: %d", errChatYoung, chat.ID)
+		return false, errChatYoung
 	case chat.InUse:
 		log.Error().Msg("A chat was created that became no portal, and stays, because somebody uses it")
 		return true, nil
