@@ -153,6 +153,8 @@ func TestConnectedSupergroupIsFoundByItsGroup(t *testing.T) {
 	unknown.MigratedFrom = 0
 	bridged(room, unknown)(t, b)
 	b.wantChat(t, byFamily, grown.ID)
+	b.call(t, http.MethodPost, "/portal/!room:example.com/connect/-1001", "").want(t, 200, "bridge_exists")
+	b.call(t, http.MethodPost, "/portal/!other:example.com/connect/-1001", "").want(t, 409, "chat_already_bridged")
 }
 
 // Where Telegram does not answer, a portal is what is recorded.

@@ -1,6 +1,7 @@
 package provisioning
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -136,12 +137,15 @@ func (u *unrelatedChats) add(chatID ChatID, keep time.Duration) {
 	u.until[chatID] = time.Now().Add(keep)
 }
 
-// checkMigrated says why a room that is bridged can't be connected to a chat, when the room's
-// chat may have become that one: errBridgeExists or ErrRoomBridged.
+// checkMigrated says why a room that is bridged can't be connected to a chat, when one of the
+// chats may have become the other: errBridgeExists or ErrRoomBridged.
 func (p *portals) checkMigrated(ctx context.Context, who *person, roomID id.RoomID, chatID ChatID) error {
 	portal, err := p.byRoom(ctx, roomID)
 	if err != nil {
 		return err
+	}
+	if kind, _, _ := chatID.Split(); kind == PeerChat {
+		chatID = cmp.Or(migrations(ctx, p.accounts.watcher(ctx, who), chatID)[chatID], chatID)
 	}
 	if p.shown(ctx, who, portal).isOf(chatID) {
 		return errBridgeExists

@@ -58,7 +58,7 @@ func TestGetChat(t *testing.T) {
 		{Kind: telegramtest.KindUser, ID: grace.ID},
 		{Kind: telegramtest.KindBasicGroup, ID: 2, Title: "Left", Left: true},
 		{Kind: telegramtest.KindBasicGroup, ID: 3, Title: "Thrown out", Forbidden: true},
-		{Kind: telegramtest.KindBasicGroup, ID: 4, Title: "Migrated", MigratedTo: 11},
+		{Kind: telegramtest.KindBasicGroup, ID: 4, Title: "Migrated", MigratedTo: 20},
 		{Kind: telegramtest.KindSupergroup, ID: 12, Title: "Left", Left: true},
 		{Kind: telegramtest.KindSupergroup, ID: 13, Title: "Thrown out", Forbidden: true},
 		{Kind: telegramtest.KindSupergroup, ID: 14, Title: "Left, public", Left: true},

@@ -163,7 +163,10 @@ func (cl *Client) logOutNow(ctx context.Context, s *slot, e ending) (said error)
 	c := s.conn
 	cl.f.setConn(s, nil)
 	if c != nil && c.row == e.row && !c.stopped() {
-		return cl.f.endWith(ctx, c, e)
+		if c.storage.last() != nil {
+			return cl.f.endWith(ctx, c, e)
+		}
+		c.stopAndWait(ctx) // it was just being started, and finds no session any more
 	}
 	return cl.f.logOutSoon(ctx, e)
 }

@@ -232,3 +232,20 @@ func TestLoginAcceptedAfterItsEnd(t *testing.T) {
 		})
 	}
 }
+
+// A logout right after a login ends the session at once, though the session's client is only
+// just being started.
+func TestLogoutWhileTheClientStarts(t *testing.T) {
+	b := newBridge(t)
+	for range 10 {
+		account, err := b.client(you).LoginQR(t.Context(), func(_ context.Context, token provisioning.QRToken) error {
+			return b.telegram.AcceptLoginToken(token.URL, ada.ID)
+		})
+		require.NoError(t, err)
+		require.EqualValues(t, ada.ID, account.ID)
+		pending, err := b.client(you).Logout(t.Context())
+		require.NoError(t, err)
+		assert.False(t, pending)
+		assert.Zero(t, b.telegram.Sessions(ada.ID))
+	}
+}

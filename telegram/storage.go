@@ -65,6 +65,9 @@ func newStorage(data sessionData, gone func()) *storage {
 
 // LoadSession implements telegram.SessionStorage.
 func (s *storage) LoadSession(ctx context.Context) ([]byte, error) {
+	if latest := s.afterFinish(); latest != nil {
+		return latest, nil
+	}
 	data, err := s.data.load(ctx)
 	if err != nil {
 		return nil, err
@@ -158,6 +161,17 @@ func (s *storage) authKey() crypto.AuthKey {
 func (s *storage) last() []byte {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.latest
+}
+
+// afterFinish returns the session that a client goes on with whose row is to be ended: gotd
+// loads it before it stores it, as it does soon after it has connected. It is nil before.
+func (s *storage) afterFinish() []byte {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.done {
+		return nil
+	}
 	return s.latest
 }
 

@@ -28,12 +28,21 @@ type withLogins struct {
 }
 
 func (w withLogins) Connect(ctx context.Context, n provisioning.NewPortal) error {
-	for _, account := range append(n.Accounts, n.Receiver) {
+	w.loginAll(ctx, append(n.Accounts, n.Receiver))
+	return w.TaskPortalStore.Connect(ctx, n)
+}
+
+func (w withLogins) Move(ctx context.Context, from provisioning.Portal, to provisioning.NewPortal) error {
+	w.loginAll(ctx, to.Accounts)
+	return w.TaskPortalStore.Move(ctx, from, to)
+}
+
+func (w withLogins) loginAll(ctx context.Context, accounts []provisioning.TelegramID) {
+	for _, account := range accounts {
 		if account != 0 && ctx.Err() == nil {
 			w.login(account)
 		}
 	}
-	return w.TaskPortalStore.Connect(ctx, n)
 }
 
 func (w withLogins) login(account provisioning.TelegramID) {

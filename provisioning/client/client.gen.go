@@ -548,7 +548,7 @@ type GetPortalParams struct {
 // ConnectPortalParams defines parameters for ConnectPortal.
 type ConnectPortalParams struct {
 	// Force What becomes of the room that the chat is bridged to already: with `unbridge` its ghosts leave, with `delete` everybody is
-	// kicked. Without `force`, such a chat is a 409.
+	// kicked. Without `force`, such a chat is a 409, unless its room was upgraded to this one.
 	Force *ConnectPortalParamsForce `form:"force,omitempty" json:"force,omitempty"`
 
 	// UserId The Matrix user for whom this is done, and whose permissions are checked. Without it none are, or those of the Matrix user who calls.
@@ -675,6 +675,8 @@ type ClientInterface interface {
 	// The slash at the end tells this path from that of get_portal, as OpenAPI wants it. It may be left out: what begins with a
 	// minus or a digit is a chat ID.
 	//
+	// The portal of a basic group that has become a supergroup is found by the ID of either, and shows the supergroup.
+	//
 	// Corresponds with GET /v1/portal/{chat_id}/ (the `GetPortalByTgid` operationId).
 	GetPortalByTgid(ctx context.Context, chatId ChatID, params *GetPortalByTgidParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -687,6 +689,9 @@ type ClientInterface interface {
 	//
 	// The account of `user_id` acts on Telegram, or the relay bot where nobody is named or logged in. The portal can be read as
 	// soon as this is answered; name, topic, avatar and bridge info of the room follow.
+	//
+	// A basic group and the supergroup that it has become are one chat. A room that the chat's room was upgraded to takes the
+	// portal over, without `force`.
 	//
 	// Corresponds with POST /v1/portal/{room_id}/connect/{chat_id} (the `ConnectPortal` operationId).
 	ConnectPortal(ctx context.Context, roomId RoomID, chatId ChatID, params *ConnectPortalParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -872,6 +877,8 @@ func (c *Client) GetBridge(ctx context.Context, reqEditors ...RequestEditorFn) (
 // The slash at the end tells this path from that of get_portal, as OpenAPI wants it. It may be left out: what begins with a
 // minus or a digit is a chat ID.
 //
+// The portal of a basic group that has become a supergroup is found by the ID of either, and shows the supergroup.
+//
 // Corresponds with GET /v1/portal/{chat_id}/ (the `GetPortalByTgid` operationId).
 func (c *Client) GetPortalByTgid(ctx context.Context, chatId ChatID, params *GetPortalByTgidParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetPortalByTgidRequest(c.Server, chatId, params)
@@ -904,6 +911,9 @@ func (c *Client) GetPortal(ctx context.Context, roomId RoomID, params *GetPortal
 //
 // The account of `user_id` acts on Telegram, or the relay bot where nobody is named or logged in. The portal can be read as
 // soon as this is answered; name, topic, avatar and bridge info of the room follow.
+//
+// A basic group and the supergroup that it has become are one chat. A room that the chat's room was upgraded to takes the
+// portal over, without `force`.
 //
 // Corresponds with POST /v1/portal/{room_id}/connect/{chat_id} (the `ConnectPortal` operationId).
 func (c *Client) ConnectPortal(ctx context.Context, roomId RoomID, chatId ChatID, params *ConnectPortalParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2270,6 +2280,8 @@ type ClientWithResponsesInterface interface {
 	// The slash at the end tells this path from that of get_portal, as OpenAPI wants it. It may be left out: what begins with a
 	// minus or a digit is a chat ID.
 	//
+	// The portal of a basic group that has become a supergroup is found by the ID of either, and shows the supergroup.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/portal/{chat_id}/ (the `GetPortalByTgid` operationId).
@@ -2286,6 +2298,9 @@ type ClientWithResponsesInterface interface {
 	//
 	// The account of `user_id` acts on Telegram, or the relay bot where nobody is named or logged in. The portal can be read as
 	// soon as this is answered; name, topic, avatar and bridge info of the room follow.
+	//
+	// A basic group and the supergroup that it has become are one chat. A room that the chat's room was upgraded to takes the
+	// portal over, without `force`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3474,6 +3489,8 @@ func (c *ClientWithResponses) GetBridgeWithResponse(ctx context.Context, reqEdit
 // The slash at the end tells this path from that of get_portal, as OpenAPI wants it. It may be left out: what begins with a
 // minus or a digit is a chat ID.
 //
+// The portal of a basic group that has become a supergroup is found by the ID of either, and shows the supergroup.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/portal/{chat_id}/ (the `GetPortalByTgid` operationId).
@@ -3502,6 +3519,9 @@ func (c *ClientWithResponses) GetPortalWithResponse(ctx context.Context, roomId 
 //
 // The account of `user_id` acts on Telegram, or the relay bot where nobody is named or logged in. The portal can be read as
 // soon as this is answered; name, topic, avatar and bridge info of the room follow.
+//
+// A basic group and the supergroup that it has become are one chat. A room that the chat's room was upgraded to takes the
+// portal over, without `force`.
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -16,6 +16,9 @@ import (
 // What Telegram's errors are in package provisioning stands in package rpcerror. Here
 // are those that decide what this package does next.
 
+// unknownGroup are the errors for a basic group that the account has never been in.
+var unknownGroup = []string{"CHAT_ID_INVALID", "PEER_ID_INVALID"}
+
 // wrongHash are the errors for an access hash that is not the one which the account
 // knows a user or channel by.
 var wrongHash = []string{"CHANNEL_INVALID", "PEER_ID_INVALID", wrongUser}

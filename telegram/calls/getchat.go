@@ -78,12 +78,12 @@ func (c *Client) Migrations(ctx context.Context, groups []provisioning.ChatID) (
 	err = c.call(ctx, func(a *account) error {
 		become = map[provisioning.ChatID]provisioning.ChatID{}
 		err := a.migrations(ctx, groups, become)
-		if !tgerr.Is(err, "CHAT_ID_INVALID", "PEER_ID_INVALID") {
+		if !tgerr.Is(err, unknownGroup...) {
 			return err
 		}
 		for _, group := range groups { // which of them the account was never in, Telegram does not say
 			err := a.migrations(ctx, []provisioning.ChatID{group}, become)
-			if err != nil && !tgerr.Is(err, "CHAT_ID_INVALID", "PEER_ID_INVALID") {
+			if err != nil && !tgerr.Is(err, unknownGroup...) {
 				return err
 			}
 		}
