@@ -3,6 +3,7 @@ package telegramtest_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gotd/td/tg"
 	"github.com/stretchr/testify/assert"
