@@ -31,8 +31,9 @@ type IDs interface {
 	ChatID(portalID networkid.PortalID) (chatID provisioning.ChatID, ok bool)
 }
 
-// Network is what a bridge's Telegram connector tells a [Host]. It may be a [LoginNetwork]
-// and an [EndingNetwork] too.
+// Network is what a bridge's Telegram connector tells a [Host]. It may be a [LoginNetwork],
+// an [EndingNetwork], and a [provisioning.Checker] that says whether Telegram can be reached,
+// too.
 type Network interface {
 	IDs
 

@@ -2,6 +2,7 @@ package provisioning
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -258,9 +259,12 @@ func (o *outbox) finish(ctx context.Context, t Task, err error, took time.Durati
 	}
 }
 
-// retry has a task tried again after a pause.
+// retry has a task tried again after a pause, and not before the one that Telegram asks for.
 func (o *outbox) retry(ctx context.Context, t Task, err error) error {
 	pause := min(firstRetry<<min(max(t.Attempts-1, 0), 16), lastRetry)
+	if flood, ok := errors.AsType[*FloodWaitError](err); ok {
+		pause = max(pause, flood.Wait)
+	}
 	o.log.Warn().Err(err).Str("task", t.Kind).Str("task_id", t.ID).Int("attempts", t.Attempts).Dur("next_in", pause).
 		Msg("Background work failed, and will be tried again")
 	time.AfterFunc(pause, o.notify)

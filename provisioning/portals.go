@@ -241,33 +241,6 @@ func (p *portals) botID() id.UserID {
 	return p.rooms.BotID()
 }
 
-// endDirect ends the portals of a user's direct chats with an account that has moved to
-// another user: the next room of such a chat is that one's, and nobody reads on in this one.
-// Without [PortalUsers] nobody could tell whose they are.
-func (p *portals) endDirect(ctx context.Context, userID id.UserID, account TelegramID) error {
-	users, can := p.store.(PortalUsers)
-	if !can || p.rooms == nil {
-		return nil
-	}
-	found, err := users.UserPortals(ctx, userID)
-	if err != nil {
-		return fmt.Errorf("list the portals of a user: %w", err)
-	}
-	for _, portal := range found {
-		if portal.Receiver != account {
-			continue
-		}
-		err := p.inTurn(ctx, portal.RoomID, func() error {
-			_, err := p.end(ctx, portal.Portal, userID, true, false)
-			return err
-		})
-		if err != nil && !errors.Is(err, ErrPortalNotFound) {
-			return err
-		}
-	}
-	return nil
-}
-
 // end removes a portal, for a user or, where that is "", for nobody in particular, and has
 // its room cleaned up. With wait it sends what came of the clean-up. Errors:
 // ErrPortalNotFound.

@@ -127,8 +127,24 @@ func (p *portals) photos(ctx context.Context, record setUpRecord) PhotoGetter {
 			return nil
 		}
 	}
-	photos, _ := client.(PhotoGetter)
+	photos, can := client.(PhotoGetter)
+	if relay, has := p.accounts.relayBot.(PhotoGetter); can && has && !record.Relay && record.Contact == nil {
+		return groupPhotos{photos, relay}
+	}
 	return photos
+}
+
+// groupPhotos downloads the photos of groups and channels with a user's account, and with the
+// relay bot's where the user is not logged in any more.
+type groupPhotos struct{ user, relay PhotoGetter }
+
+// GetPhoto implements PhotoGetter.
+func (g groupPhotos) GetPhoto(ctx context.Context, chatID ChatID, photoID int64) (Photo, error) {
+	photo, err := g.user.GetPhoto(ctx, chatID, photoID)
+	if errors.Is(err, ErrNotLoggedIn) {
+		return g.relay.GetPhoto(ctx, chatID, photoID)
+	}
+	return photo, err
 }
 
 // cleanUp does a task.

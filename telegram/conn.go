@@ -56,7 +56,7 @@ func (f *Factory) startSession(ctx context.Context, key sessionKey, row rowID) (
 	options.DCList.Options = append(options.DCList.Options, elsewhere...)
 	if f.cfg.Updates != nil {
 		if handler := f.cfg.Updates(key.userID()); handler != nil {
-			options.UpdateHandler = handler
+			options.UpdateHandler = guardedHandler(f.cfg.Log, handler)
 		}
 	}
 	c, err := f.startClient(ctx, key, row, data, options)
@@ -110,9 +110,11 @@ func (f *Factory) startClient(request context.Context, key sessionKey, row rowID
 	options.SessionStorage, options.Clock, options.MessageID = c.storage, ofTelegram, &messageIDs{clock: ofTelegram}
 	options.Resolver = &clientResolver{
 		inner: options.Resolver, ctx: ctx, exchanges: f.exchanges, storage: c.storage, clock: ofTelegram, keyUnknown: c.endByTelegram,
+		connected: c.ready, refused: func(err error) { c.noteFlood(err, f.cfg.MaxFloodWait) },
 	}
 	options.Middlewares = []telegram.Middleware{
 		telegram.MiddlewareFunc(c.countUse), telegram.MiddlewareFunc(c.storedKeyFirst), telegram.MiddlewareFunc(f.floodWait),
+		telegram.MiddlewareFunc(followMigrations), telegram.MiddlewareFunc(exportAnew),
 		wrapped(func(next tg.Invoker) tg.Invoker { return calls.RepeatTransient(next, f.pause) }),
 		telegram.MiddlewareFunc(f.observe), wrapped(calls.ReturnInTime),
 		wrapped(func(next tg.Invoker) tg.Invoker { return calls.RetryUnsent(next, c.done) }),
@@ -177,7 +179,7 @@ func (f *Factory) runClient(c *conn, log zerolog.Logger) {
 		case <-c.authorized:
 			if f.cfg.Running != nil {
 				c.use()
-				f.cfg.Running(ctx, c.key.userID(), c.client)
+				guard(log, "Config.Running", func() { f.cfg.Running(ctx, c.key.userID(), c.client) })
 				c.unuse()
 			}
 		case <-ctx.Done():
@@ -214,7 +216,7 @@ func (c *conn) wait(ctx context.Context) error {
 	case <-c.done:
 		return c.stopReason("")
 	case <-ctx.Done():
-		return fmt.Errorf("connect to Telegram: %w", context.Cause(ctx))
+		return c.storage.blame(fmt.Errorf("connect to Telegram: %w", context.Cause(ctx)))
 	}
 }
 
@@ -232,9 +234,9 @@ func (c *conn) waitUp(ctx context.Context) error {
 	case <-c.done:
 		return c.stopReason("")
 	case <-timer.C:
-		return fmt.Errorf("%w: the connection is down", provisioning.ErrTelegramUnavailable)
+		return c.storage.blame(fmt.Errorf("%w: the connection is down", provisioning.ErrTelegramUnavailable))
 	case <-ctx.Done():
-		return fmt.Errorf("connect to Telegram: %w", ctx.Err())
+		return c.storage.blame(fmt.Errorf("connect to Telegram: %w", ctx.Err()))
 	}
 }
 
@@ -330,6 +332,8 @@ func (c *conn) reason(ctx context.Context, method string, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, provisioning.ErrDatabase):
+		return err
 	case ctx.Err() != nil:
 		return fmt.Errorf("wait for Telegram: %w", ctx.Err())
 	case c.ended.Load():

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/gotd/td/telegram/auth"
 	"github.com/gotd/td/tgerr"
@@ -24,6 +25,10 @@ const tokenExpired = "AUTH_TOKEN_EXPIRED"
 // password.
 const passwordStillNeeded = "SESSION_PASSWORD_NEEDED"
 
+// otherDatacenter are the errors for calls that are for another datacenter, where gotd makes
+// the client go.
+var otherDatacenter = []string{"PHONE_MIGRATE", "NETWORK_MIGRATE", "USER_MIGRATE"}
+
 // passwordParametersUsed are the errors for an answer to SRP parameters that were
 // replaced by newer ones, or to those of a password that has just changed.
 var passwordParametersUsed = []string{"SRP_ID_INVALID", "SRP_PASSWORD_CHANGED"}
@@ -34,12 +39,17 @@ func endsSession(err error) bool {
 	return ok && errors.Is(rpcerror.Error("", rpc.Code, rpc.Message), provisioning.ErrNotLoggedIn)
 }
 
-// mayEndSession says whether an error is a 401 by a name that is not known, with which
-// Telegram may mean that the session is no more.
+// mayEndSession says whether an error is a 401 by a name that is not known, or maybe from
+// another datacenter, with which Telegram may mean that the session is no more.
 func mayEndSession(err error) bool {
 	said, ok := errors.AsType[*provisioning.TelegramError](err)
 	known := errors.Is(err, provisioning.ErrNotLoggedIn) || errors.Is(err, provisioning.ErrPasswordNeeded)
 	return ok && said.Code == http.StatusUnauthorized && !known
+}
+
+// isFromElsewhere says whether an error is a 401 that may be from another datacenter.
+func isFromElsewhere(err error) bool {
+	return mayEndSession(err) && errors.Is(err, provisioning.ErrTelegramUnavailable)
 }
 
 // needsNewCode says whether an error of auth.resendCode means that a code can't be sent
@@ -58,6 +68,14 @@ func (c *conn) noteRefusal(err error) {
 	select {
 	case c.refused <- err:
 	default:
+	}
+}
+
+// noteFlood is noteRefusal for a pause that is longer than calls wait, which gotd tries again
+// in the middle of.
+func (c *conn) noteFlood(err error, most time.Duration) {
+	if wait, ok := tgerr.AsFloodWait(err); ok && wait > most {
+		c.noteRefusal(err)
 	}
 }
 

@@ -2,6 +2,7 @@ package telegram
 
 import (
 	"context"
+	"net/http"
 	"sync"
 	"time"
 
@@ -85,5 +86,38 @@ func (c *conn) storedKeyFirst(next tg.Invoker) telegram.InvokeFunc {
 			return next.Invoke(ctx, input, output)
 		}
 		return next.Invoke(context.WithValue(ctx, needsStoredKeyValue{}, true), input, output)
+	}
+}
+
+// followMigrations repeats calls that Telegram refers to another datacenter again: gotd v0.162.0
+// follows once for each (TestMigrations of telegramtest), and Telegram may send a client to
+// where its address belongs first, and to where the account is at home from there.
+//
+// https://core.telegram.org/api/errors#303-see-other
+func followMigrations(next tg.Invoker) telegram.InvokeFunc {
+	const most = 3
+	return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
+		for range most {
+			err := next.Invoke(ctx, input, output)
+			if !tgerr.Is(err, otherDatacenter...) {
+				return err
+			}
+		}
+		return next.Invoke(ctx, input, output)
+	}
+}
+
+// exportAnew makes an error with the code 401 that Telegram answers auth.exportAuthorization with
+// one of Telegram's own trouble, which it is to whoever waits for a photo: gotd v0.162.0 goes
+// on without the login otherwise, and waits for its own connection for ever (no issue). So it
+// begins anew, and RepeatTransient has the photo asked for again.
+func exportAnew(next tg.Invoker) telegram.InvokeFunc {
+	return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
+		err := next.Invoke(ctx, input, output)
+		rpc, ok := tgerr.As(err)
+		if _, export := input.(*tg.AuthExportAuthorizationRequest); export && ok && rpc.Code == http.StatusUnauthorized {
+			return tgerr.New(http.StatusInternalServerError, rpc.Message)
+		}
+		return err
 	}
 }
