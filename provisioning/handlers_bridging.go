@@ -167,14 +167,24 @@ func createPortal(ctx context.Context, s *services, op *operation) (reply, error
 	if err != nil {
 		return reply{}, err
 	}
-	if err = s.gate.mayBridge(ctx, op); err != nil {
+	room, err := contentForBridging(ctx, s, op)
+	if err != nil {
 		return reply{}, err
 	}
-	info, err := s.portals.create(ctx, op.userID, act, op.roomID, chat)
+	info, err := s.portals.create(ctx, op.userID, act, op.roomID, room, chat)
 	if err != nil {
 		return reply{}, err
 	}
 	return created(createdBody{info.ID}), nil
+}
+
+// contentForBridging reads the room for somebody who may bridge it. Errors: those of mayBridge.
+func contentForBridging(ctx context.Context, s *services, op *operation) (room Room, err error) {
+	err = atOnce(func() error { return s.gate.mayBridge(ctx, op) }, func() (err error) {
+		room, err = s.portals.content(ctx, op.roomID)
+		return err
+	})
+	return room, err
 }
 
 // disconnectPortal is disconnect_portal.
