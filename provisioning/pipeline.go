@@ -9,6 +9,7 @@ import (
 	"os"
 	"regexp"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -271,6 +272,23 @@ func recovering(run func() error) (err error) {
 		}
 	}()
 	return run()
+}
+
+// atOnce does several things at once, and returns when all are done: the error of the first
+// of them, in the order in which they are given, that has one.
+func atOnce(do ...func() error) error {
+	errs := make([]error, len(do))
+	var all sync.WaitGroup
+	for i, one := range do {
+		all.Go(func() { errs[i] = recovering(one) })
+	}
+	all.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // report writes the access line and tells the observer.
