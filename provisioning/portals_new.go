@@ -41,7 +41,7 @@ func (p *portals) describe(ctx context.Context, act actor, roomID id.RoomID, cha
 			members = append(members, user.TelegramID)
 		}
 	}
-	switch bot, err := p.accounts.relay(ctx); {
+	switch bot, err := p.accounts.relay(acting(ctx)); {
 	case err == nil:
 		members = append(members, bot.ID)
 	case !errors.Is(err, ErrNotLoggedIn):
