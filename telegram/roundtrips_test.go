@@ -98,3 +98,89 @@ func TestCallsOfOperations(t *testing.T) {
 		calls.take()
 	}
 }
+
+// Whoever was listed a moment ago is not searched for.
+func TestListedPeersAreNotSearchedFor(t *testing.T) {
+	b, calls := newCounted(t)
+	dialogs, _ := manyDialogs(450) // every third is a basic group
+	require.NoError(t, b.telegram.SetDialogs(ada.ID, dialogs))
+	require.NoError(t, b.telegram.SetContacts(ada.ID, []int64{grace.ID}))
+	b.chats()
+	b.get(you, "/contacts").is(t, 200, "")
+	calls.take()
+	for _, id := range []int64{2, 350, 449} {
+		_, err := b.client(you).GetChat(t.Context(), channel(id))
+		require.NoError(t, err)
+		assert.Equal(t, []string{"channels.getFullChannel"}, calls.take())
+	}
+	_, err := b.client(you).ResolveUser(t.Context(), provisioning.Identifier{ID: provisioning.TelegramID(grace.ID)})
+	require.NoError(t, err)
+	assert.Equal(t, []string{"users.getUsers"}, calls.take())
+	b.restart() // and not in the next process either
+	calls.take()
+	_, err = b.client(you).GetChat(t.Context(), channel(350))
+	require.NoError(t, err)
+	assert.Equal(t, []string{"channels.getFullChannel"}, calls.take())
+	b.post(you, "/logout", "").is(t, 200, "")
+	assert.Zero(t, b.hashes(string(you)))
+}
+
+// Who is in none of the lists that were read a moment ago is not searched for in them again,
+// but a chat that the account has just come into is found.
+func TestListsAreNotSearchedAgain(t *testing.T) {
+	b, calls := newCounted(t)
+	dialogs, _ := manyDialogs(450)
+	require.NoError(t, b.telegram.SetDialogs(ada.ID, dialogs))
+	user := b.client(you)
+	find := func(id int64) error {
+		_, err := user.ResolveUser(t.Context(), provisioning.Identifier{ID: provisioning.TelegramID(id)})
+		return err
+	}
+	const page, archive = "messages.getDialogs", "messages.getDialogs"
+	b.chats()
+	calls.take()
+	_, err := user.GetChat(t.Context(), channel(999))
+	require.ErrorIs(t, err, provisioning.ErrNotInChat)
+	assert.Equal(t, []string{page, archive}, calls.take())
+	_, err = user.GetChat(t.Context(), channel(999))
+	require.ErrorIs(t, err, provisioning.ErrNotInChat)
+	assert.Equal(t, []string{page}, calls.take())
+	require.ErrorIs(t, find(404), provisioning.ErrTelegramUserNotFound)
+	assert.Equal(t, []string{"contacts.getContacts", page}, calls.take())
+	require.ErrorIs(t, find(404), provisioning.ErrTelegramUserNotFound)
+	assert.Equal(t, []string{page}, calls.take())
+
+	require.NoError(t, b.telegram.PutDialog(ada.ID, telegramtest.Dialog{Kind: telegramtest.KindSupergroup, ID: 999, Title: "Joined"}))
+	_, err = user.GetChat(t.Context(), channel(999))
+	require.NoError(t, err)
+	assert.Equal(t, []string{page, "channels.getFullChannel"}, calls.take())
+	require.NoError(t, b.telegram.PutDialog(ada.ID, telegramtest.Dialog{Kind: telegramtest.KindUser, ID: grace.ID}))
+	require.NoError(t, find(grace.ID))
+	assert.Equal(t, []string{page, "users.getUsers"}, calls.take())
+
+	// A hash that is wrong says that what is stored can't be relied on.
+	b.exec("UPDATE tgprovision_peer SET access_hash=1")
+	_, err = user.GetChat(t.Context(), channel(449))
+	require.NoError(t, err)
+	assert.Equal(t, []string{"channels.getFullChannel", page, page, page, page, page, "channels.getFullChannel"}, calls.take())
+
+	// Another account of the user has other lists.
+	b.post(you, "/logout", "").is(t, 200, "")
+	b.logIn(you, grace)
+	require.NoError(t, b.telegram.PutDialog(grace.ID, telegramtest.Dialog{Kind: telegramtest.KindSupergroup, ID: 5, Title: "Of others"}))
+	_, err = b.client(you).GetChat(t.Context(), channel(5))
+	require.NoError(t, err)
+}
+
+// Old lists say nothing of who is in them.
+func TestOldListsAreSearchedAgain(t *testing.T) {
+	b := newBridge(t)
+	b.logIn(you, ada)
+	for range 2 {
+		b.telegram.ResetCalls()
+		b.chats()
+		_, err := b.client(you).GetChat(t.Context(), channel(999))
+		require.ErrorIs(t, err, provisioning.ErrNotInChat)
+		assert.Equal(t, 3, b.telegram.Calls("messages.getDialogs"), "the list, the same again, and the archive")
+	}
+}

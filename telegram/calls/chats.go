@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gotd/td/tg"
 
@@ -25,10 +26,17 @@ const (
 // TL: messages.getDialogs.
 func (c *Client) Chats(ctx context.Context, _ provisioning.ChatQuery) (chats []provisioning.Chat, err error) {
 	err = c.call(ctx, func(a *account) error {
-		return dialogPages(ctx, a.api, mainFolder, func(page *dialogs) (bool, error) {
+		asked := time.Now()
+		var peers []Peer
+		err := dialogPages(ctx, a.api, mainFolder, func(page *dialogs) (bool, error) {
 			chats = page.chats(chats)
+			peers = append(peers, peersOf(page.GetUsers(), page.GetChats())...)
 			return true, nil
 		})
+		if err == nil {
+			a.keepList(DialogList, peers, asked)
+		}
+		return err
 	})
 	return chats, err
 }

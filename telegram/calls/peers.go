@@ -86,7 +86,7 @@ func (a *account) storedHashes(ctx context.Context, kind provisioning.PeerType, 
 
 // searchHashes looks for access hashes where Telegram lists users and channels that the
 // account knows, until it has all: in the contacts and the dialogs, the archived ones
-// too. It stores every hash that it sees. A bot has neither contacts nor dialogs.
+// too, but not in those that are kept. It stores every hash that it sees. A bot has neither contacts nor dialogs.
 func (a *account) searchHashes(ctx context.Context, kind provisioning.PeerType, ids []int64) (map[int64]int64, error) {
 	wanted := &wantedHashes{kind: kind, ids: ids, found: map[int64]int64{}}
 	self, err := a.session.Self(ctx)
@@ -94,11 +94,7 @@ func (a *account) searchHashes(ctx context.Context, kind provisioning.PeerType, 
 		return nil, err
 	}
 	if kind == provisioning.PeerUser {
-		list, err := a.contacts(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if err := a.takeWanted(ctx, wanted, list.Users, nil); err != nil {
+		if err := a.searchContacts(ctx, wanted); err != nil {
 			return nil, err
 		}
 	}
@@ -106,11 +102,7 @@ func (a *account) searchHashes(ctx context.Context, kind provisioning.PeerType, 
 		if wanted.complete() {
 			break
 		}
-		err := dialogPages(ctx, a.api, folder, func(page *dialogs) (bool, error) {
-			err := a.takeWanted(ctx, wanted, page.GetUsers(), page.GetChats())
-			return !wanted.complete(), err
-		})
-		if err != nil {
+		if err := a.searchDialogs(ctx, folder, wanted); err != nil {
 			return nil, err
 		}
 	}
