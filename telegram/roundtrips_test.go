@@ -184,3 +184,37 @@ func TestOldListsAreSearchedAgain(t *testing.T) {
 		assert.Equal(t, 3, b.telegram.Calls("messages.getDialogs"), "the list, the same again, and the archive")
 	}
 }
+
+// People who are logged in here, and the relay bot, are invited by their usernames: nothing is
+// searched for.
+func TestInvitedByUsername(t *testing.T) {
+	b, calls := newCounted(t, withRelayBot)
+	require.NoError(t, b.telegram.AddAccount(linus))
+	dialogs, _ := manyDialogs(450)
+	require.NoError(t, b.telegram.SetDialogs(ada.ID, dialogs))
+	b.logIn(them, telegramtest.Account{Phone: linus.Phone, Code: telegramtest.DefaultCode})
+	_, err := b.relayBot().Account(t.Context())
+	require.NoError(t, err)
+	calls.take()
+	const create, username, invite = "channels.createChannel", "contacts.resolveUsername", "channels.inviteToChannel"
+	for _, want := range [][]string{{create, username, username, invite}, {create, invite}} {
+		info, err := b.client(you).CreateChat(t.Context(), provisioning.NewChat{Type: provisioning.ChatTypeSupergroup, Title: "New"})
+		require.NoError(t, err)
+		missing, err := b.client(you).InviteToChat(t.Context(), info.ID, ids(helper.ID, linus.ID))
+		require.NoError(t, err)
+		assert.Empty(t, missing)
+		assert.Equal(t, want, calls.take())
+	}
+
+	// Where Telegram lets the account ask for no more usernames, the contacts may have them.
+	b.exec("DELETE FROM tgprovision_peer WHERE kind='user'")
+	info, err := b.client(you).CreateChat(t.Context(), provisioning.NewChat{Type: provisioning.ChatTypeSupergroup, Title: "New"})
+	require.NoError(t, err)
+	require.NoError(t, b.telegram.SetContacts(ada.ID, []int64{linus.ID}))
+	b.telegram.Fail(username, 2, 420, "FLOOD_WAIT_300")
+	missing, err := b.client(you).InviteToChat(t.Context(), info.ID, ids(linus.ID))
+	require.NoError(t, err)
+	assert.Empty(t, missing)
+	_, err = b.client(you).InviteToChat(t.Context(), info.ID, ids(helper.ID))
+	assert.Equal(t, &provisioning.FloodWaitError{Wait: 300 * time.Second}, err)
+}
