@@ -321,7 +321,7 @@ func (f *forgetter) removeTask(ctx context.Context, t Task) error {
 		})
 	case taskSetUp:
 		err = withRecord(ctx, t, f.setUpForOthers)
-	case taskInvite: // by the user's session, which is gone
+	case taskInvite, taskUndoCreate: // by the user's session, which is gone
 	default:
 		need = true
 	}

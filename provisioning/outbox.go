@@ -189,6 +189,30 @@ func (o *outbox) doNow(t NewTask) <-chan error {
 	return done
 }
 
+// drop deletes a task that was recorded as held, unless it is nil. One that can't be deleted
+// is done when it falls due, which does no harm.
+func (o *outbox) drop(ctx context.Context, t *NewTask) {
+	if t == nil {
+		return
+	}
+	ctx, cancel := detachedFor(ctx, recordTimeout)
+	defer cancel()
+	if err := recovering(func() error { return o.store.FinishTask(ctx, t.ID) }); err != nil {
+		o.log.Warn().Err(err).Str("task", t.Kind).Str("task_id", t.ID).Msg("Could not drop background work that is not needed")
+	}
+}
+
+// dropLater is drop in the background.
+func (o *outbox) dropLater(ctx context.Context, t *NewTask) {
+	if t == nil || o.running.enter() != nil {
+		return
+	}
+	go func() {
+		defer o.running.leave("")
+		o.drop(ctx, t)
+	}()
+}
+
 // release lets a task that was recorded as held be done in the background.
 func (o *outbox) release(ctx context.Context, t NewTask) {
 	if err := o.store.PostponeTask(ctx, t.ID, 0); err != nil {

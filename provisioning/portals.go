@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -20,6 +21,8 @@ type portals struct {
 	accounts *accounts
 	events   *events
 	outbox   *outbox
+	// longest is how long a request takes at most that creates a chat and records its portal.
+	longest time.Duration
 
 	unrelated unrelatedChats
 
@@ -30,7 +33,7 @@ type portals struct {
 
 // newPortals has the outbox do the work on portals.
 func newPortals(cfg Config, accounts *accounts, events *events, outbox *outbox) *portals {
-	p := &portals{store: cfg.Portals, rooms: cfg.Rooms, decrypts: cfg.Decrypts, accounts: accounts, events: events, outbox: outbox}
+	p := &portals{store: cfg.Portals, rooms: cfg.Rooms, decrypts: cfg.Decrypts, accounts: accounts, events: events, outbox: outbox, longest: cfg.timeout() + recordTimeout}
 	p.needs, _ = cfg.Rooms.(GhostUsers)
 	p.handleTasks()
 	return p

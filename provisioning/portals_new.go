@@ -80,23 +80,24 @@ func (p *portals) create(ctx context.Context, userID id.UserID, act actor, roomI
 	if chat.Type == ChatTypeBasicGroup {
 		chat.Members, members = members, nil
 	}
+	undo, err := p.promiseUndo(ctx, userID, act, roomID, chat)
+	if err != nil {
+		return ChatInfo{}, err
+	}
 	info, err := creator.CreateChat(ctx, chat)
 	if err != nil {
+		if isRefused(err) {
+			p.outbox.drop(ctx, undo)
+		}
 		return ChatInfo{}, fmt.Errorf("create a chat: %w", err)
 	}
-	// Telegram has no way to do both at once: where the process dies now, this line
-	// names a chat that nothing else knows of.
 	zerolog.Ctx(ctx).Info().Stringer("room_id", roomID).Int64("chat_id", int64(info.ID)).Msg("Created a chat on Telegram")
 	invite, err := p.recordCreated(ctx, userID, act, portalOf(roomID, info), members)
 	if err != nil {
-		record, cancel := detachedFor(ctx, recordTimeout)
-		defer cancel()
-		if deleteErr := creator.DeleteChat(record, info.ID); deleteErr != nil {
-			zerolog.Ctx(ctx).Error().Err(deleteErr).Int64("chat_id", int64(info.ID)).
-				Msg("A chat was created that became no portal, and could not be deleted again")
-		}
+		p.deleteCreated(ctx, creator, info.ID, undo)
 		return ChatInfo{}, err
 	}
+	p.outbox.dropLater(ctx, undo)
 	p.outbox.notify()
 	if invite != nil {
 		// The answer waits for the invitations as long as it can; they go on without it.

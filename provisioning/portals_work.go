@@ -14,6 +14,9 @@ func (p *portals) handleTasks() {
 	p.outbox.handle(taskSetUp, func(ctx context.Context, t Task) error { return withRecord(ctx, t, p.setUp) })
 	p.outbox.handle(taskCleanUp, func(ctx context.Context, t Task) error { return withRecord(ctx, t, p.cleanUp) })
 	p.outbox.handle(taskInvite, func(ctx context.Context, t Task) error { return withRecord(ctx, t, p.invite) })
+	p.outbox.handle(taskUndoCreate, func(ctx context.Context, t Task) error {
+		return withRecord(ctx, t, func(ctx context.Context, record undoCreateRecord) error { return p.undoCreate(ctx, record, t.Age) })
+	})
 }
 
 // inTurn does the work on a room when no other is being done there: setting it up and

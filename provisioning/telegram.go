@@ -19,7 +19,7 @@ type TelegramClientFactory interface {
 // TelegramClient acts on Telegram for one Matrix user. What a client can do
 // beyond these methods it shows by implementing the optional interfaces
 // [PhoneLogin], [LoginControl], [QRLogin], [BotLogin], [ChatLister], [ContactLister],
-// [StickerSetLister], [ChatGetter], [MigrationLister], [ChatCreator], [UserResolver] and [PhotoGetter].
+// [StickerSetLister], [ChatGetter], [MigrationLister], [ChatCreator], [CreatedChatLister], [UserResolver] and [PhotoGetter].
 //
 // Methods are called concurrently and honour the context, whose deadline is
 // [Config.Timeout] but for LoginQR. All of them may return:

@@ -99,7 +99,7 @@ func followMigrations(next tg.Invoker) telegram.InvokeFunc {
 	return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
 		for range most {
 			err := next.Invoke(ctx, input, output)
-			if !tgerr.Is(err, "PHONE_MIGRATE", "NETWORK_MIGRATE", "USER_MIGRATE") {
+			if !tgerr.Is(err, otherDatacenter...) {
 				return err
 			}
 		}

@@ -23,9 +23,9 @@
 // [TestTelegramClient] is the suite of Telegram clients, and each of their optional
 // abilities has one: [TestPhoneLogin], [TestLoginControl], [TestQRLogin], [TestBotLogin],
 // [TestChatLister], [TestContactLister], [TestStickerSetLister], [TestChatGetter],
-// [TestMigrationLister], [TestChatCreator], [TestUserResolver] and [TestPhotoGetter]. A host
-// runs those of the abilities that its clients have, on a Telegram that they can arrange:
-// see [TelegramBackend].
+// [TestMigrationLister], [TestChatCreator], [TestCreatedChatLister], [TestUserResolver] and
+// [TestPhotoGetter]. A host runs those of the abilities that its clients have, on a Telegram
+// that they can arrange: see [TelegramBackend].
 //
 //	func TestQRLogin(t *testing.T) { provisioningtest.TestQRLogin(t, newBackend) }
 //
