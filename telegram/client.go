@@ -88,9 +88,16 @@ func (cl *Client) Account(ctx context.Context) (provisioning.Account, error) {
 
 // recordedAccount returns the account as it was last seen.
 func (cl *Client) recordedAccount(ctx context.Context) (provisioning.Account, error) {
-	r, err := cl.f.store.get(ctx, cl.key)
-	if err != nil || r.step == stepActive && r.account.ID != 0 {
-		return r.account, err
+	if account, ok, err := cl.f.recentAccount(cl.key); ok && err == nil {
+		return account, nil
+	}
+	switch r, err := cl.f.store.get(ctx, cl.key); {
+	case err != nil:
+		return provisioning.Account{}, err
+	case r.step == stepActive && r.account.ID != 0:
+		return r.account, nil
+	case r.step != stepActive && cl.token == "":
+		return provisioning.Account{}, provisioning.ErrNotLoggedIn
 	}
 	return cl.askAccount(provisioning.WithCachedReads(ctx, false))
 }

@@ -12,7 +12,7 @@ import (
 
 const (
 	// maxKept is how many access hashes of a list are stored at most: those at its front.
-	maxKept = 10_000
+	maxKept = 2_000
 	// maxKeeping is how many lists of a client wait to be stored at most.
 	maxKeeping = 4
 	// keepTimeout is how long it may take to store a list.

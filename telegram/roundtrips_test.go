@@ -218,3 +218,41 @@ func TestInvitedByUsername(t *testing.T) {
 	_, err = b.client(you).InviteToChat(t.Context(), info.ID, ids(helper.ID))
 	assert.Equal(t, &provisioning.FloodWaitError{Wait: 300 * time.Second}, err)
 }
+
+// Of a long list the front is kept, and the rest is searched for.
+func TestFrontOfALongListIsKept(t *testing.T) {
+	b, _ := newCounted(t)
+	dialogs, _ := manyDialogs(3200) // 2,133 of them have hashes
+	require.NoError(t, b.telegram.SetDialogs(ada.ID, dialogs))
+	b.chats()
+	b.telegram.ResetCalls()
+	_, err := b.client(you).GetChat(t.Context(), channel(2))
+	require.NoError(t, err)
+	assert.Equal(t, 2000, b.hashes(string(you)))
+	assert.Zero(t, b.telegram.Calls("messages.getDialogs"))
+	_, err = b.client(you).GetChat(t.Context(), channel(3200))
+	require.NoError(t, err)
+	assert.Equal(t, 32, b.telegram.Calls("messages.getDialogs"))
+}
+
+// The account on record is there without Telegram.
+func TestAccountOnRecord(t *testing.T) {
+	b, calls := newCounted(t, withRelayBot)
+	record := provisioning.WithRecordedAccount(t.Context(), true)
+	relay, err := b.relayBot().Account(record)
+	require.NoError(t, err)
+	assert.EqualValues(t, helper.ID, relay.ID, "who logs in for it")
+	b.restart()
+	calls.take()
+	for client, want := range map[*telegram.Client]int64{b.client(you): ada.ID, b.relayBot(): helper.ID} {
+		account, err := client.Account(record)
+		require.NoError(t, err)
+		assert.EqualValues(t, want, account.ID)
+	}
+	_, err = b.client(them).Account(record)
+	require.ErrorIs(t, err, provisioning.ErrNotLoggedIn)
+	b.post(you, "/logout", "").is(t, 200, "")
+	_, err = b.client(you).Account(record)
+	require.ErrorIs(t, err, provisioning.ErrNotLoggedIn)
+	assert.Equal(t, []string{"auth.logOut"}, calls.take())
+}
