@@ -167,8 +167,9 @@ func (p *pipeline) operationContext(ctx context.Context, c *call) (context.Conte
 	if c.op.rt.detached {
 		ctx, cancel = context.WithDeadline(context.WithoutCancel(ctx), deadline)
 	}
-	if c.r.Method == http.MethodGet {
-		// What changes something has to see what has just been changed.
+	if c.r.Method == http.MethodGet && !c.op.rt.beginsLogin() {
+		// What changes something has to see what has just been changed, and login_qr waits for
+		// Telegram as every login does.
 		ctx = WithCachedReads(ctx, true)
 	}
 	return c.log.WithContext(ctx), cancel
