@@ -12,8 +12,8 @@ type (
 // CachedReads says whether a call of a store or a [TelegramClient] may be answered with
 // what the implementation has in memory, though another process may have just changed it.
 // The core allows it for calls that show a user something, in GET operations, and where
-// [RecordedAccount] is true too, for no other call whose answer decides what is done. Implementations that keep nothing in memory
-// need not look at it.
+// [RecordedAccount] is true too, for no other call whose answer decides what is done.
+// Implementations that keep nothing in memory need not look at it.
 func CachedReads(ctx context.Context) bool {
 	allowed, _ := ctx.Value(cachedReadsKey{}).(bool)
 	return allowed

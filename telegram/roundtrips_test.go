@@ -256,3 +256,20 @@ func TestAccountOnRecord(t *testing.T) {
 	require.ErrorIs(t, err, provisioning.ErrNotLoggedIn)
 	assert.Equal(t, []string{"auth.logOut"}, calls.take())
 }
+
+// The relay bot asks Telegram only for the chat, also in a process that has just started.
+func TestCallsOfTheRelayBot(t *testing.T) {
+	b, calls := newCounted(t, withRelayBot)
+	_, err := b.relayBot().Account(t.Context())
+	require.NoError(t, err)
+	for _, kind := range []telegramtest.DialogKind{telegramtest.KindBasicGroup, telegramtest.KindSupergroup} {
+		require.NoError(t, b.telegram.SetChat(telegramtest.Chat{Kind: kind, ID: 1, Title: "Chat", Members: []int64{helper.ID}}))
+	}
+	for chatID, want := range map[string]string{"-1": "messages.getFullChat", "-1000000000001": "channels.getFullChannel"} {
+		b.restart()
+		calls.take()
+		b.call(http.MethodPost, "/portal/!room:example.com/connect/"+chatID, "").is(t, 202, "")
+		assert.Equal(t, []string{want}, calls.take())
+		b.call(http.MethodPost, "/portal/!room:example.com/disconnect", "").is(t, 202, "")
+	}
+}
