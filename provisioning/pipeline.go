@@ -107,7 +107,13 @@ func (p *pipeline) answer(c *call, start time.Time) (rep reply, err error) {
 	if c.op.rt.detached && !c.op.wait {
 		return p.handle(ctx, c)
 	}
-	return c.op.rt.handle(ctx, &p.services, &c.op)
+	return p.operate(ctx, c)
+}
+
+// operate runs the handler of an operation.
+func (p *pipeline) operate(ctx context.Context, c *call) (reply, error) {
+	rep, err := c.op.rt.handle(ctx, &p.services, &c.op)
+	return rep, p.services.accounts.heard(ctx, &c.op.person, err)
 }
 
 // overdue is how long after its deadline an operation is waited for, so that it can say
@@ -129,7 +135,7 @@ func (p *pipeline) handle(ctx context.Context, c *call) (reply, error) {
 	go func() {
 		var r result
 		r.err = recovering(func() (err error) {
-			r.reply, err = c.op.rt.handle(ctx, &p.services, &c.op)
+			r.reply, err = p.operate(ctx, c)
 			return err
 		})
 		handled <- r

@@ -46,7 +46,7 @@ func (p *portals) describe(ctx context.Context, act actor, room Room, chat *NewC
 			members = append(members, user.TelegramID)
 		}
 	}
-	switch bot, err := p.accounts.relay(ctx); {
+	switch bot, err := p.accounts.relay(acting(ctx)); {
 	case err == nil:
 		members = append(members, bot.ID)
 	case !errors.Is(err, ErrNotLoggedIn):
