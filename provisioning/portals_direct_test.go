@@ -135,6 +135,7 @@ func TestForgetWhoHadTheAccountBefore(t *testing.T) {
 		b := newBridge(t, withRelay)
 		b.logIn(t, alice, aliceAccount)
 		direct := b.startDM(t, alice, "1002")
+		synctest.Wait() // the room is set up behind the answer
 		b.post(t, user(alice, "/logout"), 200)
 		b.logIn(t, bob, aliceAccount)
 		wantForgotten(t, b.forget(t, alice), provisioning.Forgotten{Ghosts: 1}, direct)
