@@ -35,21 +35,6 @@ func (f *Factory) Room() int {
 	return f.cfg.MaxClients - f.clients
 }
 
-// FillExchanges has as many key exchanges under way as there may be, until the function
-// that it returns is called.
-func (f *Factory) FillExchanges() (leave func()) {
-	for range f.exchanges.most {
-		if err := f.exchanges.begin(); err != nil {
-			panic(err)
-		}
-	}
-	return func() {
-		for range f.exchanges.most {
-			f.exchanges.end()
-		}
-	}
-}
-
 // NewSharer returns a Factory that can share calls and be closed, and nothing else.
 func NewSharer() *Factory {
 	f := &Factory{}
