@@ -198,7 +198,7 @@ func (c Config) optionsAt(dc int, known []tg.DCOption) telegram.Options {
 
 // options returns what every client is made with.
 func (c Config) options() telegram.Options {
-	options := telegram.Options{Resolver: c.Resolver, Device: c.Device, PublicKeys: publicKeys()}
+	options := telegram.Options{Resolver: c.Resolver, Device: c.Device}
 	if options.Resolver == nil {
 		options.Resolver = dcs.DefaultResolver()
 	}

@@ -97,6 +97,7 @@
 //	sessionConn.Recv       TestGotdReplacesUnknownKeys
 //	package authkey, turns TestGotdTestsPrimesAnew
 //	keyMaker               TestGotdTestsPrimesAnew, TestGotdRunsBeforeTheSessionIsStored
+//	publicKeys             TestGotdHasTheSamePublicKeys
 //	exchangeConn           TestGotdTellsNobodyOfKeyExchanges
 //	telegramClock          TestGotdNeedsTheRightTime
 //	conn.up                TestGotdRunsBeforeItSaysThatItIsConnected

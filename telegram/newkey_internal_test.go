@@ -11,7 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// gotd keeps its keys to itself, but for their file.
+// gotd keeps its keys to itself, but for their file. Where it has others, publicKeys needs
+// them; where it gives them to others, publicKeys can go.
 func TestGotdHasTheSamePublicKeys(t *testing.T) {
 	t.Parallel()
 	gotd, err := build.Import("github.com/gotd/td/mtproto", ".", build.FindOnly)
