@@ -20,13 +20,13 @@ func processorTime(t testing.TB) time.Duration {
 }
 
 // BenchmarkLogin compares a login by phone number, from request_code to the account, with one
-// by gotd alone: what it takes of a processor, and how many are done in a second when 16
+// by gotd alone: what it takes of a processor, and how many are done in a second when 8
 // people log in at a time. Telegram's side is a process of its own, which is not counted for
 // the former.
 func BenchmarkLogin(b *testing.B) {
 	const (
-		rounds = 5
-		batch  = 16
+		rounds = 3
+		batch  = 8
 	)
 	outside := startOutside(b, outsideConfig{Accounts: 2 * batch, FullProof: true})
 	datacenter := outside.datacenter(b)
