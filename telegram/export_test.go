@@ -35,6 +35,13 @@ func (f *Factory) Room() int {
 	return f.cfg.MaxClients - f.clients
 }
 
+// FillTurns has as many of gotd's key exchanges compute as there may be.
+func (f *Factory) FillTurns() {
+	for range cap(f.gotdsTurns) {
+		f.gotdsTurns <- struct{}{}
+	}
+}
+
 // NewSharer returns a Factory that can share calls and be closed, and nothing else.
 func NewSharer() *Factory {
 	f := &Factory{}

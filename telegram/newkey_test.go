@@ -45,6 +45,13 @@ func TestOneConnectionForALogin(t *testing.T) {
 	assert.Len(t, b.telegram.AuthKeys(), 1)
 }
 
+// Whoever logs in does not wait for gotd's key exchanges, which take long.
+func TestLoginsDoNotWaitForFiles(t *testing.T) {
+	b := newBridge(t, withExchanges)
+	b.factory.FillTurns()
+	b.requestCode(you, ada).is(t, 200, "")
+}
+
 // Telegram sends logins on to other datacenters: each has a key of its own, which is stored.
 func TestLoginsMove(t *testing.T) {
 	b := newBridge(t, withExchanges, func(b *bridge) {

@@ -46,11 +46,8 @@ var _ dcs.Resolver = (*clientResolver)(nil)
 
 // Primary implements dcs.Resolver.
 func (r *clientResolver) Primary(ctx context.Context, dc int, list dcs.List) (transport.Conn, error) {
-	if spare := r.spare.Swap(nil); spare != nil {
-		if spare.dc == dc {
-			return spare.Conn, nil
-		}
-		_ = spare.Close()
+	if spare := r.spare.Load(); spare != nil && spare.dc == dc && r.spare.CompareAndSwap(spare, nil) {
+		return spare.Conn, nil
 	}
 	if !r.storage.mayUse(dc) {
 		r.elsewhere(dc)

@@ -15,6 +15,8 @@ import (
 	"github.com/gotd/td/mt"
 	"github.com/gotd/td/proto"
 	"github.com/gotd/td/transport"
+
+	"github.com/tgprovision/tgprovision/telegram/internal/factor"
 )
 
 // Exchange is a key exchange of a client with a datacenter.
@@ -74,7 +76,7 @@ func (x *Exchange) prove(ctx context.Context) (params mt.ServerDHInnerData, err 
 	if known < 0 {
 		return params, exchange.ErrKeyFingerprintNotFound
 	}
-	p, q, err := factor(question.Pq)
+	p, q, err := factor.TwoPrimes(question.Pq)
 	if err != nil {
 		return params, err
 	}

@@ -1,4 +1,5 @@
-package authkey
+// Package factor takes numbers apart.
+package factor
 
 import (
 	"errors"
@@ -6,10 +7,12 @@ import (
 	"math/bits"
 )
 
-// factor takes the proof of work of a key exchange apart: the product of two different odd
+// TwoPrimes takes the proof of work of a key exchange apart: the product of two different odd
 // primes, of which the smaller one comes first. gotd's DecomposePQ takes many times as long,
-// and for ever where there is nothing to take apart.
-func factor(product []byte) (p, q []byte, err error) {
+// and for ever where there is nothing to take apart. Errors: those for anything else.
+//
+// https://core.telegram.org/mtproto/auth_key#dh-exchange-initiation
+func TwoPrimes(product []byte) (p, q []byte, err error) {
 	n := new(big.Int).SetBytes(product)
 	if n.BitLen() > 63 {
 		return nil, nil, errors.New("pq is larger than 63 bits")
