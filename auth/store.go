@@ -52,7 +52,7 @@ type StoreConfig struct {
 // nothing to change returns at once. GET operations see a change by a transaction of the
 // host's, or by other means than a Store, 20 ms after its commit at the latest.
 type Store struct {
-	db          *dbutil.Database
+	db          schema.DB
 	permissions Permissions
 	bridgeUser  func(id.UserID) bool // nil where no ID is the bridge's own
 
@@ -68,6 +68,7 @@ type link struct {
 var (
 	_ provisioning.UserStore     = (*Store)(nil)
 	_ provisioning.AccountFinder = (*Store)(nil)
+	_ provisioning.Checker       = (*Store)(nil)
 )
 
 // NewStore opens the store, and makes or upgrades its tables, in one transaction.
@@ -192,7 +193,7 @@ func (s *Store) inTurn(ctx context.Context, fn func(context.Context) (int64, err
 	// trigger on PostgreSQL. What comes after it sees all that was committed before.
 	const turn = `UPDATE tgprovision_user SET displaced=displaced WHERE user_id=''`
 	var changed int64
-	err := s.db.DoTxn(ctx, schema.ReadCommitted(s.db), func(ctx context.Context) (err error) {
+	err := s.db.DoTxn(ctx, func(ctx context.Context) (err error) {
 		if _, err = s.db.Exec(ctx, turn); err == nil {
 			changed, err = fn(ctx)
 		}
@@ -202,6 +203,13 @@ func (s *Store) inTurn(ctx context.Context, fn func(context.Context) (int64, err
 		s.links.Changed(ctx)
 	}
 	return err
+}
+
+// Check implements [provisioning.Checker]. It takes its turn as a change does, and changes
+// nothing: a database that somebody has locked for as long as the context lasts can't be
+// used, though it can be read.
+func (s *Store) Check(ctx context.Context) error {
+	return s.inTurn(ctx, func(context.Context) (int64, error) { return 0, nil })
 }
 
 // exec runs a statement and returns how many rows it changed.

@@ -28,19 +28,20 @@ type client struct {
 }
 
 var (
-	_ provisioning.TelegramClient   = (*client)(nil)
-	_ provisioning.PhoneLogin       = (*client)(nil)
-	_ provisioning.LoginControl     = (*client)(nil)
-	_ provisioning.QRLogin          = (*client)(nil)
-	_ provisioning.BotLogin         = (*client)(nil)
-	_ provisioning.ChatLister       = (*client)(nil)
-	_ provisioning.ContactLister    = (*client)(nil)
-	_ provisioning.ChatGetter       = (*client)(nil)
-	_ provisioning.MigrationLister  = (*client)(nil)
-	_ provisioning.ChatCreator      = (*client)(nil)
-	_ provisioning.UserResolver     = (*client)(nil)
-	_ provisioning.StickerSetLister = (*client)(nil)
-	_ provisioning.PhotoGetter      = (*client)(nil)
+	_ provisioning.TelegramClient    = (*client)(nil)
+	_ provisioning.PhoneLogin        = (*client)(nil)
+	_ provisioning.LoginControl      = (*client)(nil)
+	_ provisioning.QRLogin           = (*client)(nil)
+	_ provisioning.BotLogin          = (*client)(nil)
+	_ provisioning.ChatLister        = (*client)(nil)
+	_ provisioning.ContactLister     = (*client)(nil)
+	_ provisioning.ChatGetter        = (*client)(nil)
+	_ provisioning.MigrationLister   = (*client)(nil)
+	_ provisioning.ChatCreator       = (*client)(nil)
+	_ provisioning.CreatedChatLister = (*client)(nil)
+	_ provisioning.UserResolver      = (*client)(nil)
+	_ provisioning.StickerSetLister  = (*client)(nil)
+	_ provisioning.PhotoGetter       = (*client)(nil)
 )
 
 // login returns the client's login. Errors: provisioning.ErrNotLoggedIn.
@@ -178,6 +179,13 @@ func (c *client) DeleteChat(ctx context.Context, chatID provisioning.ChatID) err
 		return err
 	}
 	return t.DeleteChat(ctx, chatID)
+}
+
+// CreatedChats implements [provisioning.CreatedChatLister].
+func (c *client) CreatedChats(ctx context.Context, chat provisioning.NewChat, since time.Time) ([]provisioning.CreatedChat, error) {
+	return ask(ctx, c, func(t provisioning.CreatedChatLister) ([]provisioning.CreatedChat, error) {
+		return t.CreatedChats(ctx, chat, since)
+	})
 }
 
 // GetPhoto implements [provisioning.PhotoGetter].

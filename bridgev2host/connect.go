@@ -65,7 +65,7 @@ func (s *portalStore) free(ctx context.Context, n provisioning.NewPortal) (key n
 	}
 	row, err := s.h.br.DB.Portal.GetByKey(ctx, key)
 	if err != nil {
-		return key, fmt.Errorf("read the portal of a chat: %w", err)
+		return key, fault(ctx, "read the portal of a chat", err)
 	}
 	bridged := row != nil && row.MXID != ""
 	switch {
@@ -83,7 +83,7 @@ func (s *portalStore) free(ctx context.Context, n provisioning.NewPortal) (key n
 func (s *portalStore) save(ctx context.Context, key networkid.PortalKey, n provisioning.NewPortal) error {
 	p, err := s.h.br.GetPortalByKey(ctx, key) // makes the row
 	if err != nil {
-		return fmt.Errorf("make a portal: %w", err)
+		return fault(ctx, "make a portal", err)
 	}
 	err = p.UpdateMatrixRoomID(ctx, n.RoomID, bridgev2.UpdateMatrixRoomIDParams{
 		FailIfMXIDSet: n.Replaces == "" && !n.Created, TombstoneOldRoom: n.Created, DeleteOldRoom: n.Created,
@@ -98,7 +98,7 @@ func (s *portalStore) save(ctx context.Context, key networkid.PortalKey, n provi
 	case errors.Is(err, bridgev2.ErrRoomAlreadyExists):
 		return provisioning.ErrChatBridged
 	case err != nil:
-		return fmt.Errorf("save a portal: %w", err)
+		return fault(ctx, "save a portal", err)
 	}
 	s.mark(ctx, p, n.Accounts)
 	if !n.Relay || len(n.Accounts) == 0 {
@@ -146,7 +146,7 @@ func (s *portalStore) Disconnect(ctx context.Context, portal provisioning.Portal
 	}
 	return s.withTasks(ctx, tasks, func() error {
 		if err := p.RemoveMXID(s.h.background(ctx)); err != nil {
-			return fmt.Errorf("remove a portal: %w", err)
+			return fault(ctx, "remove a portal", err)
 		}
 		return nil
 	})
@@ -167,8 +167,11 @@ func (s *portalStore) existing(ctx context.Context, portal provisioning.Portal) 
 		return nil, provisioning.ErrPortalNotFound
 	}
 	p, err := s.h.br.GetExistingPortalByKey(ctx, key)
-	if err != nil || p == nil {
-		return nil, errors.Join(provisioning.ErrPortalNotFound, err)
+	if err != nil {
+		return nil, fault(ctx, "load a portal", err)
+	}
+	if p == nil {
+		return nil, provisioning.ErrPortalNotFound
 	}
 	return p, nil
 }

@@ -73,7 +73,7 @@ func New(cfg Config) (*Host, error) {
 	if reflect.ValueOf(api.Log).IsZero() {
 		api.Log = h.br.Log
 	}
-	api.Users, api.Telegram, api.Portals, api.Tasks, api.Rooms = h, h, h.portals, h.tasks, h.rooms
+	api.Users, api.Telegram, api.Portals, api.Tasks, api.Rooms = users{h}, clients{h}, h.portals, h.tasks, h.rooms
 	if relay := h.br.Config.Relay; relay.Enabled && len(relay.DefaultRelays) > 0 {
 		api.RelayBot = &client{h: h, relay: relay.DefaultRelays[0]}
 	}
@@ -117,6 +117,11 @@ func (h *Host) Start(ctx context.Context) error {
 	h.adoptAll(ctx)
 	return nil
 }
+
+// Ready says whether the API can be used, as [provisioning.Provisioner.Ready] does: the
+// bridge's database, the homeserver, and Telegram where the Network is a
+// [provisioning.Checker].
+func (h *Host) Ready(ctx context.Context) error { return h.api.Ready(ctx) }
 
 // Close ends the API as [provisioning.Provisioner.Close] does. The bridge stops
 // afterwards.

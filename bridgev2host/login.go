@@ -232,7 +232,7 @@ func (h *Host) adopt(ctx context.Context, network LoginNetwork, c *client, accou
 	}
 	user, err := h.br.GetUserByMXID(ctx, c.userID)
 	if err != nil {
-		return nil, err
+		return nil, fault(ctx, "load a user", err)
 	}
 	return network.Adopt(ctx, user, account)
 }

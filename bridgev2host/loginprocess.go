@@ -81,7 +81,7 @@ func (p *processLogin) begin(ctx context.Context, flow string) (*bridgev2.LoginS
 	p.reset()
 	user, err := p.c.h.br.GetUserByMXID(ctx, p.c.userID)
 	if err != nil {
-		return nil, err
+		return nil, fault(ctx, "load a user", err)
 	}
 	if p.process, err = p.c.h.br.Network.CreateLogin(ctx, user, flow); err != nil {
 		return nil, fmt.Errorf("%w: the bridge has no login flow %q: %w", provisioning.ErrNotImplemented, flow, err)

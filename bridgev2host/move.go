@@ -3,7 +3,6 @@ package bridgev2host
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"maunium.net/go/mautrix/bridgev2"
 	"maunium.net/go/mautrix/bridgev2/networkid"
@@ -34,7 +33,7 @@ func (s *portalStore) Move(ctx context.Context, from provisioning.Portal, to pro
 	if key != p.PortalKey {
 		row, err := s.h.br.DB.Portal.GetByKey(ctx, key)
 		if err != nil {
-			return fmt.Errorf("read the portal of a chat: %w", err)
+			return fault(ctx, "read the portal of a chat", err)
 		}
 		if row != nil && row.MXID != "" {
 			return provisioning.ErrChatBridged
@@ -43,8 +42,10 @@ func (s *portalStore) Move(ctx context.Context, from provisioning.Portal, to pro
 	return s.withTasks(ctx, to.Tasks, func() error {
 		ctx := s.h.background(ctx)
 		if key != p.PortalKey {
-			if _, p, err = s.h.br.ReIDPortal(ctx, p.PortalKey, key); err != nil || p == nil {
-				return errors.Join(errors.New("give a portal another key"), err)
+			if _, p, err = s.h.br.ReIDPortal(ctx, p.PortalKey, key); err != nil {
+				return fault(ctx, "give a portal another key", err)
+			} else if p == nil {
+				return errors.New("give a portal another key: it is gone")
 			}
 		}
 		return s.saveMoved(ctx, p, to)
@@ -77,7 +78,7 @@ func (s *portalStore) saveMoved(ctx context.Context, p *bridgev2.Portal, to prov
 	case errors.Is(err, bridgev2.ErrTargetRoomIsPortal):
 		return provisioning.ErrRoomBridged
 	case err != nil:
-		return fmt.Errorf("save a portal that has moved: %w", err)
+		return fault(ctx, "save a portal that has moved", err)
 	}
 	s.mark(ctx, p, to.Accounts)
 	return nil

@@ -31,8 +31,9 @@ type IDs interface {
 	ChatID(portalID networkid.PortalID) (chatID provisioning.ChatID, ok bool)
 }
 
-// Network is what a bridge's Telegram connector tells a [Host]. It may be a [LoginNetwork]
-// and an [EndingNetwork] too.
+// Network is what a bridge's Telegram connector tells a [Host]. It may be a [LoginNetwork],
+// an [EndingNetwork], and a [provisioning.Checker] that says whether Telegram can be reached,
+// too.
 type Network interface {
 	IDs
 
@@ -49,8 +50,8 @@ type Network interface {
 
 	// Telegram acts on Telegram for a login. Calls wait until the login is connected, or
 	// for their context. What it can do beyond Account it shows by implementing
-	// provisioning.ChatLister, ContactLister, ChatGetter, MigrationLister, ChatCreator, UserResolver,
-	// StickerSetLister and PhotoGetter. Errors of all calls are those that
+	// provisioning.ChatLister, ContactLister, ChatGetter, MigrationLister, ChatCreator,
+	// CreatedChatLister, UserResolver, StickerSetLister and PhotoGetter. Errors of all calls are those that
 	// provisioning.TelegramClient lists; ErrNotLoggedIn means that the session has ended,
 	// and HasSession is false after it.
 	Telegram(login *bridgev2.UserLogin) Telegram

@@ -55,21 +55,23 @@ func (s *portalStore) PortalByRoom(ctx context.Context, roomID id.RoomID) (provi
 // keyOfRoom returns the key of the portal of a room: a query that is cheap where there is
 // none. Errors: provisioning.ErrPortalNotFound.
 func (s *portalStore) keyOfRoom(ctx context.Context, roomID id.RoomID) (key networkid.PortalKey, err error) {
+	defer provisioning.WaitsForDatabase(ctx)()
 	err = s.h.br.DB.QueryRow(ctx, `SELECT id, receiver FROM portal WHERE bridge_id=$1 AND mxid=$2`, s.h.br.ID, roomID).Scan(&key.ID, &key.Receiver)
 	if errors.Is(err, sql.ErrNoRows) {
 		return key, provisioning.ErrPortalNotFound
 	}
 	if err != nil {
-		return key, fmt.Errorf("look for the portal of a room: %w", err)
+		return key, fault(ctx, "look for the portal of a room", err)
 	}
 	return key, nil
 }
 
 // byKey returns the portal of a key. Errors: provisioning.ErrPortalNotFound.
 func (s *portalStore) byKey(ctx context.Context, key networkid.PortalKey) (provisioning.Portal, error) {
+	defer provisioning.WaitsForDatabase(ctx)()
 	row, err := s.h.br.DB.Portal.GetByKey(ctx, key)
 	if err != nil {
-		return provisioning.Portal{}, fmt.Errorf("read a portal: %w", err)
+		return provisioning.Portal{}, fault(ctx, "read a portal", err)
 	}
 	return s.describe(ctx, row)
 }
@@ -109,7 +111,7 @@ func (s *portalStore) key(ctx context.Context, chatID provisioning.ChatID, accou
 			return key, provisioning.ErrPortalNotFound
 		}
 		if err != nil {
-			return key, fmt.Errorf("look for a portal of a chat: %w", err)
+			return key, fault(ctx, "look for a portal of a chat", err)
 		}
 	}
 	return key, nil
@@ -146,12 +148,15 @@ func (s *portalStore) describe(ctx context.Context, row *database.Portal) (provi
 // AccountPortals implements [provisioning.PortalStore].
 func (s *portalStore) AccountPortals(ctx context.Context, account provisioning.TelegramID) ([]provisioning.Portal, error) {
 	login, err := s.h.br.GetExistingUserLoginByID(ctx, s.h.network.LoginID(account))
-	if err != nil || login == nil {
-		return nil, err
+	if err != nil {
+		return nil, fault(ctx, "load a login", err)
+	}
+	if login == nil {
+		return nil, nil
 	}
 	marks, err := s.h.br.DB.UserPortal.GetAllForLogin(ctx, login.UserLogin)
 	if err != nil {
-		return nil, fmt.Errorf("list the portals of a login: %w", err)
+		return nil, fault(ctx, "list the portals of a login", err)
 	}
 	own := make(map[networkid.PortalKey]bool, len(marks))
 	for _, mark := range marks {
@@ -159,7 +164,7 @@ func (s *portalStore) AccountPortals(ctx context.Context, account provisioning.T
 	}
 	rows, err := s.h.br.DB.Portal.GetAllWithMXID(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("list the portals: %w", err)
+		return nil, fault(ctx, "list the portals", err)
 	}
 	var list []provisioning.Portal
 	for _, row := range rows {

@@ -41,7 +41,7 @@ func (r *rooms) SetUpPortal(ctx context.Context, setup provisioning.PortalSetup)
 	}
 	p, err := r.h.br.GetPortalByMXID(ctx, setup.Portal.RoomID)
 	if err != nil {
-		return fmt.Errorf("load a portal: %w", err)
+		return fault(ctx, "load a portal", err)
 	}
 	if p == nil {
 		return nil
@@ -64,7 +64,7 @@ func (r *rooms) SetUpPortal(ctx context.Context, setup provisioning.PortalSetup)
 func (r *rooms) source(ctx context.Context, key networkid.PortalKey, userID id.UserID) (*bridgev2.UserLogin, error) {
 	logins, err := r.h.br.GetUserLoginsInPortal(ctx, key)
 	if err != nil {
-		return nil, fmt.Errorf("list the logins in a portal: %w", err)
+		return nil, fault(ctx, "list the logins in a portal", err)
 	}
 	logins = slices.DeleteFunc(logins, func(l *bridgev2.UserLogin) bool { return !r.h.network.HasSession(l) })
 	if len(logins) == 0 {
@@ -84,7 +84,7 @@ func (r *rooms) CleanUp(ctx context.Context, portal provisioning.Portal, everybo
 	}
 	p, err := r.h.br.GetPortalByMXID(ctx, portal.RoomID)
 	if err != nil {
-		return fmt.Errorf("load a portal: %w", err)
+		return fault(ctx, "load a portal", err)
 	}
 	if p == nil {
 		return nil
@@ -190,7 +190,7 @@ func (r *rooms) Avatars(ctx context.Context, contacts []provisioning.Contact) (m
 			return true, nil
 		})
 		if err != nil {
-			return nil, nil, fmt.Errorf("look up ghosts: %w", err)
+			return nil, nil, fault(ctx, "look up ghosts", err)
 		}
 	}
 	return known, nil, nil

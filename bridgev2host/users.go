@@ -2,7 +2,6 @@ package bridgev2host
 
 import (
 	"context"
-	"fmt"
 
 	"maunium.net/go/mautrix/bridgev2"
 	"maunium.net/go/mautrix/id"
@@ -61,10 +60,11 @@ func (h *Host) login(ctx context.Context, userID id.UserID) (*bridgev2.UserLogin
 // database for those whom it has not loaded, each time, and with the lock held that
 // everything in the bridge waits for: those that are in no row are not asked for.
 func (h *Host) user(ctx context.Context, userID id.UserID) (*bridgev2.User, error) {
+	defer provisioning.WaitsForDatabase(ctx)()
 	if _, known := h.known.Load(userID); !known {
 		row, err := h.br.DB.User.GetByMXID(ctx, userID)
 		if err != nil {
-			return nil, fmt.Errorf("read a user: %w", err)
+			return nil, fault(ctx, "read a user", err)
 		}
 		if row == nil {
 			return nil, nil
@@ -73,7 +73,7 @@ func (h *Host) user(ctx context.Context, userID id.UserID) (*bridgev2.User, erro
 	}
 	user, err := h.br.GetExistingUserByMXID(ctx, userID)
 	if err != nil {
-		return nil, fmt.Errorf("load a user: %w", err)
+		return nil, fault(ctx, "load a user", err)
 	}
 	return user, nil
 }
@@ -83,7 +83,7 @@ func (h *Host) user(ctx context.Context, userID id.UserID) (*bridgev2.User, erro
 func (h *Host) loginOf(ctx context.Context, account provisioning.TelegramID) (*bridgev2.UserLogin, error) {
 	login, err := h.br.GetExistingUserLoginByID(ctx, h.network.LoginID(account))
 	if err != nil {
-		return nil, fmt.Errorf("load a login: %w", err)
+		return nil, fault(ctx, "load a login", err)
 	}
 	if login == nil || !h.network.HasSession(login) {
 		return nil, provisioning.ErrNotLoggedIn

@@ -228,6 +228,7 @@ func crash(t *testing.T, s *stage) {
 		c.wantConsistent()
 	}
 	database := openRaw(t, s.database)
+	s.passTime(database)
 	s.until("the promised work is done", func() bool { return count(t, database, `SELECT COUNT(*) FROM tgprovision_portal_task`) == 0 })
 	c.wantConsistent()
 	c.wantDone(database)

@@ -1,6 +1,8 @@
 package integration
 
 import (
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -8,6 +10,9 @@ import (
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
+
+	"github.com/tgprovision/tgprovision/portal"
+	"github.com/tgprovision/tgprovision/provisioning"
 )
 
 // A direct room: the ghost creates it and invites the bot, gives the bot power, and
@@ -188,5 +193,38 @@ func TestHomeserverBridgeInfo(t *testing.T) {
 				assert.Equal(t, content, read)
 			}
 		}
+	})
+}
+
+// A room with more state than the bridge has in memory at once is emptied, over HTTP as
+// homeservers answer.
+func TestHomeserverLargeState(t *testing.T) {
+	eachHomeserver(t, func(t *testing.T, d homeserver, b *bridge) {
+		db := openDatabase(t, databases["sqlite"](t))
+		t.Cleanup(func() { assert.NoError(t, db.Close()) })
+		rooms, err := portal.NewRooms(t.Context(), portal.RoomsConfig{AppService: b.AppService, DB: db})
+		require.NoError(t, err)
+		alice, bob, carol := d.user(t, "alice"), d.user(t, "bob"), d.user(t, "carol")
+		roomID := room(t, alice, mautrix.ReqCreateRoom{Preset: "public_chat", Invite: []id.UserID{carol.UserID}})
+		join(t, roomID, b.bot)
+		join(t, roomID, bob)
+		require.Equal(t, "200", raise(t, alice, roomID, b.bot.UserID, 50))
+		p := provisioning.Portal{RoomID: roomID, ChatID: -1, Title: "T"}
+		require.NoError(t, rooms.SetUpPortal(t.Context(), provisioning.PortalSetup{Portal: p}))
+		for i := range 60 {
+			require.Equal(t, "200", putState(t, alice, roomID, "com.example.huge", fmt.Sprint(i), map[string]any{"text": strings.Repeat("é<\n", 10_000)}))
+		}
+		require.NoError(t, rooms.CleanUp(t.Context(), p, true))
+		members, err := alice.Members(t.Context(), roomID)
+		require.NoError(t, err)
+		for _, e := range members.Chunk {
+			want := event.MembershipLeave
+			if e.GetStateKey() == string(alice.UserID) {
+				want = event.MembershipJoin
+			}
+			assert.Equal(t, want, e.Content.AsMember().Membership, e.GetStateKey())
+		}
+		_, info := get(t, alice, roomID, "state", "m.bridge", "fi.mau.telegram://telegram/-1")
+		assert.Equal(t, map[string]any{}, info)
 	})
 }

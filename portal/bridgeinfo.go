@@ -23,6 +23,10 @@ var bridgeInfoTypes = []event.Type{event.StateBridge, event.StateHalfShotBridge}
 // bridgeInfoPrefix begins the state keys of portals' bridge info.
 const bridgeInfoPrefix = "fi.mau.telegram://telegram/"
 
+// emptyContent is what bridge info is when its portal is no more: state events can't be
+// removed.
+var emptyContent struct{}
+
 // bridgeInfoKey is the state key of a portal's bridge info. A room is bridged by others
 // as well, perhaps, and has been bridged to other chats before.
 func bridgeInfoKey(p provisioning.Portal) string {
@@ -81,8 +85,8 @@ func same(content json.RawMessage, value any) bool {
 func (r *Rooms) removeBridgeInfo(ctx context.Context, as *mautrix.Client, portal provisioning.Portal) error {
 	for _, eventType := range bridgeInfoTypes {
 		current, err := stateOf(ctx, as, portal.RoomID, eventType, r.bridgeInfoKey(portal))
-		if err == nil && current != nil {
-			err = r.emptyBridgeInfo(ctx, as, portal.RoomID, eventType, r.bridgeInfoKey(portal), current)
+		if err == nil && current != nil && !same(current, emptyContent) {
+			err = r.emptyBridgeInfo(ctx, as, portal.RoomID, eventType, r.bridgeInfoKey(portal))
 		}
 		if err != nil {
 			return err
@@ -91,30 +95,30 @@ func (r *Rooms) removeBridgeInfo(ctx context.Context, as *mautrix.Client, portal
 	return nil
 }
 
-// removeAllBridgeInfo empties the bridge info of a portal and of all others that its
-// room has been, where the one who does so may. When earlier portals are cleaned up
-// later than this one, nobody of the bridge is there any more to do it.
-func (r *Rooms) removeAllBridgeInfo(ctx context.Context, as *mautrix.Client, portal provisioning.Portal, state []stateEvent) error {
-	for _, e := range state {
+// isOwnBridgeInfo says whether a state event is a portal's bridge info, or that of
+// another of this bridge, and says anything.
+func (r *Rooms) isOwnBridgeInfo(e stateEvent, portal provisioning.Portal) bool {
+	if !slices.ContainsFunc(bridgeInfoTypes, func(t event.Type) bool { return t.Type == e.Type }) || same(e.Content, emptyContent) {
+		return false
+	}
+	return e.StateKey == r.bridgeInfoKey(portal) ||
+		strings.HasPrefix(e.StateKey, bridgeInfoPrefix) && textOf(e.Content, "bridgebot") == string(r.bot.UserID)
+}
+
+// emptyAllBridgeInfo empties events.
+func (r *Rooms) emptyAllBridgeInfo(ctx context.Context, as *mautrix.Client, roomID id.RoomID, infos []stateEvent) error {
+	for _, e := range infos {
 		eventType := event.Type{Type: e.Type, Class: event.StateEventType}
-		earlier := strings.HasPrefix(e.StateKey, bridgeInfoPrefix) && textOf(e.Content, "bridgebot") == string(r.bot.UserID)
-		if !slices.Contains(bridgeInfoTypes, eventType) || !earlier && e.StateKey != r.bridgeInfoKey(portal) {
-			continue
-		}
-		if err := r.emptyBridgeInfo(ctx, as, portal.RoomID, eventType, e.StateKey, e.Content); err != nil {
+		if err := r.emptyBridgeInfo(ctx, as, roomID, eventType, e.StateKey); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// emptyBridgeInfo empties an event.
-func (r *Rooms) emptyBridgeInfo(ctx context.Context, as *mautrix.Client, roomID id.RoomID, eventType event.Type, stateKey string, current json.RawMessage) error {
-	empty := map[string]any{}
-	if same(current, empty) {
-		return nil
-	}
-	may, err := setState(ctx, as, roomID, eventType, stateKey, empty)
+// emptyBridgeInfo empties an event, where the one who does so may.
+func (r *Rooms) emptyBridgeInfo(ctx context.Context, as *mautrix.Client, roomID id.RoomID, eventType event.Type, stateKey string) error {
+	may, err := setState(ctx, as, roomID, eventType, stateKey, emptyContent)
 	if err == nil && !may {
 		r.logger(ctx).Debug().Stringer("room_id", roomID).Msg("The bridge info of a room stays, since the bridge may not change it")
 	}

@@ -39,12 +39,11 @@ func (r *Rooms) CleanUp(ctx context.Context, portal provisioning.Portal, everybo
 	var faults []error
 	var members []id.UserID
 	if everybody {
-		state, err := allState(ctx, keeper, portal.RoomID)
-		if err != nil {
+		var infos []stateEvent
+		if members, infos, err = r.membersAndBridgeInfo(ctx, keeper, portal); err != nil {
 			return err
 		}
-		faults = append(faults, r.removeAllBridgeInfo(ctx, keeper, portal, state))
-		members = membersOf(state)
+		faults = append(faults, r.emptyAllBridgeInfo(ctx, keeper, portal.RoomID, infos))
 	} else {
 		faults = append(faults, r.removeBridgeInfo(ctx, keeper, portal))
 		if members, err = joinedMembers(ctx, keeper, portal.RoomID); err != nil {
@@ -132,18 +131,23 @@ func (r *Rooms) membersSeen(ctx context.Context, roomID id.RoomID) ([]id.UserID,
 	return slices.Collect(maps.Keys(members)), err
 }
 
-// membersOf lists who has joined a room or is invited to it.
-func membersOf(state []stateEvent) (members []id.UserID) {
-	for _, e := range state {
-		if e.Type != event.StateMember.Type {
-			continue
+// membersAndBridgeInfo lists who has joined a portal's room or is invited to it, and the
+// bridge info there of the portal and of all others that the room has been, without
+// what it says. When earlier portals are cleaned up later than this one, nobody of the
+// bridge is there any more to do it.
+func (r *Rooms) membersAndBridgeInfo(ctx context.Context, as *mautrix.Client, portal provisioning.Portal) (members []id.UserID, infos []stateEvent, err error) {
+	err = readState(ctx, as, portal.RoomID, func(e stateEvent) {
+		switch {
+		case e.Type == event.StateMember.Type:
+			membership := event.Membership(textOf(e.Content, "membership"))
+			if membership == event.MembershipJoin || membership == event.MembershipInvite {
+				members = append(members, id.UserID(e.StateKey))
+			}
+		case r.isOwnBridgeInfo(e, portal):
+			infos = append(infos, stateEvent{Type: e.Type, StateKey: e.StateKey})
 		}
-		switch event.Membership(textOf(e.Content, "membership")) {
-		case event.MembershipJoin, event.MembershipInvite:
-			members = append(members, id.UserID(e.StateKey))
-		}
-	}
-	return members
+	})
+	return members, infos, err
 }
 
 // kickAll kicks members of a room. Those who can't be kicked stay.

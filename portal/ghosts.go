@@ -10,7 +10,6 @@ import (
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/id"
 
-	"github.com/tgprovision/tgprovision/internal/schema"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
@@ -148,7 +147,7 @@ func (r *Rooms) remember(ctx context.Context, p profile) error {
 	const query = `
 		INSERT INTO tgprovision_ghost (telegram_id, name, photo_id, avatar_url) VALUES ($1, $2, $3, $4)
 		ON CONFLICT (telegram_id) DO UPDATE SET name=excluded.name, photo_id=excluded.photo_id, avatar_url=excluded.avatar_url`
-	err := r.db.DoTxn(ctx, schema.ReadCommitted(r.db), func(ctx context.Context) error {
+	err := r.db.DoTxn(ctx, func(ctx context.Context) error {
 		_, err := r.db.Exec(ctx, query, p.telegramID, p.name, p.photoID, p.avatar)
 		return err
 	})

@@ -8,7 +8,6 @@ import (
 
 	"maunium.net/go/mautrix/id"
 
-	"github.com/tgprovision/tgprovision/internal/schema"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
@@ -41,7 +40,7 @@ func (r *Rooms) needGhosts(ctx context.Context, userID id.UserID, telegramIDs []
 	if err != nil || known == len(telegramIDs) {
 		return err
 	}
-	return r.db.DoTxn(ctx, schema.ReadCommitted(r.db), func(ctx context.Context) error {
+	return r.db.DoTxn(ctx, func(ctx context.Context) error {
 		_, err := r.db.Exec(ctx, `
 			INSERT INTO tgprovision_ghost_user (user_id, telegram_id) VALUES `+strings.Join(pairs, ", ")+`
 			ON CONFLICT DO NOTHING`, args...)
@@ -64,7 +63,7 @@ func (r *Rooms) ForgetGhosts(ctx context.Context, userID id.UserID) (ghosts int,
 			AND NOT EXISTS(SELECT 1 FROM tgprovision_ghost g WHERE g.photo_id=photo.photo_id AND NOT (` + unneeded + `))`
 		forgetGhosts = `DELETE FROM tgprovision_ghost AS g WHERE` + unneeded
 	)
-	err = r.db.DoTxn(ctx, schema.ReadCommitted(r.db), func(ctx context.Context) error {
+	err = r.db.DoTxn(ctx, func(ctx context.Context) error {
 		if _, err := r.db.Exec(ctx, forgetUser, userID); err != nil {
 			return err
 		}

@@ -5,9 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/url"
-	"slices"
 	"strconv"
 	"time"
 
@@ -94,8 +94,7 @@ func newHomeserverError(what string, err error) *homeserverError {
 // says so. Errors are the context's, or [provisioning.ErrHomeserver].
 func try(ctx context.Context, what string, call func(context.Context) error) error {
 	for tries := 1; ; tries++ {
-		// mautrix would log with the context's logger.
-		err := call(zerolog.Nop().WithContext(ctx))
+		err := call(silent(ctx))
 		if err == nil {
 			return nil
 		}
@@ -112,6 +111,12 @@ func try(ctx context.Context, what string, call func(context.Context) error) err
 		case <-time.After(pause):
 		}
 	}
+}
+
+// silent returns a context with a logger of nothing, since mautrix logs with the context's
+// one. It is no zerolog.Nop, which a context without a logger does not take.
+func silent(ctx context.Context) context.Context {
+	return zerolog.New(io.Discard).Level(zerolog.PanicLevel).WithContext(ctx)
 }
 
 // rateLimit says whether an error is a rate limit's, and how long to wait.
@@ -173,23 +178,6 @@ func textOf(content json.RawMessage, field string) (text string) {
 	return text
 }
 
-// stateEvent is a state event, as far as it matters here.
-type stateEvent struct {
-	Type     string          `json:"type"`
-	StateKey string          `json:"state_key"`
-	Sender   id.UserID       `json:"sender"`
-	Content  json.RawMessage `json:"content"`
-}
-
-// allState reads the whole state of a room.
-func allState(ctx context.Context, as *mautrix.Client, roomID id.RoomID) (state []stateEvent, err error) {
-	err = try(ctx, "read the state of a room", func(ctx context.Context) error {
-		_, err := as.MakeRequest(ctx, http.MethodGet, as.BuildClientURL("v3", "rooms", roomID, "state"), nil, &state)
-		return err
-	})
-	return state, err
-}
-
 // setState sets a state event; false where the sender may not.
 func setState(ctx context.Context, as *mautrix.Client, roomID id.RoomID, eventType event.Type, stateKey string, content any) (bool, error) {
 	err := try(ctx, "set "+eventType.Type, func(ctx context.Context) error {
@@ -210,22 +198,6 @@ func membershipOf(ctx context.Context, as *mautrix.Client, roomID id.RoomID, use
 		return "", nil
 	}
 	return event.Membership(textOf(content, "membership")), err
-}
-
-// joinedMembers lists who has joined a room, in the order of their IDs.
-func joinedMembers(ctx context.Context, as *mautrix.Client, roomID id.RoomID) (members []id.UserID, err error) {
-	err = try(ctx, "list the members of a room", func(ctx context.Context) error {
-		answer, err := as.JoinedMembers(ctx, roomID)
-		if err != nil {
-			return err
-		}
-		for userID := range answer.Joined {
-			members = append(members, userID)
-		}
-		return nil
-	})
-	slices.Sort(members)
-	return members, err
 }
 
 // joinRoom has a user join a room.

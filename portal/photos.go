@@ -10,7 +10,6 @@ import (
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/id"
 
-	"github.com/tgprovision/tgprovision/internal/schema"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
@@ -74,7 +73,7 @@ func (r *Rooms) upload(ctx context.Context, photoID int64, photo provisioning.Ph
 		return uri, err
 	}
 	const query = `INSERT INTO tgprovision_photo (photo_id, uri) VALUES ($1, $2) ON CONFLICT (photo_id) DO UPDATE SET uri=excluded.uri`
-	err = r.db.DoTxn(ctx, schema.ReadCommitted(r.db), func(ctx context.Context) error {
+	err = r.db.DoTxn(ctx, func(ctx context.Context) error {
 		_, err := r.db.Exec(ctx, query, photoID, uri)
 		return err
 	})

@@ -79,11 +79,13 @@ func createEvent(ctx context.Context, as *mautrix.Client, roomID id.RoomID) (cre
 	if err != nil || create.Type == event.StateCreate.Type && create.Sender != "" {
 		return create, err
 	}
-	state, err := allState(ctx, as, roomID)
-	if i := slices.IndexFunc(state, func(e stateEvent) bool { return e.Type == event.StateCreate.Type }); i >= 0 {
-		return state[i], err
-	}
-	return stateEvent{}, err
+	create = stateEvent{}
+	err = readState(ctx, as, roomID, func(e stateEvent) {
+		if e.Type == event.StateCreate.Type {
+			create = e
+		}
+	})
+	return create, err
 }
 
 // newLevels reads power levels; without content, a room has none.

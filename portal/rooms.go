@@ -70,7 +70,7 @@ type RoomsConfig struct {
 // the Bot API.
 type Rooms struct {
 	as            *appservice.AppService
-	db            *dbutil.Database
+	db            schema.DB
 	bot           *mautrix.Client
 	displayName   string
 	ghostID       func(provisioning.TelegramID) id.UserID
@@ -86,6 +86,7 @@ var (
 	_ provisioning.DirectRooms  = (*Rooms)(nil)
 	_ provisioning.GhostAvatars = (*Rooms)(nil)
 	_ provisioning.GhostUsers   = (*Rooms)(nil)
+	_ provisioning.Checker      = (*Rooms)(nil)
 )
 
 // NewRooms returns a Rooms. It asks the homeserver nothing yet. Errors: a
@@ -189,6 +190,19 @@ func (r *Rooms) logger(ctx context.Context) *zerolog.Logger {
 
 // BotID implements provisioning.Rooms.
 func (r *Rooms) BotID() id.UserID { return r.bot.UserID }
+
+// Check implements [provisioning.Checker]: the homeserver has to know the appservice.
+func (r *Rooms) Check(ctx context.Context) error {
+	// Not tried again: whoever asks does.
+	_, err := r.bot.Whoami(silent(ctx))
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(ctx.Err(), context.Canceled):
+		return fmt.Errorf("ask the homeserver: %w", ctx.Err())
+	}
+	return newHomeserverError("ask who the bridge is", err)
+}
 
 // CheckBot implements [provisioning.Rooms].
 func (r *Rooms) CheckBot(ctx context.Context, roomID id.RoomID) error {

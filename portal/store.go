@@ -39,7 +39,7 @@ import (
 type Store struct {
 	*TaskStore
 
-	db *dbutil.Database
+	db schema.DB
 
 	portals *dbcache.Cache[place, *provisioning.Portal]
 }
@@ -54,6 +54,7 @@ type place struct {
 var (
 	_ provisioning.PortalStore = (*Store)(nil)
 	_ provisioning.TaskStore   = (*Store)(nil)
+	_ provisioning.Checker     = (*Store)(nil)
 )
 
 // StoreConfig is what a [Store] is made of.
@@ -326,12 +327,19 @@ func (s *Store) inTurn(ctx context.Context, fn func(context.Context) error) erro
 	// It changes nothing, but gets the turn: SQLite's one writer, or the lock of the
 	// trigger on PostgreSQL. What comes after it sees all that was committed before.
 	const turn = `UPDATE tgprovision_portal SET title=title WHERE room_id=''`
-	return s.db.DoTxn(ctx, schema.ReadCommitted(s.db), func(ctx context.Context) error {
+	return s.db.DoTxn(ctx, func(ctx context.Context) error {
 		if _, err := s.db.Exec(ctx, turn); err != nil {
 			return err
 		}
 		return fn(ctx)
 	})
+}
+
+// Check implements [provisioning.Checker]. It takes its turn as a change does, and changes
+// nothing: a database that somebody has locked for as long as the context lasts can't be
+// used, though it can be read.
+func (s *Store) Check(ctx context.Context) error {
+	return s.inTurn(ctx, func(context.Context) error { return nil })
 }
 
 // text returns what PostgreSQL can hold of a text from elsewhere.

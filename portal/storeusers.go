@@ -2,6 +2,8 @@ package portal
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"fmt"
 
 	"go.mau.fi/util/dbutil"
@@ -34,6 +36,16 @@ func (s *Store) UserPortals(ctx context.Context, userID id.UserID) ([]provisioni
 // same as before.
 const isParticipant = ` room_id=$1 AND telegram_id=$2
 	AND EXISTS(SELECT 1 FROM tgprovision_portal WHERE room_id=$1 AND chat_id=$3 AND receiver=$4)`
+
+// PortalUser implements [provisioning.PortalUsers]. It is one read.
+func (s *Store) PortalUser(ctx context.Context, p provisioning.UserPortal) (userID id.UserID, err error) {
+	const query = `SELECT user_id FROM tgprovision_portal_account WHERE` + isParticipant
+	err = s.db.QueryRow(ctx, query, p.RoomID, p.Account, int64(p.ChatID), p.Receiver).Scan(&userID)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("look for the user of a portal: %w", err)
+	}
+	return userID, nil
+}
 
 // SetPortalUser implements [provisioning.PortalUsers]. It is one read and, where that finds
 // another user, one transaction, in turn with those of Connect.

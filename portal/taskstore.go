@@ -24,13 +24,16 @@ import (
 // When the context of a call carries a transaction of the host's database (dbutil's
 // DoTxn), the call is part of that.
 type TaskStore struct {
-	db  *dbutil.Database
+	db  schema.DB
 	now func() time.Time // the clock on SQLite
 }
 
-func newTaskStore(db *dbutil.Database) *TaskStore { return &TaskStore{db, time.Now} }
+func newTaskStore(db schema.DB) *TaskStore { return &TaskStore{db, time.Now} }
 
-var _ provisioning.TaskStore = (*TaskStore)(nil)
+var (
+	_ provisioning.TaskStore = (*TaskStore)(nil)
+	_ provisioning.Checker   = (*TaskStore)(nil)
+)
 
 // TaskStoreConfig is what a [TaskStore] is made of.
 type TaskStoreConfig struct {
@@ -206,7 +209,13 @@ func (s *TaskStore) change(ctx context.Context, what, rest string, args ...any) 
 
 // txn runs a transaction that begins with a write.
 func (s *TaskStore) txn(ctx context.Context, fn func(context.Context) error) error {
-	return s.db.DoTxn(ctx, schema.ReadCommitted(s.db), fn)
+	return s.db.DoTxn(ctx, fn)
+}
+
+// Check implements [provisioning.Checker], by a transaction that changes nothing: a SQLite file
+// that somebody has locked for as long as the context lasts can't be used.
+func (s *TaskStore) Check(ctx context.Context) error {
+	return s.txn(ctx, func(context.Context) error { return nil })
 }
 
 // CountTasks counts the tasks that are recorded, those that are being done included, for

@@ -1,5 +1,7 @@
 package provisioning
 
+import "time"
+
 // Account is the Telegram account that a Matrix user is logged in with.
 type Account struct {
 	// ID is the account's own.
@@ -88,6 +90,19 @@ type NewChat struct {
 	// Members are the Telegram user IDs of a basic group's first members, the
 	// creator aside. Other chats have none at first.
 	Members []TelegramID
+}
+
+// CreatedChat is a chat that an account has made.
+type CreatedChat struct {
+	// ID is the chat's.
+	ID ChatID
+	// Created is when it was made, and Age how long ago that is, both by Telegram's clock
+	// with the precision of seconds.
+	Created time.Time
+	Age     time.Duration
+	// InUse says that somebody has joined it besides the account and the Members of the
+	// [NewChat], or that somebody has written there.
+	InUse bool
 }
 
 // Identifier names somebody on Telegram. Exactly one field is set.

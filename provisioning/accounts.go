@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix/id"
@@ -24,8 +23,9 @@ type accounts struct {
 	telegram TelegramClientFactory
 	relayBot TelegramClient // nil where there is none
 	events   *events
-	// endDirect ends the portals of a user's direct chats with an account.
-	endDirect func(context.Context, id.UserID, TelegramID) error
+	// endDirect ends the portals of a user's direct chats with an account, endDirectOfOthers
+	// those of everybody else.
+	endDirect, endDirectOfOthers func(context.Context, id.UserID, TelegramID) error
 	// moves has each account change hands one step after the other: a login looks for its
 	// session, is recorded, and ends the sessions of others.
 	moves keyed.Mutex[TelegramID]
@@ -151,7 +151,7 @@ func endSession(ctx context.Context, client TelegramClient) error {
 // is linked to it: it takes no account from anybody, and ends no session but that of a user
 // without the level for a login. Errors: errUnrecorded, errLevelLost.
 func (a *accounts) claim(ctx context.Context, p *person, account Account) error {
-	ctx, cancel := detachedFor(ctx, recordTimeout)
+	ctx, cancel := recording(ctx)
 	defer cancel()
 	switch _, may, err := a.mayLogIn(ctx, p.userID); {
 	case err != nil:
@@ -172,6 +172,7 @@ func (a *accounts) claim(ctx context.Context, p *person, account Account) error 
 	switch {
 	case err == nil:
 		p.user.TelegramID = account.ID
+		a.endEarlier(ctx, p.userID, account.ID)
 		return nil
 	case !errors.Is(err, ErrAccountLinked):
 		return fmt.Errorf("claim the account: %w", err)
@@ -215,7 +216,7 @@ func (a *accounts) lookUp(ctx context.Context, userID id.UserID) (User, error) {
 // account for example, takes the account from nobody. Errors: errNotWhitelisted for a user
 // who has lost the level for a login meanwhile, and whose session was therefore ended.
 func (a *accounts) link(ctx context.Context, p *person, account Account) error {
-	ctx, cancel := detachedFor(ctx, recordTimeout)
+	ctx, cancel := recording(ctx)
 	defer cancel()
 	unlock, err := a.moves.Lock(ctx, account.ID)
 	if err != nil {
@@ -254,7 +255,17 @@ func (a *accounts) link(ctx context.Context, p *person, account Account) error {
 				Msg("Could not end the session of a user whose account has moved")
 		}
 	}
+	a.endEarlier(ctx, p.userID, account.ID)
 	return nil
+}
+
+// endEarlier ends the direct chats that others have left behind who have logged out of an
+// account, when a user has logged in with it: what is sent to the account is not for them. One
+// that can't be ended now is ended when the user asks for it.
+func (a *accounts) endEarlier(ctx context.Context, userID id.UserID, telegramID TelegramID) {
+	if err := a.endDirectOfOthers(ctx, userID, telegramID); err != nil {
+		zerolog.Ctx(ctx).Warn().Err(err).Msg("Could not end the direct chats of those who had an account before")
+	}
 }
 
 // admit returns nil for a login that may be recorded, and ends that of a user who has lost
@@ -353,7 +364,7 @@ func (a *accounts) unlink(ctx context.Context, p *person) error {
 
 // removeLink unlinks a user and tells the host of the logout.
 func (a *accounts) removeLink(ctx context.Context, userID id.UserID, telegramID TelegramID) error {
-	ctx, cancel := detachedFor(ctx, recordTimeout)
+	ctx, cancel := recording(ctx)
 	defer cancel()
 	recorded, err := a.events.announce(ctx, EventLogout, userID, telegramID)
 	if err != nil {
@@ -367,12 +378,4 @@ func (a *accounts) removeLink(ctx context.Context, userID id.UserID, telegramID 
 		return fmt.Errorf("unlink the account: %w", err)
 	}
 	return nil
-}
-
-// recordTimeout is how long may be taken to record what has happened on Telegram already.
-const recordTimeout = 5 * time.Second
-
-// detachedFor returns a context that goes on when the other one has ended, for a time.
-func detachedFor(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.WithoutCancel(ctx), limit)
 }

@@ -45,6 +45,25 @@ func (a *accounts) actor(ctx context.Context, p *person) (actor, error) {
 	return actor{client: a.relayBot, account: account, relay: true}, nil
 }
 
+// inChat is actor, with what a group or channel says of itself to the account. Where Telegram
+// turns out to have ended the session of the user's account, which nobody knew before, the
+// logout is recorded, and the relay bot acts.
+func (a *accounts) inChat(ctx context.Context, p *person, chatID ChatID) (actor, ChatInfo, error) {
+	act, err := a.actor(ctx, p)
+	if err != nil {
+		return actor{}, ChatInfo{}, err
+	}
+	info, err := act.chat(ctx, chatID)
+	if act.relay || !errors.Is(err, ErrNotLoggedIn) {
+		return act, info, err
+	}
+	if act, err = a.actor(ctx, p); err != nil {
+		return actor{}, ChatInfo{}, err
+	}
+	info, err = act.chat(ctx, chatID)
+	return act, info, err
+}
+
 // recorded returns the client of a user who is on record as logged in, nil for anybody else.
 // It is for operations that show something: Telegram is not asked.
 func (a *accounts) recorded(ctx context.Context, p *person) TelegramClient {
@@ -93,8 +112,9 @@ func (a *accounts) creator(ctx context.Context, p *person) (actor, error) {
 	return act, nil
 }
 
-// chat returns what a group or channel says of itself. The relay bot's errors wrap
-// errRelayNotInChat or errRelayBot. Errors: ErrNotImplemented.
+// chat returns what a group or channel says of itself. The relay bot's errors, but for
+// ErrNotLoggedIn, wrap errRelayNotInChat or errRelayBot. Errors: ErrNotImplemented,
+// ErrNotLoggedIn.
 func (a actor) chat(ctx context.Context, chatID ChatID) (ChatInfo, error) {
 	getter, can := a.client.(ChatGetter)
 	if !can {
@@ -106,7 +126,7 @@ func (a actor) chat(ctx context.Context, chatID ChatID) (ChatInfo, error) {
 		return info, nil
 	case errors.Is(err, ErrNotInChat) && a.relay:
 		err = fmt.Errorf("%w: %w", errRelayNotInChat, err)
-	case a.relay:
+	case a.relay && !errors.Is(err, ErrNotLoggedIn):
 		err = fmt.Errorf("%w: %w", errRelayBot, err)
 	}
 	return ChatInfo{}, fmt.Errorf("get the chat: %w", err)

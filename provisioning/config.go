@@ -94,7 +94,7 @@ type Config struct {
 
 	// Log is where the access lines and the errors of requests go that come
 	// without a logger in their context (zerolog.Ctx). The zero value is silent. Each
-	// line is one Write of the logger's writer, in the request's goroutine.
+	// line is one Write of the logger's writer.
 	Log zerolog.Logger
 }
 

@@ -38,6 +38,7 @@ func createCases() []wireCase {
 				if got := b.telegram.Groups(); got != 3 {
 					t.Errorf("%d groups on Telegram, want the 3 that were there", got)
 				}
+				b.wantNoTasks(t)
 			}
 		}
 		cases = append(cases, c)
@@ -47,6 +48,7 @@ func createCases() []wireCase {
 			name: name, body: body, status: 201, success: fmt.Sprintf(`{"chat_id":%d}`, want.ID),
 			after: func(t *testing.T, b *bridge) {
 				got, _ := b.telegram.Group(want.ID)
+				want.Created = got.Created
 				if fmt.Sprint(got) != fmt.Sprint(want) {
 					t.Errorf("on Telegram there is %v, want %v", got, want)
 				}

@@ -155,7 +155,7 @@ func codeOperations() []operation {
 		},
 		wireCase{
 			name: "refused: number blocked", body: `{"code":"01234"}`, prepare: fails("SubmitCode", provisioning.ErrPhoneNumberFlood, requestAlice),
-			status: 429, errcode: "phone_number_flood", state: "request",
+			status: 429, errcode: "phone_number_flood", state: "code",
 		},
 		wireCase{
 			name: "overtaken", body: `{"code":"01234"}`, prepare: overtaken("SubmitCode"),
@@ -194,7 +194,7 @@ func passwordOperations() []operation {
 		{
 			name: "refused: number blocked", body: `{"password":"x"}`,
 			prepare: fails("SubmitPassword", provisioning.ErrPhoneNumberFlood, requestGuarded, codeGuarded),
-			status:  429, errcode: "phone_number_flood", state: "request",
+			status:  429, errcode: "phone_number_flood", state: "password",
 		},
 		{
 			name: "overtaken", body: `{"password":"x"}`, prepare: overtaken("SubmitPassword"),
@@ -332,7 +332,7 @@ func controlOperations() []operation {
 		wireCase{name: "no way left", prepare: after(requestGuarded), status: 409, errcode: "code_not_resendable", state: "code"},
 		wireCase{name: "code accepted", prepare: after(requestGuarded, codeGuarded), status: 409, errcode: "code_not_resendable", state: "password"},
 		wireCase{name: "an e-mail address is missing", prepare: fails("ResendCode", provisioning.ErrLoginEmailRequired, requestAlice), status: 403, errcode: "login_email_required", state: "request"},
-		wireCase{name: "number blocked", prepare: fails("ResendCode", provisioning.ErrPhoneNumberFlood, requestAlice), status: 429, errcode: "phone_number_flood", state: "request"},
+		wireCase{name: "number blocked", prepare: fails("ResendCode", provisioning.ErrPhoneNumberFlood, requestAlice), status: 429, errcode: "phone_number_flood", state: "code"},
 		wireCase{name: "overtaken", prepare: overtaken("ResendCode"), status: 409, errcode: "already_logged_in", state: "logged-in", fields: aliceLoggedIn},
 		wireCase{name: "any body", prepare: after(requestAlice), body: "garbage", status: 200, success: `{"state":"code","username":"","phone":"","message":"Telegram has sent a code by SMS. Please enter it.","code_length":5,` +
 			`"code":{"delivery":"sms","destination":"","length":5,"next_delivery":null,"resend_in":0}}`},

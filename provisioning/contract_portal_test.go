@@ -330,7 +330,11 @@ func connectCases() []wireCase {
 		name: "restricted account", path: asAlice, prepare: steps(as(aliceAccount), failingCall("GetChat", saidBy(provisioning.ErrTelegramRestricted, "FROZEN_METHOD_INVALID"))),
 		status: 403, errcode: "telegram_restricted", fields: map[string]any{"telegram_error": "FROZEN_METHOD_INVALID"},
 	})
-	refused("session ends meanwhile", asAlice, 403, "not_logged_in", as(aliceAccount), failingCall("GetChat", provisioning.ErrNotLoggedIn))
+	add(wireCase{name: "session ends meanwhile", change: inRooms, path: asAlice, prepare: steps(as(aliceAccount), endingSession("GetChat", alice)), status: 403, errcode: "not_logged_in"})
+	connected("session ends meanwhile, the relay bot acts", asAlice, as(aliceAccount), endingSession("GetChat", alice))
+	refused("session ends meanwhile, the relay bot is not in the chat", "/portal/!room:example.com/connect/-1000000000010"+asAlice, 403, "bot_not_in_chat", as(aliceAccount), endingSession("GetChat", alice))
+	refused("session ends meanwhile, and the relay bot's", asAlice, 403, "not_logged_in", as(aliceAccount), endingSession("GetChat", alice, relayBot))
+	refused("the relay bot's session ends meanwhile", "", 403, "not_logged_in", endingSession("GetChat", relayBot))
 	refused("factory broken", asAlice, 500, "unhandled_error", failingCall("Client", errors.New("no memory")))
 	add(wireCase{
 		name: "flood wait", path: asAlice, prepare: steps(as(aliceAccount), failingCall("GetChat", &provisioning.FloodWaitError{Wait: 9 * time.Second})),

@@ -63,8 +63,11 @@
 // Authorization header does not count. Up to 10,000 addresses are remembered, by this process
 // alone; of more, those that have the most tries left are forgotten first.
 //
-// [Config.Timeout] bounds what a request waits for, and ends reading a body and writing an
-// answer. It can't do the latter where the host's middleware hides the http.ResponseWriter
+// [Config.Timeout] bounds what a request waits for. One that changes something and goes on for
+// a quarter of a second longer is answered then with 500 unknown_error, such as one that
+// records what Telegram has accepted, or waits for a database whose driver does not look at
+// the context. It stays under way until it ends. The timeout also ends reading a body and
+// writing an answer. It can't do the latter where the host's middleware hides the http.ResponseWriter
 // in one that has no Unwrap: there the http.Server needs a ReadTimeout and a WriteTimeout.
 //
 // # Background work

@@ -92,6 +92,12 @@ var (
 	// lost its power. It is an ErrHomeserver as well.
 	ErrMatrixInviteRefused = fmt.Errorf("%w: nobody may invite the user", ErrHomeserver)
 
+	// ErrDatabase: the host's database can't be used: it can't be reached, is locked, has no
+	// connection left, does not answer in time, or does not understand. It is no fault of the
+	// database's that something is not there, that a change conflicts with what is, or that
+	// the context was cancelled. It wraps the cause, which only the log has.
+	ErrDatabase = errors.New("the database can't be used")
+
 	// ErrTelegramUnavailable: Telegram can't be reached, or has trouble of its own. It may
 	// work later.
 	ErrTelegramUnavailable = errors.New("no connection to Telegram, or trouble there")

@@ -109,6 +109,8 @@ var outcomes = []outcome{
 	// So does a bound that is reached.
 	{err: ErrOverloaded, status: 503, errcode: "overloaded", sentence: "The bridge is busy. Please try again in a few seconds."},
 	{err: errNotReady, status: 503, errcode: "not_ready", sentence: "The bridge is starting. Please try again in a few seconds."},
+	// Whoever needed it, also to record what Telegram has done.
+	{err: ErrDatabase, status: 500, errcode: "unknown_error", sentence: "The bridge's database can't be used. Please try again later. The bridge's log has the details."},
 	// The relay bot's other troubles are not the caller's: before everything else.
 	{err: errRelayBot, status: 500, errcode: "unknown_error", sentence: "The bridge's relay bot can't use Telegram. Its log has the details."},
 
@@ -148,7 +150,7 @@ var outcomes = []outcome{
 	{err: ErrLoginEmailRequired, ops: []string{"post_login_phone", "resend_login_code"}, status: 403, errcode: "login_email_required", state: stateRequest, sentence: "Telegram sends you no code before you have an e-mail address for logins. Please log in with a Telegram app, which asks for one, and try again."},
 	{err: ErrPhoneNumberUnoccupied, ops: []string{"post_login_phone"}, status: 404, errcode: "phone_number_unoccupied", state: stateRequest, sentence: "There is no Telegram account with this phone number. Please sign up in a Telegram app first."},
 	{err: ErrPhoneNumberUnoccupied, ops: []string{"post_login_code"}, status: 403, errcode: "phone_number_unoccupied", state: stateRequest, sentence: "There is no Telegram account with this phone number. Please sign up in a Telegram app first."},
-	{err: ErrPhoneNumberFlood, ops: phoneOps, status: 429, errcode: "phone_number_flood", state: stateRequest, sentence: "There were too many tries with this phone number. Telegram usually lifts the block within a day."},
+	{err: ErrPhoneNumberFlood, ops: phoneOps, status: 429, errcode: "phone_number_flood", sentence: "There were too many tries with this phone number. Telegram usually lifts the block within a day."},
 	{err: errValueMissing, ops: []string{"post_login_code"}, status: 400, errcode: "body_value_missing", sentence: "Please enter the code that Telegram sent you."},
 	{err: ErrPhoneCodeInvalid, ops: []string{"post_login_code"}, status: 401, errcode: "phone_code_invalid", state: stateCode, sentence: "That is not the right code. Please check it and try again."},
 	{err: ErrPhoneCodeExpired, ops: []string{"post_login_code", "resend_login_code"}, status: 403, errcode: "phone_code_expired", state: stateRequest, sentence: "The code has expired, or none was requested. Please request a new one."},
@@ -188,7 +190,7 @@ var outcomes = []outcome{
 	{err: ErrTelegramRestricted, ops: actOps, status: 403, errcode: "telegram_restricted", sentence: "Telegram does not let your account do that. In a Telegram app, @SpamBot can tell you whether it is limited, and why."},
 	{err: ErrBridgeRefused, status: 500, errcode: "unknown_error", sentence: "Telegram refuses the bridge itself. Please tell whoever runs it. Its log has the details."},
 	{err: ErrTelegramUnavailable, status: 500, errcode: "unknown_error", sentence: "Telegram can't be reached, or has trouble of its own. Please try again later."},
-	{err: context.DeadlineExceeded, status: 500, errcode: "unknown_error", sentence: "Telegram or the Matrix homeserver did not answer in time. Please try again later."},
+	{err: context.DeadlineExceeded, status: 500, errcode: "unknown_error", sentence: "The bridge got no answer in time. Please try again later. The bridge's log has the details."},
 	{err: context.Canceled, status: 500, errcode: "unknown_error", sentence: "The request was cancelled."},
 	{err: errUnknownTelegram, status: 500, errcode: "unknown_error", sentence: "Telegram refused the request for an unexpected reason."},
 }

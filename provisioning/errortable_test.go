@@ -53,6 +53,7 @@ var hostErrors = map[string]error{
 	"ErrLoginEmailRequired":            provisioning.ErrLoginEmailRequired,
 	"ErrTelegramRestricted":            provisioning.ErrTelegramRestricted,
 	"ErrBridgeRefused":                 provisioning.ErrBridgeRefused,
+	"ErrDatabase":                      provisioning.ErrDatabase,
 	"ErrOverloaded":                    provisioning.ErrOverloaded,
 	"ErrNotImplemented":                provisioning.ErrNotImplemented,
 }

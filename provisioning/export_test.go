@@ -81,6 +81,7 @@ func (p *Provisioner) Remembered() int { return len(p.services.gate.failures.gue
 // The constants of the package, for tests.
 const (
 	MaxAddresses              = maxAddresses
+	Overdue                   = overdue
 	DefaultTimeout            = defaultTimeout
 	DefaultTaskLifetime       = defaultTaskLifetime
 	DefaultMaxRequests        = defaultMaxRequests

@@ -24,8 +24,8 @@ type Forgotten struct {
 	// Groups counts the portals, of groups and channels, that the user's account was recorded
 	// to take part in. They stay.
 	Groups int
-	// Moved counts the portals that were recorded as the user's, of an account that another
-	// Matrix user is logged in with by now. They stay, as that user's.
+	// Moved counts the portals of groups and channels that were recorded as the user's, with
+	// an account that another Matrix user is logged in with by now. They stay, as that user's.
 	Moved int
 	// Ghosts counts the Telegram users whose name and avatar were kept for nobody else.
 	Ghosts int
@@ -43,8 +43,7 @@ type Forgotten struct {
 // permission. It may be called before [Provisioner.Start].
 //
 // A direct chat is the user's who has asked for it last, with whichever account: also that
-// of somebody who has logged out since. It is somebody else's if they are logged in with its
-// account now. The user is found by what [PortalUsers] has recorded: of what was recorded
+// of somebody who has logged out since. The user is found by what [PortalUsers] has recorded: of what was recorded
 // without, only the portals of the account that they are logged in with are known to be
 // theirs. The portals of groups and channels stay, since they belong to their rooms, and so
 // does what others have of the user's account, as a contact of theirs.
@@ -204,7 +203,7 @@ func (f *forgetter) removePortalsOf(ctx context.Context, account TelegramID) err
 }
 
 // removePortals removes what is recorded as the user's, of whichever account. Without an
-// AccountFinder nobody could tell whose it is now.
+// AccountFinder nobody could tell whose a group is now.
 func (f *forgetter) removePortals(ctx context.Context) error {
 	if f.users == nil || f.finder == nil {
 		return nil
@@ -218,7 +217,7 @@ func (f *forgetter) removePortals(ctx context.Context) error {
 		switch {
 		case err != nil:
 			return fmt.Errorf("look for the user of an account: %w", err)
-		case owner != "" && owner != f.userID:
+		case owner != "" && owner != f.userID && portal.Receiver == 0:
 			err = f.movePortal(ctx, portal, owner)
 		default:
 			err = f.removePortal(ctx, portal)
@@ -230,14 +229,9 @@ func (f *forgetter) removePortals(ctx context.Context) error {
 	return nil
 }
 
-// movePortal records a portal as another user's.
+// movePortal records the portal of a group or channel as another user's.
 func (f *forgetter) movePortal(ctx context.Context, portal UserPortal, owner id.UserID) error {
-	if portal.Receiver != 0 {
-		if err := needGhosts(ctx, f.portals.needs, owner, Contact{ID: TelegramID(portal.ChatID)}); err != nil {
-			return err
-		}
-	}
-	if err := f.portals.setUser(ctx, portal, owner); err != nil {
+	if err := setUser(ctx, f.users, portal, owner); err != nil {
 		return err
 	}
 	f.done.Moved++
@@ -327,7 +321,7 @@ func (f *forgetter) removeTask(ctx context.Context, t Task) error {
 		})
 	case taskSetUp:
 		err = withRecord(ctx, t, f.setUpForOthers)
-	case taskInvite: // by the user's session, which is gone
+	case taskInvite, taskUndoCreate: // by the user's session, which is gone
 	default:
 		need = true
 	}

@@ -86,14 +86,11 @@ func connectPortal(ctx context.Context, s *services, op *operation) (reply, erro
 	if _, err := s.portals.replaced(ctx, c); err != nil {
 		return reply{}, err
 	}
-	act, err := s.accounts.actor(ctx, &op.person)
+	act, info, err := s.accounts.inChat(ctx, &op.person, op.chatID)
 	if err != nil {
 		return reply{}, err
 	}
-	info, err := act.chat(ctx, op.chatID)
-	if err != nil {
-		return reply{}, err
-	}
+	c.account = op.user.TelegramID // who may have been logged out meanwhile
 	warnings := s.portals.warnings(ctx, op.roomID)
 	if err := s.portals.connect(ctx, c, info, act); err != nil {
 		return reply{}, err

@@ -25,7 +25,7 @@ type operation struct {
 	// Of the query.
 	force     string // one of the force constants, or ""
 	everybody bool   // delete
-	wait      bool   // sync
+	wait      bool   // sync: the API client says for how long it waits
 
 	body object
 

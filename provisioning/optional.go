@@ -2,6 +2,7 @@ package provisioning
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -180,7 +181,9 @@ type ChatCreator interface {
 	// CreateChat makes a chat, of which the account is the owner. Of a basic group's
 	// members those that the account can't invite are left out. A basic group whose
 	// description can't be set has none, unless the description is wrong. Errors:
-	// [ErrTooFewMembers], [ErrNewChatInvalid].
+	// [ErrTooFewMembers], [ErrNewChatInvalid]. After these, and after what Telegram refuses,
+	// there is no chat, unless the error is an [ErrChatLeft] too. After any other error nobody
+	// knows; see [CreatedChatLister].
 	//
 	// TL: messages.createChat, messages.editChatAbout, channels.createChannel.
 	CreateChat(ctx context.Context, chat NewChat) (ChatInfo, error)
@@ -197,6 +200,23 @@ type ChatCreator interface {
 	//
 	// TL: messages.deleteChat, channels.deleteChannel.
 	DeleteChat(ctx context.Context, chatID ChatID) error
+}
+
+// ErrChatLeft is what an error of [ChatCreator.CreateChat] is besides when a chat was made that
+// could not be deleted again.
+var ErrChatLeft = errors.New("a chat was made that could not be deleted again")
+
+// CreatedChatLister finds chats that were created and became no portal, because the process
+// died, or because Telegram's answer did not come. With it the core records each chat before it
+// creates it, and deletes those that became no portal. The client is a [ChatCreator] as well.
+type CreatedChatLister interface {
+	// CreatedChats returns the chats that the account has made since a time by Telegram's
+	// clock, to the second, and owns, which have the type and the title of the given one, as
+	// far as Telegram has taken that. They may have become other chats since: those are not
+	// among them. Archived chats need not be.
+	//
+	// TL: messages.getDialogs, messages.getFullChat, channels.getFullChannel, help.getConfig.
+	CreatedChats(ctx context.Context, chat NewChat, since time.Time) ([]CreatedChat, error)
 }
 
 // UserResolver finds people on Telegram. It unlocks start_dm and resolve_identifier.

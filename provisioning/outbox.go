@@ -2,6 +2,7 @@ package provisioning
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -188,6 +189,30 @@ func (o *outbox) doNow(t NewTask) <-chan error {
 	return done
 }
 
+// drop deletes a task that was recorded as held, unless it is nil. One that can't be deleted
+// is done when it falls due, which does no harm.
+func (o *outbox) drop(ctx context.Context, t *NewTask) {
+	if t == nil {
+		return
+	}
+	ctx, cancel := detachedFor(ctx, recordTimeout)
+	defer cancel()
+	if err := recovering(func() error { return o.store.FinishTask(ctx, t.ID) }); err != nil {
+		o.log.Warn().Err(err).Str("task", t.Kind).Str("task_id", t.ID).Msg("Could not drop background work that is not needed")
+	}
+}
+
+// dropLater is drop in the background.
+func (o *outbox) dropLater(ctx context.Context, t *NewTask) {
+	if t == nil || o.running.enter() != nil {
+		return
+	}
+	go func() {
+		defer o.running.leave("")
+		o.drop(ctx, t)
+	}()
+}
+
 // release lets a task that was recorded as held be done in the background.
 func (o *outbox) release(ctx context.Context, t NewTask) {
 	if err := o.store.PostponeTask(ctx, t.ID, 0); err != nil {
@@ -234,9 +259,12 @@ func (o *outbox) finish(ctx context.Context, t Task, err error, took time.Durati
 	}
 }
 
-// retry has a task tried again after a pause.
+// retry has a task tried again after a pause, and not before the one that Telegram asks for.
 func (o *outbox) retry(ctx context.Context, t Task, err error) error {
 	pause := min(firstRetry<<min(max(t.Attempts-1, 0), 16), lastRetry)
+	if flood, ok := errors.AsType[*FloodWaitError](err); ok {
+		pause = max(pause, flood.Wait)
+	}
 	o.log.Warn().Err(err).Str("task", t.Kind).Str("task_id", t.ID).Int("attempts", t.Attempts).Dur("next_in", pause).
 		Msg("Background work failed, and will be tried again")
 	time.AfterFunc(pause, o.notify)

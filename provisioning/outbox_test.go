@@ -272,3 +272,30 @@ func TestPanicsInTheBackground(t *testing.T) {
 		}
 	})
 }
+
+// Work that Telegram asks a pause for is tried again after it, however often: people are
+// invited to a chat at last.
+func TestFloodWaitsOfTasks(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBridge(t, inRooms)
+		b.logIn(t, alice, aliceAccount)
+		r := b.room(room)
+		r.Ghosts = []provisioning.TelegramID{1002}
+		b.rooms.Add(room, r)
+		const wait = 20 * time.Minute
+		began := time.Now()
+		var asked []time.Duration
+		b.telegram.On("InviteToChat", func(context.Context) error {
+			if asked = append(asked, time.Since(began).Round(time.Minute)); len(asked) <= 4 {
+				return &provisioning.FloodWaitError{Wait: wait}
+			}
+			return nil
+		})
+		b.call(t, http.MethodPost, "/portal/!room:example.com/create"+asAlice, `{"type":"supergroup"}`).want(t, 201, "")
+		advance(2 * time.Hour)
+		if want := []time.Duration{0, wait, 2 * wait, 3 * wait, 4 * wait}; !slices.Equal(asked, want) {
+			t.Errorf("Telegram was asked after %v, want %v", asked, want)
+		}
+		b.wantNoTasks(t)
+	})
+}

@@ -103,7 +103,54 @@ func (p *pipeline) answer(c *call, start time.Time) (rep reply, err error) {
 	if err := p.prepare(ctx, c); err != nil {
 		return reply{}, err
 	}
+	if c.op.rt.detached && !c.op.wait {
+		return p.handle(ctx, c)
+	}
 	return c.op.rt.handle(ctx, &p.services, &c.op)
+}
+
+// overdue is how long after its deadline an operation is waited for, so that it can say
+// itself why it has failed.
+const overdue = 250 * time.Millisecond
+
+// handle runs the handler of a detached operation, and answers at its deadline though the handler has
+// not returned: it is recording what has happened, or waits for something that does not look
+// at its context, such as some drivers of SQLite for a lock. The request is under way until
+// the handler returns.
+func (p *pipeline) handle(ctx context.Context, c *call) (reply, error) {
+	type result struct {
+		reply reply
+		err   error
+	}
+	deadline, _ := ctx.Deadline()
+	ctx, waits := withDatabaseWaits(ctx)
+	handled := make(chan result, 1)
+	go func() {
+		var r result
+		r.err = recovering(func() (err error) {
+			r.reply, err = c.op.rt.handle(ctx, &p.services, &c.op)
+			return err
+		})
+		handled <- r
+	}()
+	timer := time.NewTimer(time.Until(deadline) + overdue)
+	defer timer.Stop()
+	select {
+	case r := <-handled:
+		return r.reply, r.err
+	case <-timer.C:
+	}
+	place, operation, log := c.admission, c.op.rt.operation, c.log
+	c.admission = admission{}
+	go func() {
+		defer place.end()
+		r := <-handled
+		log.Warn().Err(r.err).Str("op", operation).Msg("An operation has ended after its request was answered at the deadline")
+	}()
+	if waits.Load() > 0 {
+		return reply{}, fmt.Errorf("%w: it is still waited for at the deadline", ErrDatabase)
+	}
+	return reply{}, fmt.Errorf("the operation goes on: %w", context.DeadlineExceeded)
 }
 
 // operationContext returns the context of an operation: with the request's logger, and

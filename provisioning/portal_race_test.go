@@ -156,3 +156,20 @@ func TestConnectToRoomOfTheBridge(t *testing.T) {
 	b.rooms.Add("!topic:example.com", provisioningtest.MemRoom{})
 	b.call(t, http.MethodPost, "/portal/!topic:example.com/connect/-1000000000009", "").want(t, 409, "room_already_bridged")
 }
+
+// A room is disconnected while somebody who wants to connect it to another chat is told that
+// it is bridged: it is free, then.
+func TestConnectWhileTheRoomIsDisconnected(t *testing.T) {
+	b := newBridge(t, withRelay)
+	bridged(room, family)(t, b)
+	lookups := 0
+	b.portals.On("PortalByRoom", func(ctx context.Context) error {
+		if lookups++; lookups != 2 {
+			return nil
+		}
+		return b.portals.Disconnect(ctx, provisioning.Portal{RoomID: room, ChatID: family.ID})
+	})
+	b.post(t, connectPath, 202)
+	b.portals.On("PortalByRoom", nil)
+	wantPortal(room, news.ID)(t, b)
+}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -20,6 +21,8 @@ type portals struct {
 	accounts *accounts
 	events   *events
 	outbox   *outbox
+	// longest is how long a request takes at most that creates a chat and records its portal.
+	longest time.Duration
 
 	unrelated unrelatedChats
 
@@ -30,7 +33,7 @@ type portals struct {
 
 // newPortals has the outbox do the work on portals.
 func newPortals(cfg Config, accounts *accounts, events *events, outbox *outbox) *portals {
-	p := &portals{store: cfg.Portals, rooms: cfg.Rooms, decrypts: cfg.Decrypts, accounts: accounts, events: events, outbox: outbox}
+	p := &portals{store: cfg.Portals, rooms: cfg.Rooms, decrypts: cfg.Decrypts, accounts: accounts, events: events, outbox: outbox, longest: cfg.timeout() + recordTimeout}
 	p.needs, _ = cfg.Rooms.(GhostUsers)
 	p.handleTasks()
 	return p
@@ -236,33 +239,6 @@ func (p *portals) botID() id.UserID {
 		return ""
 	}
 	return p.rooms.BotID()
-}
-
-// endDirect ends the portals of a user's direct chats with an account that has moved to
-// another user: the next room of such a chat is that one's, and nobody reads on in this one.
-// Without [PortalUsers] nobody could tell whose they are.
-func (p *portals) endDirect(ctx context.Context, userID id.UserID, account TelegramID) error {
-	users, can := p.store.(PortalUsers)
-	if !can || p.rooms == nil {
-		return nil
-	}
-	found, err := users.UserPortals(ctx, userID)
-	if err != nil {
-		return fmt.Errorf("list the portals of a user: %w", err)
-	}
-	for _, portal := range found {
-		if portal.Receiver != account {
-			continue
-		}
-		err := p.inTurn(ctx, portal.RoomID, func() error {
-			_, err := p.end(ctx, portal.Portal, userID, true, false)
-			return err
-		})
-		if err != nil && !errors.Is(err, ErrPortalNotFound) {
-			return err
-		}
-	}
-	return nil
 }
 
 // end removes a portal, for a user or, where that is "", for nobody in particular, and has

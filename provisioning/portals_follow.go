@@ -138,10 +138,14 @@ func (u *unrelatedChats) add(chatID ChatID, keep time.Duration) {
 }
 
 // checkMigrated says why a room that is bridged can't be connected to a chat, when one of the
-// chats may have become the other: errBridgeExists or ErrRoomBridged.
+// chats may have become the other: errBridgeExists or ErrRoomBridged. It returns nil for a room
+// that is not bridged any more.
 func (p *portals) checkMigrated(ctx context.Context, who *person, roomID id.RoomID, chatID ChatID) error {
 	portal, err := p.byRoom(ctx, roomID)
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrPortalNotFound): // it has ended since
+		return nil
+	case err != nil:
 		return err
 	}
 	if kind, _, _ := chatID.Split(); kind == PeerChat {

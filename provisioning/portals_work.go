@@ -14,6 +14,9 @@ func (p *portals) handleTasks() {
 	p.outbox.handle(taskSetUp, func(ctx context.Context, t Task) error { return withRecord(ctx, t, p.setUp) })
 	p.outbox.handle(taskCleanUp, func(ctx context.Context, t Task) error { return withRecord(ctx, t, p.cleanUp) })
 	p.outbox.handle(taskInvite, func(ctx context.Context, t Task) error { return withRecord(ctx, t, p.invite) })
+	p.outbox.handle(taskUndoCreate, func(ctx context.Context, t Task) error {
+		return withRecord(ctx, t, func(ctx context.Context, record undoCreateRecord) error { return p.undoCreate(ctx, record, t.Age) })
+	})
 }
 
 // inTurn does the work on a room when no other is being done there: setting it up and
@@ -124,8 +127,24 @@ func (p *portals) photos(ctx context.Context, record setUpRecord) PhotoGetter {
 			return nil
 		}
 	}
-	photos, _ := client.(PhotoGetter)
+	photos, can := client.(PhotoGetter)
+	if relay, has := p.accounts.relayBot.(PhotoGetter); can && has && !record.Relay && record.Contact == nil {
+		return groupPhotos{photos, relay}
+	}
 	return photos
+}
+
+// groupPhotos downloads the photos of groups and channels with a user's account, and with the
+// relay bot's where the user is not logged in any more.
+type groupPhotos struct{ user, relay PhotoGetter }
+
+// GetPhoto implements PhotoGetter.
+func (g groupPhotos) GetPhoto(ctx context.Context, chatID ChatID, photoID int64) (Photo, error) {
+	photo, err := g.user.GetPhoto(ctx, chatID, photoID)
+	if errors.Is(err, ErrNotLoggedIn) {
+		return g.relay.GetPhoto(ctx, chatID, photoID)
+	}
+	return photo, err
 }
 
 // cleanUp does a task.

@@ -10,7 +10,8 @@ import (
 // elsewhere implements it over its own tables; package portal has one on SQL.
 //
 // Methods are called concurrently, by several goroutines and, where processes
-// share a database, by several processes. They honour the context.
+// share a database, by several processes. They honour the context, and may all return
+// [ErrDatabase]: also where the context ended while the database was waited for.
 type PortalStore interface {
 	// PortalByRoom returns the portal of a Matrix room. Errors:
 	// [ErrPortalNotFound].
@@ -101,11 +102,16 @@ type UserPortal struct {
 // portal, with which account: the UserID of the [NewPortal], with the Receiver of a direct
 // chat and the first of the Accounts of another one. Where the UserID is "" or Relay is set,
 // it records nobody. [Provisioner.ForgetUser] finds by it what a user has left behind that
-// has no account any more, and the core ends by it the direct chats of a user whose account
-// moves to another one.
+// has no account any more, and the core ends by it the direct chats that an account has from
+// another user than the one who logs in with it.
 type PortalUsers interface {
 	// UserPortals returns the portals that are recorded as a Matrix user's, in any order.
 	UserPortals(ctx context.Context, userID id.UserID) ([]UserPortal, error)
+
+	// PortalUser returns the Matrix user who is recorded for a portal and an account that
+	// takes part in it. It is "", and no error, where nobody is, where the portal is gone and
+	// where the account does not take part.
+	PortalUser(ctx context.Context, portal UserPortal) (id.UserID, error)
 
 	// SetPortalUser records a Matrix user for a portal and an account that takes part in
 	// it, in place of whoever was recorded. It is no error, and changes nothing, where the

@@ -41,7 +41,7 @@ func New(cfg Config) (*Provisioner, error) {
 	events := newEvents(cfg, p.outbox)
 	accounts := newAccounts(cfg, events)
 	portals := newPortals(cfg, accounts, events, p.outbox)
-	accounts.endDirect = portals.endDirect
+	accounts.endDirect, accounts.endDirectOfOthers = portals.endDirect, portals.endDirectOfOthers
 	p.services = services{
 		gate: newGate(cfg), accounts: accounts, portals: portals,
 		avatars: newAvatarFetcher(cfg), qr: newQRLogins(cfg, p.closing), routes: routes,

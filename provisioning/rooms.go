@@ -63,7 +63,8 @@ type Photo struct {
 //
 // Methods are called concurrently and honour the context. All of them, and those of the
 // optional interfaces, return an error that wraps [ErrHomeserver] or the context's error
-// when the homeserver can't be reached, or refuses for a reason that is not listed.
+// when the homeserver can't be reached, or refuses for a reason that is not listed, and may
+// return [ErrDatabase].
 type Rooms interface {
 	// BotID returns the bridge bot's Matrix ID: whoever wants a room bridged invites it. It
 	// asks nobody.

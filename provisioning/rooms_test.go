@@ -1,6 +1,7 @@
 package provisioning_test
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -95,6 +96,18 @@ func brokenUsers(err error) func(*testing.T, *bridge) {
 // failingCall makes a method of the Telegram clients fail.
 func failingCall(method string, err error) func(*testing.T, *bridge) {
 	return func(_ *testing.T, b *bridge) { b.telegram.Fail(method, err) }
+}
+
+// endingSession has Telegram end sessions when a method is called.
+func endingSession(method string, users ...id.UserID) func(*testing.T, *bridge) {
+	return func(_ *testing.T, b *bridge) {
+		b.telegram.On(method, func(context.Context) error {
+			for _, userID := range users {
+				b.telegram.EndSession(userID)
+			}
+			return nil
+		})
+	}
 }
 
 // raisedPower makes a state event need more power than alice has.

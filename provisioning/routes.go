@@ -41,7 +41,8 @@ type route struct {
 	// state is the login step to go on from after an error, "" outside login.
 	state loginState
 	// detached operations run on to their deadline when the API client hangs up,
-	// so that what Telegram has accepted is recorded.
+	// so that what Telegram has accepted is recorded. What is recorded beyond the deadline is
+	// not waited for: it costs a goroutine, which the others are spared.
 	detached bool
 	handle   func(context.Context, *services, *operation) (reply, error)
 }

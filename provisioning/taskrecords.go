@@ -17,11 +17,15 @@ const (
 	taskCleanUp = "clean_up"
 	taskInvite  = "invite"
 	taskEvent   = "event"
+
+	taskUndoCreate = "undo_create"
 )
 
 // TaskKinds returns the kinds of background work, as [Task], [ObservedTask] and the log
 // have them.
-func TaskKinds() []string { return []string{taskEvent, taskSetUp, taskCleanUp, taskInvite} }
+func TaskKinds() []string {
+	return []string{taskEvent, taskSetUp, taskCleanUp, taskInvite, taskUndoCreate}
+}
 
 // recordVersion is the version of the records that are written. Version 0, of before they
 // had one, has the same fields, and the contact's phone number besides.
@@ -92,6 +96,21 @@ type inviteRecord struct {
 	Members []TelegramID `json:"members"`
 }
 
+// undoCreateRecord is a chat that is being created, and is to be deleted unless it becomes
+// the portal of a room.
+type undoCreateRecord struct {
+	version
+	UserID id.UserID `json:"user_id"`
+	// TelegramID is the account that creates it.
+	TelegramID TelegramID   `json:"telegram_id"`
+	RoomID     id.RoomID    `json:"room_id"`
+	Type       ChatType     `json:"type"`
+	Title      string       `json:"title"`
+	Members    []TelegramID `json:"members,omitempty"`
+	// Since is when it was recorded, by the clock of the machine, in seconds since 1970.
+	Since int64 `json:"since"`
+}
+
 // eventRecord is an Event, whose ID is that of its task.
 type eventRecord struct {
 	version
@@ -141,6 +160,7 @@ func withRecord[R interface{ recordedAs() int }](ctx context.Context, t Task, ru
 type subjectRecord struct {
 	Portal portalRecord `json:"portal"`
 	UserID id.UserID    `json:"user_id"`
+	RoomID id.RoomID    `json:"room_id"`
 	ChatID ChatID       `json:"chat_id"`
 }
 
@@ -152,6 +172,9 @@ func subjectOf(t Task) (Portal, id.UserID) {
 	portal := Portal(record.Portal)
 	if record.ChatID != 0 {
 		portal.ChatID = record.ChatID
+	}
+	if record.RoomID != "" {
+		portal.RoomID = record.RoomID
 	}
 	return portal, record.UserID
 }

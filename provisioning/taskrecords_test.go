@@ -49,6 +49,13 @@ func recordCases() []recordCase {
 		},
 		{"clean_up", taskCleanUp, &cleanUpRecord{Portal: portalRecord(recordedPortal), Everybody: true}, reads[cleanUpRecord]},
 		{"invite", taskInvite, &inviteRecord{UserID: "@alice:example.com", ChatID: ChannelChatID(9), Members: []TelegramID{1002, 2001}}, reads[inviteRecord]},
+		{
+			"undo_create", taskUndoCreate,
+			&undoCreateRecord{
+				UserID: "@alice:example.com", TelegramID: 1001, RoomID: "!room:example.com", Type: ChatTypeSupergroup, Title: "News",
+				Members: []TelegramID{1002, 2001}, Since: 1_767_225_600,
+			}, reads[undoCreateRecord],
+		},
 		{"event_login", taskEvent, newEventRecord(Event{Type: EventLogin, UserID: "@alice:example.com", TelegramID: 1001}), reads[eventRecord]},
 		{
 			"event_portal", taskEvent,
@@ -136,10 +143,13 @@ func TestSubjectOfTasks(t *testing.T) {
 	for _, c := range recordCases() {
 		portal, userID := subjectOf(Task{Data: newTask(c.kind, c.record).Data})
 		wantUser := c.kind != taskCleanUp
-		wantChat := c.name != "event_login"
+		wantChat := c.name != "event_login" && c.kind != taskUndoCreate
 		if (userID == "@alice:example.com") != wantUser || (portal.ChatID != 0) != wantChat {
 			t.Errorf("%s: about %v and %q", c.name, portal, userID)
 		}
+	}
+	if portal, _ := subjectOf(Task{Data: newTask(taskUndoCreate, &undoCreateRecord{RoomID: "!room:example.com"}).Data}); portal.RoomID != "!room:example.com" {
+		t.Errorf("the task of a room that gets a chat is about %v", portal)
 	}
 	if portal, userID := subjectOf(Task{Data: "{"}); portal != (Portal{}) || userID != "" {
 		t.Errorf("about %v and %q", portal, userID)

@@ -49,7 +49,8 @@ const MaxTaskDelay = time.Hour
 // due.
 //
 // Methods are called concurrently, by several goroutines and, where processes share a
-// database, by several processes. They honour the context.
+// database, by several processes. They honour the context, and may all return
+// [ErrDatabase]: also where the context ended while the database was waited for.
 type TaskStore interface {
 	// AddTasks records tasks, in one transaction. A task whose ID is recorded already is an
 	// error.

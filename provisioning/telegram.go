@@ -12,14 +12,14 @@ type TelegramClientFactory interface {
 	// Client returns the client of a Matrix user, whether logged in or not. It is
 	// called for every request about a user, concurrently, and therefore cheap: it
 	// connects nothing, stores nothing and starts nothing. The core has checked
-	// that userID is a valid Matrix ID.
+	// that userID is a valid Matrix ID. Errors: [ErrDatabase].
 	Client(ctx context.Context, userID id.UserID) (TelegramClient, error)
 }
 
 // TelegramClient acts on Telegram for one Matrix user. What a client can do
 // beyond these methods it shows by implementing the optional interfaces
 // [PhoneLogin], [LoginControl], [QRLogin], [BotLogin], [ChatLister], [ContactLister],
-// [StickerSetLister], [ChatGetter], [MigrationLister], [ChatCreator], [UserResolver] and [PhotoGetter].
+// [StickerSetLister], [ChatGetter], [MigrationLister], [ChatCreator], [CreatedChatLister], [UserResolver] and [PhotoGetter].
 //
 // Methods are called concurrently and honour the context, whose deadline is
 // [Config.Timeout] but for LoginQR. All of them may return:
@@ -30,6 +30,8 @@ type TelegramClientFactory interface {
 //   - a [FloodWaitError];
 //   - [ErrTelegramUnavailable] or the context's error, when Telegram can't be
 //     reached, or has trouble of its own;
+//   - [ErrDatabase], when what is kept of the session can't be read or stored, also where the
+//     context ended while the database was waited for;
 //   - [ErrTelegramRestricted], where Telegram does not let the account do that, and
 //     [ErrBridgeRefused], where it refuses the bridge itself; both wrap a [TelegramError];
 //   - [ErrOverloaded], at once, when a bound of the host's is reached, such as that of

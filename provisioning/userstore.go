@@ -32,8 +32,9 @@ type User struct {
 // before stay.
 //
 // Methods are called concurrently, by several goroutines and, where processes
-// share a database, by several processes. They honour the context. The core has
-// checked that every user ID is a valid Matrix ID.
+// share a database, by several processes. They honour the context, and may all return
+// [ErrDatabase]: also where the context ended while the database was waited for. The core
+// has checked that every user ID is a valid Matrix ID.
 type UserReader interface {
 	// User returns what is known of a Matrix user. It creates nothing: for a user
 	// never seen before it returns the permission level alone. The bridge's own

@@ -130,12 +130,13 @@ func (f *Factory) startActive(ctx context.Context, key sessionKey) (*conn, error
 }
 
 // call runs a function that may be run again with a session that is logged in, and
-// runs it again when the connection broke meanwhile.
+// runs it again when the connection broke meanwhile, or another datacenter did not take the
+// login: confirmEnd has started a client that gives it to that one anew.
 func (f *Factory) call(ctx context.Context, key sessionKey, run func(*active) error) error {
 	const attempts = 3
 	for attempt := 1; ; attempt++ {
 		err := f.callOnce(ctx, key, run)
-		if attempt == attempts || !errors.Is(err, calls.ErrInterrupted) {
+		if attempt == attempts || !errors.Is(err, calls.ErrInterrupted) && !isFromElsewhere(err) {
 			return err
 		}
 	}
@@ -166,7 +167,7 @@ func (f *Factory) callOnce(ctx context.Context, key sessionKey, run func(*active
 }
 
 // confirmEnd asks over a fresh connection whether a session has ended, after a 401 error
-// whose name is not known. It returns that error, or provisioning.ErrNotLoggedIn where
+// whose name, or whose datacenter, is not known. It returns that error, or provisioning.ErrNotLoggedIn where
 // Telegram says such a thing again.
 func (f *Factory) confirmEnd(ctx context.Context, key sessionKey, c *conn, unknown error) error {
 	s, err := f.lockSlot(ctx, key)
@@ -216,3 +217,13 @@ func (f *Factory) deleteEndedSession(ctx context.Context, key sessionKey, ended 
 // cleanupTimeout is how long it may take to delete a session, beyond the deadline of the
 // request that found that it has ended, or ended it.
 const cleanupTimeout = 5 * time.Second
+
+// recording returns a context for recording what Telegram has done: that of a request, or one
+// for as long as cleanupTimeout where less is left of it.
+func recording(ctx context.Context) (context.Context, context.CancelFunc) {
+	limit := cleanupTimeout
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = max(limit, time.Until(deadline))
+	}
+	return context.WithTimeout(context.WithoutCancel(ctx), limit)
+}

@@ -2,6 +2,7 @@ package telegram
 
 import (
 	"context"
+	"time"
 
 	"github.com/tgprovision/tgprovision/provisioning"
 )
@@ -64,7 +65,7 @@ func (cl *Client) Migrations(ctx context.Context, groups []provisioning.ChatID) 
 }
 
 // CreateChat implements provisioning.ChatCreator. When the connection breaks before
-// Telegram's answer comes, there may be a chat that nobody here knows of.
+// Telegram's answer comes, there may be a chat that only CreatedChats finds.
 //
 // TL: messages.createChat, messages.editChatAbout, channels.createChannel.
 func (cl *Client) CreateChat(ctx context.Context, chat provisioning.NewChat) (info provisioning.ChatInfo, err error) {
@@ -86,6 +87,18 @@ func (cl *Client) DeleteChat(ctx context.Context, chatID provisioning.ChatID) er
 		defer a.chatsChanged()
 		return a.calls().DeleteChat(ctx, chatID)
 	})
+}
+
+// CreatedChats implements provisioning.CreatedChatLister.
+//
+// TL: messages.getDialogs, messages.getFullChat, channels.getFullChannel, help.getConfig.
+func (cl *Client) CreatedChats(ctx context.Context, chat provisioning.NewChat, since time.Time) (made []provisioning.CreatedChat, err error) {
+	ctx = cl.f.withFloodBudget(ctx)
+	err = cl.call(ctx, func(a *active) error {
+		made, err = a.calls().CreatedChats(ctx, chat, since)
+		return err
+	})
+	return made, err
 }
 
 // InviteToChat implements provisioning.ChatCreator. The account knows the people in

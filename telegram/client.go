@@ -18,19 +18,20 @@ type Client struct {
 }
 
 var (
-	_ provisioning.TelegramClient   = (*Client)(nil)
-	_ provisioning.PhoneLogin       = (*Client)(nil)
-	_ provisioning.LoginControl     = (*Client)(nil)
-	_ provisioning.QRLogin          = (*Client)(nil)
-	_ provisioning.BotLogin         = (*Client)(nil)
-	_ provisioning.ChatLister       = (*Client)(nil)
-	_ provisioning.ContactLister    = (*Client)(nil)
-	_ provisioning.ChatGetter       = (*Client)(nil)
-	_ provisioning.MigrationLister  = (*Client)(nil)
-	_ provisioning.ChatCreator      = (*Client)(nil)
-	_ provisioning.UserResolver     = (*Client)(nil)
-	_ provisioning.StickerSetLister = (*Client)(nil)
-	_ provisioning.PhotoGetter      = (*Client)(nil)
+	_ provisioning.TelegramClient    = (*Client)(nil)
+	_ provisioning.PhoneLogin        = (*Client)(nil)
+	_ provisioning.LoginControl      = (*Client)(nil)
+	_ provisioning.QRLogin           = (*Client)(nil)
+	_ provisioning.BotLogin          = (*Client)(nil)
+	_ provisioning.ChatLister        = (*Client)(nil)
+	_ provisioning.ContactLister     = (*Client)(nil)
+	_ provisioning.ChatGetter        = (*Client)(nil)
+	_ provisioning.MigrationLister   = (*Client)(nil)
+	_ provisioning.ChatCreator       = (*Client)(nil)
+	_ provisioning.CreatedChatLister = (*Client)(nil)
+	_ provisioning.UserResolver      = (*Client)(nil)
+	_ provisioning.StickerSetLister  = (*Client)(nil)
+	_ provisioning.PhotoGetter       = (*Client)(nil)
 )
 
 // readWait is how long a GET operation waits for Telegram to say whose account it is, where

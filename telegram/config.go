@@ -100,7 +100,8 @@ type Config struct {
 	// account, once for each: after a login, and after a start with a stored
 	// session. It has a goroutine of its own and may use the client until ctx
 	// ends, which happens when the client stops: at a logout, when the session was
-	// ended from the outside, or at Close, which waits for the function to return.
+	// ended from the outside, or at Close, which waits for the function to return. A panic
+	// is logged, and the client goes on; so it is with one of the handlers of Updates.
 	Running func(ctx context.Context, userID id.UserID, client *telegram.Client)
 
 	// Observer is told of calls to Telegram, flood waits and broken connections, for
@@ -159,7 +160,8 @@ func (c Config) validate() error {
 	return errors.Join(faults...)
 }
 
-// withDefaults returns the configuration with the defaults in place of zeros.
+// withDefaults returns the configuration with the defaults in place of zeros, and with an
+// Observer that does not panic.
 func (c Config) withDefaults() Config {
 	c.LoginTimeout = cmp.Or(c.LoginTimeout, defaultLoginTimeout)
 	c.MaxFloodWait = cmp.Or(c.MaxFloodWait, defaultMaxFloodWait)
@@ -167,6 +169,7 @@ func (c Config) withDefaults() Config {
 	c.MaxClients = cmp.Or(c.MaxClients, defaultMaxClients)
 	c.ListAge = cmp.Or(c.ListAge, defaultListAge)
 	c.AccountAge = cmp.Or(c.AccountAge, defaultAccountAge)
+	c.Observer = c.Observer.guarded(c.Log)
 	return c
 }
 

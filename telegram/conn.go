@@ -58,7 +58,7 @@ func (f *Factory) startSession(ctx context.Context, key sessionKey, row rowID) (
 	options.DCList.Options = append(options.DCList.Options, elsewhere...)
 	if f.cfg.Updates != nil {
 		if handler := f.cfg.Updates(key.userID()); handler != nil {
-			options.UpdateHandler = handler
+			options.UpdateHandler = guardedHandler(f.cfg.Log, handler)
 		}
 	}
 	c, err := f.startClient(ctx, key, row, data, options, false)
@@ -119,11 +119,13 @@ func (f *Factory) startClient(request context.Context, key sessionKey, row rowID
 			move(movedError{dc})
 			cancel()
 		},
+		connected: c.ready, refused: func(err error) { c.noteFlood(err, f.cfg.MaxFloodWait) },
 	}
 	keys := newKeyMaker(options, resolver, f.primes, newKey)
 	options.Resolver = resolver
 	options.Middlewares = []telegram.Middleware{
 		telegram.MiddlewareFunc(c.countUse), telegram.MiddlewareFunc(c.endWhenMoved), telegram.MiddlewareFunc(f.floodWait),
+		telegram.MiddlewareFunc(exportAnew),
 		wrapped(func(next tg.Invoker) tg.Invoker { return calls.RepeatTransient(next, f.pause) }),
 		telegram.MiddlewareFunc(f.observe), wrapped(calls.ReturnInTime),
 		wrapped(func(next tg.Invoker) tg.Invoker { return calls.RetryUnsent(next, c.done) }),
@@ -190,7 +192,7 @@ func (f *Factory) runClient(c *conn, log zerolog.Logger, makeKey func() error) {
 			case <-c.authorized:
 				if f.cfg.Running != nil {
 					c.use()
-					f.cfg.Running(ctx, c.key.userID(), c.client)
+					guard(log, "Config.Running", func() { f.cfg.Running(ctx, c.key.userID(), c.client) })
 					c.unuse()
 				}
 			case <-ctx.Done():
@@ -228,7 +230,7 @@ func (c *conn) wait(ctx context.Context) error {
 	case <-c.done:
 		return c.stopReason("")
 	case <-ctx.Done():
-		return fmt.Errorf("connect to Telegram: %w", context.Cause(ctx))
+		return c.storage.blame(fmt.Errorf("connect to Telegram: %w", context.Cause(ctx)))
 	}
 }
 
@@ -246,9 +248,9 @@ func (c *conn) waitUp(ctx context.Context) error {
 	case <-c.done:
 		return c.stopReason("")
 	case <-timer.C:
-		return fmt.Errorf("%w: the connection is down", provisioning.ErrTelegramUnavailable)
+		return c.storage.blame(fmt.Errorf("%w: the connection is down", provisioning.ErrTelegramUnavailable))
 	case <-ctx.Done():
-		return fmt.Errorf("connect to Telegram: %w", ctx.Err())
+		return c.storage.blame(fmt.Errorf("connect to Telegram: %w", ctx.Err()))
 	}
 }
 
@@ -344,6 +346,8 @@ func (c *conn) reason(ctx context.Context, method string, err error) error {
 	switch {
 	case err == nil:
 		return nil
+	case errors.Is(err, provisioning.ErrDatabase):
+		return err
 	case ctx.Err() != nil:
 		return fmt.Errorf("wait for Telegram: %w", ctx.Err())
 	case c.ended.Load():

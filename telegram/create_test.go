@@ -1,6 +1,7 @@
 package telegram_test
 
 import (
+	"errors"
 	"strings"
 	"testing"
 	"time"
@@ -69,9 +70,10 @@ func TestCreateChat(t *testing.T) {
 			assert.Equal(t, provisioning.PeerChannel, kind)
 			want := provisioning.ChatInfo{ID: info.ID, Title: "New", About: "What for", Megagroup: c.created == provisioning.ChatTypeSupergroup}
 			assert.Equal(t, want, info)
+			seen := b.seen(c.kind, info.ID)
 			assert.Equal(t, telegramtest.Chat{
-				Kind: c.kind, ID: id, Title: "New", About: "What for", Owner: ada.ID, Members: []int64{ada.ID},
-			}, b.seen(c.kind, info.ID))
+				Kind: c.kind, ID: id, Title: "New", About: "What for", Owner: ada.ID, Members: []int64{ada.ID}, Created: seen.Created,
+			}, seen)
 			b.telegram.ResetCalls()
 			got, err := user.GetChat(t.Context(), info.ID)
 			require.NoError(t, err)
@@ -179,7 +181,16 @@ func TestCreateChat(t *testing.T) {
 			Type: provisioning.ChatTypeBasicGroup, Title: "Group", About: strings.Repeat("a", 256), Members: ids(grace.ID),
 		})
 		require.ErrorIs(t, err, provisioning.ErrNewChatInvalid)
+		require.ErrorIs(t, err, provisioning.ErrChatLeft)
 		assert.Contains(t, b.log.String(), "Could not delete a new group")
+		b.telegram.Fail("messages.deleteChat", 1, 500, "INTERNAL")
+		b.telegram.Fail("messages.createChat", 1, 400, "CHAT_MEMBER_ADD_FAILED")
+		b.telegram.Fail("messages.addChatUser", 1, 420, "FLOOD_WAIT_300")
+		_, err = create(provisioning.NewChat{Type: provisioning.ChatTypeBasicGroup, Title: "Group", Members: ids(grace.ID, linus.ID)})
+		require.ErrorIs(t, err, provisioning.ErrChatLeft)
+		wait, is := errors.AsType[*provisioning.FloodWaitError](err)
+		require.True(t, is, "%v", err)
+		assert.Equal(t, 300*time.Second, wait.Wait)
 	})
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -90,16 +91,16 @@ func TestRefusalsToLogouts(t *testing.T) {
 	t.Logf("%d pairs of a method and an error", len(refusals))
 }
 
-// Whatever Telegram refuses a new connection with, the request that needs it is told at once. What
-// is Telegram's own trouble is waited out, and gotd tries again after a FLOOD_WAIT.
+// Whatever Telegram refuses a new connection with, the request that needs it is told at once: gotd
+// would go on for half a minute after a FLOOD_WAIT. What is Telegram's own trouble is waited out.
 func TestRefusalsToConnections(t *testing.T) {
-	b, contract := newBridge(t), contractOf(t)
+	b, contract := newBridge(t, withTimeout(20*time.Second)), contractOf(t)
 	b.logIn(you, ada)
 	p := probe{op: "get_me", do: checked(http.MethodGet, "/user/"+string(you), "", contract), succeeds: is(provisioning.ErrNotLoggedIn)}
 	pairs := 0
 	for _, refusal := range refusalsOf("help.getConfig") {
 		pair := probed{p, "help.getConfig", refusal}
-		if errors.Is(pair.meaning(), provisioning.ErrTelegramUnavailable) || refusal.Message == "FLOOD_WAIT_%d" {
+		if errors.Is(pair.meaning(), provisioning.ErrTelegramUnavailable) {
 			continue
 		}
 		pairs++
@@ -190,5 +191,22 @@ func TestPasswordChangesMeanwhile(t *testing.T) {
 	b.requestCode(you, grace).is(t, 200, "")
 	b.post(you, "/login/send_code", `{"code":"`+grace.Code+`"}`).is(t, 202, "")
 	b.telegram.Fail("auth.checkPassword", 1, 400, "SRP_PASSWORD_CHANGED")
+	b.post(you, "/login/send_password", `{"password":"`+grace.Password+`"}`).is(t, 200, "")
+}
+
+// Too many wrong codes or passwords end no login: the answer says where it stands.
+func TestPhoneNumberFloodInTheMiddle(t *testing.T) {
+	b := newBridge(t)
+	b.requestCode(you, grace).is(t, 200, "")
+	stays := func(step, body, method, state string) {
+		t.Helper()
+		b.telegram.Fail(method, 1, 400, "PHONE_NUMBER_FLOOD")
+		b.post(you, "/login/"+step, body).is(t, 429, "phone_number_flood").state(t, state)
+		b.get(you, "/login").is(t, 200, "").state(t, state)
+	}
+	stays("send_code", `{"code":"`+grace.Code+`"}`, "auth.signIn", "code")
+	stays("resend_code", "", "auth.resendCode", "code")
+	b.post(you, "/login/send_code", `{"code":"`+grace.Code+`"}`).is(t, 202, "")
+	stays("send_password", `{"password":"`+grace.Password+`"}`, "auth.checkPassword", "password")
 	b.post(you, "/login/send_password", `{"password":"`+grace.Password+`"}`).is(t, 200, "")
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/gotd/td/telegram/auth"
 	"github.com/gotd/td/tgerr"
@@ -34,12 +35,17 @@ func endsSession(err error) bool {
 	return ok && errors.Is(rpcerror.Error("", rpc.Code, rpc.Message), provisioning.ErrNotLoggedIn)
 }
 
-// mayEndSession says whether an error is a 401 by a name that is not known, with which
-// Telegram may mean that the session is no more.
+// mayEndSession says whether an error is a 401 by a name that is not known, or maybe from
+// another datacenter, with which Telegram may mean that the session is no more.
 func mayEndSession(err error) bool {
 	said, ok := errors.AsType[*provisioning.TelegramError](err)
 	known := errors.Is(err, provisioning.ErrNotLoggedIn) || errors.Is(err, provisioning.ErrPasswordNeeded)
 	return ok && said.Code == http.StatusUnauthorized && !known
+}
+
+// isFromElsewhere says whether an error is a 401 that may be from another datacenter.
+func isFromElsewhere(err error) bool {
+	return mayEndSession(err) && errors.Is(err, provisioning.ErrTelegramUnavailable)
 }
 
 // needsNewCode says whether an error of auth.resendCode means that a code can't be sent
@@ -58,6 +64,14 @@ func (c *conn) noteRefusal(err error) {
 	select {
 	case c.refused <- err:
 	default:
+	}
+}
+
+// noteFlood is noteRefusal for a pause that is longer than calls wait, which gotd tries again
+// in the middle of.
+func (c *conn) noteFlood(err error, most time.Duration) {
+	if wait, ok := tgerr.AsFloodWait(err); ok && wait > most {
+		c.noteRefusal(err)
 	}
 }
 

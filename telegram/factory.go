@@ -54,7 +54,10 @@ type Factory struct {
 	clients int                // that run, or are about to
 }
 
-var _ provisioning.TelegramClientFactory = (*Factory)(nil)
+var (
+	_ provisioning.TelegramClientFactory = (*Factory)(nil)
+	_ provisioning.Checker               = (*Factory)(nil)
+)
 
 func init() {
 	testsleep.Set = func(factory any, sleep func(context.Context, time.Duration) error) {

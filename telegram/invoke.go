@@ -2,6 +2,7 @@ package telegram
 
 import (
 	"context"
+	"net/http"
 	"sync"
 	"time"
 
@@ -86,6 +87,21 @@ func (c *conn) endWhenMoved(next tg.Invoker) telegram.InvokeFunc {
 		err := next.Invoke(call, input, output)
 		if err != nil && ctx.Err() == nil && c.moved.Err() != nil {
 			return context.Cause(c.moved)
+		}
+		return err
+	}
+}
+
+// exportAnew makes an error with the code 401 that Telegram answers auth.exportAuthorization with
+// one of Telegram's own trouble, which it is to whoever waits for a photo: gotd v0.162.0 goes
+// on without the login otherwise, and waits for its own connection for ever (no issue). So it
+// begins anew, and RepeatTransient has the photo asked for again.
+func exportAnew(next tg.Invoker) telegram.InvokeFunc {
+	return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
+		err := next.Invoke(ctx, input, output)
+		rpc, ok := tgerr.As(err)
+		if _, export := input.(*tg.AuthExportAuthorizationRequest); export && ok && rpc.Code == http.StatusUnauthorized {
+			return tgerr.New(http.StatusInternalServerError, rpc.Message)
 		}
 		return err
 	}

@@ -112,6 +112,8 @@ func (l *login) connect(ctx context.Context, ended error) (*conn, error) {
 // now on. Errors: those of sessionStore.put.
 func (l *login) put(ctx context.Context, c *conn, r record) error {
 	r.row = c.row
+	ctx, cancel := recording(ctx)
+	defer cancel()
 	if err := l.f.store.put(ctx, l.key, r, l.f.cfg.LoginTimeout); err != nil {
 		return err
 	}

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -273,7 +272,7 @@ func detached[T any](ctx context.Context, f *Factory, run func(context.Context) 
 	defer f.work.Done()
 	defer func() {
 		if v := recover(); v != nil { // which would end the process
-			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+			err = panicked(v)
 		}
 	}()
 	deadline, limited := ctx.Deadline()

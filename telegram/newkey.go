@@ -56,17 +56,23 @@ const (
 
 // run makes the key and stores it, unless there is one. Like gotd it tries until it has one,
 // and tells failed why it does not. Errors: the context's; exchange.ErrKeyFingerprintNotFound;
-// those of the storage.
+// those of LoadSession.
 func (k *keyMaker) run(ctx context.Context, failed func(error)) error {
-	if _, err := k.resolver.storage.LoadSession(ctx); !k.again && !errors.Is(err, session.ErrNotFound) {
-		return err
-	}
-	for pause := firstKeyRetry; ; pause = min(2*pause, lastKeyRetry) {
-		data, err := k.make(ctx)
-		if err == nil {
-			return k.resolver.storage.StoreSession(ctx, data)
+	if !k.again {
+		if _, err := k.resolver.storage.LoadSession(ctx); !errors.Is(err, session.ErrNotFound) {
+			return err
 		}
-		if errors.Is(err, exchange.ErrKeyFingerprintNotFound) {
+	}
+	var data []byte
+	for pause := firstKeyRetry; ; pause = min(2*pause, lastKeyRetry) {
+		var err error
+		if data == nil {
+			data, err = k.make(ctx)
+		}
+		if err == nil {
+			err = k.resolver.storage.StoreSession(ctx, data)
+		}
+		if err == nil || errors.Is(err, exchange.ErrKeyFingerprintNotFound) {
 			return err
 		}
 		failed(err)

@@ -71,19 +71,6 @@ func TestLoginsMove(t *testing.T) {
 	assert.Equal(t, 1, b.telegram.Sessions(ada.ID))
 }
 
-// A bot whose account is elsewhere is logged in there.
-func TestBotLoginMoves(t *testing.T) {
-	b := newBridge(t, withExchanges, func(b *bridge) {
-		b.telegram = telegramtest.NewServer(b.t, telegramtest.Config{OtherDCs: []int{4}})
-	})
-	b.telegram.Fail("auth.importBotAuthorization", 1, 303, "USER_MIGRATE_4")
-	a := b.post(you, "/login/bot_token", `{"token":"`+helper.Token+`"}`)
-	// From there it is sent back to where its account is.
-	a.is(t, 200, "")
-	assert.Equal(t, 2, b.storedDC())
-	assert.Len(t, b.telegram.AuthKeys(), 3)
-}
-
 // A login that is sent on for ever fails, and nothing is left of it.
 func TestLoginsDoNotMoveForEver(t *testing.T) {
 	b := newBridge(t, withExchanges, func(b *bridge) {

@@ -16,7 +16,7 @@ import (
 
 // Observer is told what the clients of a [Factory] do, for metrics. Each function may
 // be nil. They are called by many goroutines at once, in the middle of the work: they
-// have to return at once and must not panic.
+// have to return at once. A panic is recovered and logged.
 //
 // The strings that they are told come from fixed lists and can be labels of metrics.
 // Fields may be added later.

@@ -33,6 +33,10 @@ type clientResolver struct {
 	// keyUnknown is told when Telegram has said twice, over two connections, that it does
 	// not know the auth key of the session.
 	keyUnknown func()
+	// connected is closed when the client has connected; until then refused is told of errors
+	// that Telegram answers with.
+	connected <-chan struct{}
+	refused   func(error)
 	// elsewhere is told where Telegram wants a call made that is to log in.
 	elsewhere func(dc int)
 
@@ -78,7 +82,7 @@ func (r *clientResolver) dial(ctx context.Context, dc int, list dcs.List,
 	if err := r.ctx.Err(); err != nil {
 		return nil, err
 	}
-	conn, err := resolve(ctx, dc, list)
+	conn, err := guardedDial(func() (transport.Conn, error) { return resolve(ctx, dc, list) })
 	if err != nil {
 		return nil, err
 	}
@@ -137,6 +141,7 @@ func (c *sessionConn) Recv(ctx context.Context, b *bin.Buffer) error {
 			c.resolver.keyTaken()
 		}
 		c.learnTime(b)
+		c.learnRefusal(b)
 		return nil
 	}
 	refused, ok := errors.AsType[*codec.ProtocolErr](err)
@@ -164,6 +169,16 @@ func (c *sessionConn) learnTime(b *bin.Buffer) {
 		c.mu.Lock()
 		c.timed, c.learned = id, true
 		c.mu.Unlock()
+	}
+}
+
+// learnRefusal learns what Telegram refuses a client that connects with a stored key.
+func (c *sessionConn) learnRefusal(b *bin.Buffer) {
+	if isClosed(c.resolver.connected) {
+		return
+	}
+	if err := refusalOf(b.Buf, c.resolver.storage.authKey()); err != nil {
+		c.resolver.refused(err)
 	}
 }
 

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"github.com/gotd/td/crypto"
 	"github.com/gotd/td/session"
 	"github.com/gotd/td/telegram"
+
+	"github.com/tgprovision/tgprovision/provisioning"
 )
 
 // sessionData is where the session of one client is stored, in gotd's form.
@@ -48,6 +51,10 @@ type storage struct {
 	data sessionData
 	gone func() // stops the client
 
+	away atomic.Bool // the database has not done what it was last asked for
+
+	writing sync.Mutex // held while a session is stored; locked before mu
+
 	mu     sync.Mutex
 	closed bool
 	fixed  bool // the auth key is logged in
@@ -68,7 +75,9 @@ func (s *storage) LoadSession(ctx context.Context) ([]byte, error) {
 	if latest := s.afterFinish(); latest != nil {
 		return latest, nil
 	}
+	s.away.Store(true)
 	data, err := s.data.load(ctx)
+	s.answered(err)
 	if err != nil {
 		return nil, err
 	}
@@ -91,25 +100,47 @@ func (s *storage) StoreSession(ctx context.Context, data []byte) error {
 	if err != nil {
 		return err
 	}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	s.mu.Lock()
+	closed, done, another := s.closed, s.done, s.fixed && key.ID != s.key.ID
+	s.mu.Unlock()
+	switch {
+	case closed:
+		return errSessionClosed
+	case done:
+		return nil
+	case another:
+		err = errors.New("the auth key of a session can't change")
+	default: // without mu, which those lock who must not wait for the database
+		s.away.Store(true)
+		err = s.data.store(ctx, data)
+		s.answered(err)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.closed:
-		return errSessionClosed
-	case s.done:
-		return nil
-	case s.fixed && key.ID != s.key.ID:
-		err = errors.New("the auth key of a session can't change")
-	default:
-		err = s.data.store(ctx, data)
-	}
-	if err == nil {
+	case err == nil:
 		s.key, s.dc, s.latest = key, dc, data
 		return nil
+	case s.done && errors.Is(err, errRowGone): // meanwhile
+		return nil
 	}
-	if s.fixed && key.ID != s.key.ID || errors.Is(err, errRowGone) {
+	if another || errors.Is(err, errRowGone) {
 		s.closed = true
 		s.gone()
+	}
+	return err
+}
+
+// answered notes what the database has answered.
+func (s *storage) answered(err error) { s.away.Store(errors.Is(err, provisioning.ErrDatabase)) }
+
+// blame returns an error that says that there is no connection. Without the database there can
+// be none: then it is a provisioning.ErrDatabase.
+func (s *storage) blame(err error) error {
+	if s.away.Load() && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%w: a session can't be read or stored: %w", provisioning.ErrDatabase, err)
 	}
 	return err
 }
@@ -158,13 +189,15 @@ func (s *storage) afterFinish() []byte {
 
 // fix says that the auth key is logged in.
 func (s *storage) fix() {
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.fixed = true
 }
 
 // finish has nothing stored any more, without an error: the client is about to end its
-// session, whose row is to be ended.
+// session, whose row is to be ended. What is being stored finds the row as it is, or ended.
 func (s *storage) finish() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -179,6 +212,8 @@ func (s *storage) isFinished() bool {
 }
 
 func (s *storage) close() {
+	s.writing.Lock()
+	defer s.writing.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.closed = true

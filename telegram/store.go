@@ -93,7 +93,7 @@ var errRowGone = fmt.Errorf("%w: the session was ended meanwhile", provisioning.
 // most one row of those that are neither trying nor ending. Each method is atomic. Times are
 // those of the database's clock, which on SQLite is this machine's.
 type sessionStore struct {
-	db   *dbutil.Database
+	db   schema.DB
 	keys *keyring
 	now  string // SQL: milliseconds since 1970
 }
@@ -105,7 +105,7 @@ func newSessionStore(ctx context.Context, cfg Config) (*sessionStore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use the database: %w", err)
 	}
-	s := &sessionStore{db: db, keys: newKeyring(cfg.SessionKeys), now: `CAST((julianday('now')-2440587.5)*86400000 AS INTEGER)`}
+	s := &sessionStore{db: schema.DB{Database: db}, keys: newKeyring(cfg.SessionKeys), now: `CAST((julianday('now')-2440587.5)*86400000 AS INTEGER)`}
 	if db.Dialect == dbutil.Postgres {
 		s.now = `(extract(epoch FROM clock_timestamp())*1000)::BIGINT`
 	}
@@ -119,7 +119,7 @@ func newSessionStore(ctx context.Context, cfg Config) (*sessionStore, error) {
 
 // txn runs a transaction that writes. SQLite overwrites what it deletes.
 func (s *sessionStore) txn(ctx context.Context, fn func(context.Context) error) error {
-	return s.db.DoTxn(ctx, schema.ReadCommitted(s.db), func(ctx context.Context) error {
+	return s.db.DoTxn(ctx, func(ctx context.Context) error {
 		if err := s.overwriteDeleted(ctx); err != nil {
 			return err
 		}

@@ -22,19 +22,20 @@ import (
 func TestSuites(t *testing.T) {
 	t.Parallel()
 	for name, suite := range map[string]func(*testing.T, func(*testing.T) *suiteBackend){
-		"TelegramClient":   provisioningtest.TestTelegramClient[*suiteBackend],
-		"PhoneLogin":       provisioningtest.TestPhoneLogin[*suiteBackend],
-		"LoginControl":     provisioningtest.TestLoginControl[*suiteBackend],
-		"QRLogin":          provisioningtest.TestQRLogin[*suiteBackend],
-		"BotLogin":         provisioningtest.TestBotLogin[*suiteBackend],
-		"ChatLister":       provisioningtest.TestChatLister[*suiteBackend],
-		"ContactLister":    provisioningtest.TestContactLister[*suiteBackend],
-		"StickerSetLister": provisioningtest.TestStickerSetLister[*suiteBackend],
-		"ChatGetter":       provisioningtest.TestChatGetter[*suiteBackend],
-		"MigrationLister":  provisioningtest.TestMigrationLister[*suiteBackend],
-		"ChatCreator":      provisioningtest.TestChatCreator[*suiteBackend],
-		"UserResolver":     provisioningtest.TestUserResolver[*suiteBackend],
-		"PhotoGetter":      provisioningtest.TestPhotoGetter[*suiteBackend],
+		"TelegramClient":    provisioningtest.TestTelegramClient[*suiteBackend],
+		"PhoneLogin":        provisioningtest.TestPhoneLogin[*suiteBackend],
+		"LoginControl":      provisioningtest.TestLoginControl[*suiteBackend],
+		"QRLogin":           provisioningtest.TestQRLogin[*suiteBackend],
+		"BotLogin":          provisioningtest.TestBotLogin[*suiteBackend],
+		"ChatLister":        provisioningtest.TestChatLister[*suiteBackend],
+		"ContactLister":     provisioningtest.TestContactLister[*suiteBackend],
+		"StickerSetLister":  provisioningtest.TestStickerSetLister[*suiteBackend],
+		"ChatGetter":        provisioningtest.TestChatGetter[*suiteBackend],
+		"MigrationLister":   provisioningtest.TestMigrationLister[*suiteBackend],
+		"ChatCreator":       provisioningtest.TestChatCreator[*suiteBackend],
+		"CreatedChatLister": provisioningtest.TestCreatedChatLister[*suiteBackend],
+		"UserResolver":      provisioningtest.TestUserResolver[*suiteBackend],
+		"PhotoGetter":       provisioningtest.TestPhotoGetter[*suiteBackend],
 	} {
 		t.Run(name, func(t *testing.T) { suite(t, newSuiteBackend) })
 	}

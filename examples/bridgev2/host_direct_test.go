@@ -59,3 +59,39 @@ func TestDirectPortals(t *testing.T) {
 		return backend
 	})
 }
+
+// Somebody logs out of an account, and another user logs in with it, who gets a room of their
+// own: the one before does not read on. Whoever logs in again keeps theirs.
+func TestDirectChatOfWhoHadTheAccountBefore(t *testing.T) {
+	w := newWorld(t)
+	mary := telegramtest.Account{ID: 9101, Phone: "9996610101", Code: "11111", FirstName: "Mary", Contacts: []int64{charles}}
+	require.NoError(t, w.telegram.AddAccount(mary))
+	alice, bob := w.person("alice"), w.person("bob")
+	start := func(user *person) (roomID id.RoomID, created bool) {
+		w.logIn(user.UserID, "phone", "+"+mary.Phone, mary.Code)
+		client := w.client(user)
+		_, err := client.(provisioning.ContactLister).Contacts(w.ctx, provisioning.ContactQuery{}) // as people do who choose somebody
+		require.NoError(t, err)
+		store := w.bridge.api.Config().Portals.(directPortals)
+		p, created, err := store.StartDirect(w.ctx, user.UserID, provisioning.Account{ID: 9101}, provisioning.Contact{ID: charles, Name: "Charles Babbage"})
+		require.NoError(t, err)
+		_, err = user.JoinRoomByID(w.ctx, p.RoomID)
+		require.NoError(t, err)
+		_, err = client.Logout(w.ctx)
+		require.NoError(t, err)
+		return p.RoomID, created
+	}
+	var last id.RoomID
+	for _, user := range []*person{alice, bob, alice} {
+		roomID, created := start(user)
+		require.True(t, created, "another user's room")
+		if last != "" {
+			for userID, membership := range w.homeserver.Members(last) {
+				require.NotContains(t, []event.Membership{event.MembershipJoin, event.MembershipInvite}, membership, userID)
+			}
+		}
+		last, created = start(user)
+		require.False(t, created)
+		require.Equal(t, roomID, last)
+	}
+}

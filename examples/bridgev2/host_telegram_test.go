@@ -22,19 +22,20 @@ import (
 
 func TestTelegramSuites(t *testing.T) {
 	for name, suite := range map[string]func(*testing.T, func(*testing.T) *telegramBackend){
-		"TelegramClient":   provisioningtest.TestTelegramClient[*telegramBackend],
-		"PhoneLogin":       provisioningtest.TestPhoneLogin[*telegramBackend],
-		"LoginControl":     provisioningtest.TestLoginControl[*telegramBackend],
-		"QRLogin":          provisioningtest.TestQRLogin[*telegramBackend],
-		"BotLogin":         provisioningtest.TestBotLogin[*telegramBackend],
-		"ChatLister":       provisioningtest.TestChatLister[*telegramBackend],
-		"ContactLister":    provisioningtest.TestContactLister[*telegramBackend],
-		"StickerSetLister": provisioningtest.TestStickerSetLister[*telegramBackend],
-		"ChatGetter":       provisioningtest.TestChatGetter[*telegramBackend],
-		"MigrationLister":  provisioningtest.TestMigrationLister[*telegramBackend],
-		"ChatCreator":      provisioningtest.TestChatCreator[*telegramBackend],
-		"UserResolver":     provisioningtest.TestUserResolver[*telegramBackend],
-		"PhotoGetter":      provisioningtest.TestPhotoGetter[*telegramBackend],
+		"TelegramClient":    provisioningtest.TestTelegramClient[*telegramBackend],
+		"PhoneLogin":        provisioningtest.TestPhoneLogin[*telegramBackend],
+		"LoginControl":      provisioningtest.TestLoginControl[*telegramBackend],
+		"QRLogin":           provisioningtest.TestQRLogin[*telegramBackend],
+		"BotLogin":          provisioningtest.TestBotLogin[*telegramBackend],
+		"ChatLister":        provisioningtest.TestChatLister[*telegramBackend],
+		"ContactLister":     provisioningtest.TestContactLister[*telegramBackend],
+		"StickerSetLister":  provisioningtest.TestStickerSetLister[*telegramBackend],
+		"ChatGetter":        provisioningtest.TestChatGetter[*telegramBackend],
+		"MigrationLister":   provisioningtest.TestMigrationLister[*telegramBackend],
+		"ChatCreator":       provisioningtest.TestChatCreator[*telegramBackend],
+		"CreatedChatLister": provisioningtest.TestCreatedChatLister[*telegramBackend],
+		"UserResolver":      provisioningtest.TestUserResolver[*telegramBackend],
+		"PhotoGetter":       provisioningtest.TestPhotoGetter[*telegramBackend],
 	} {
 		t.Run(name, func(t *testing.T) { suite(t, newTelegramBackend) })
 	}

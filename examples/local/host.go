@@ -134,6 +134,7 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, 
 	if cfg.metrics {
 		h.router.Handle("/metrics", h.metricsPage(counted)) // to whoever asks: the API's secret does not protect it
 	}
+	h.router.Handle("/_matrix/mau/ready", h.readyPage(log))
 	h.router.PathPrefix("/").Handler(as.Router) // what the homeserver calls
 	h.stopEvents = acceptInvitations(as, log)
 	// Start has requests be answered, and goes on with what an earlier process has left.

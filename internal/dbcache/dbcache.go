@@ -29,6 +29,7 @@ import (
 
 	"go.mau.fi/util/dbutil"
 
+	"github.com/tgprovision/tgprovision/internal/schema"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
@@ -42,7 +43,7 @@ const Size = 20_000
 
 // Cache remembers rows, and that there are none, by a key. It is safe for concurrent use.
 type Cache[K comparable, V any] struct {
-	db    *dbutil.Database
+	db    schema.DB
 	query string // for the number
 	size  int
 	now   func() time.Time
@@ -58,7 +59,7 @@ type Cache[K comparable, V any] struct {
 
 // New returns a cache for a table of the database. The other table's name is
 // <table>_change, and its column is called number.
-func New[K comparable, V any](db *dbutil.Database, table string) *Cache[K, V] {
+func New[K comparable, V any](db schema.DB, table string) *Cache[K, V] {
 	return &Cache[K, V]{
 		db: db, query: "SELECT number FROM " + table + "_change", size: Size, now: time.Now,
 		looking: make(chan struct{}, 1), rows: map[K]V{},
@@ -108,7 +109,7 @@ func (c *Cache[K, V]) look(ctx context.Context) error {
 	case c.looking <- struct{}{}:
 		defer func() { <-c.looking }()
 	case <-ctx.Done():
-		return fmt.Errorf("wait for changes of a table: %w", ctx.Err())
+		return fmt.Errorf("wait for changes of a table: %w", schema.Fault(ctx, ctx.Err()))
 	}
 	now := c.now() // before the number is read
 	if c.leased(now) {

@@ -16,6 +16,7 @@ import (
 	"go.mau.fi/util/dbutil"
 	_ "modernc.org/sqlite" // the driver "sqlite"
 
+	"github.com/tgprovision/tgprovision/internal/schema"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
@@ -43,7 +44,7 @@ func newProcess(t *testing.T, path string) *process {
 		CREATE TRIGGER IF NOT EXISTS born AFTER INSERT ON cats BEGIN UPDATE cats_change SET number=number+1; END;
 		CREATE TRIGGER IF NOT EXISTS hurt AFTER UPDATE ON cats BEGIN UPDATE cats_change SET number=number+1; END`)
 	require.NoError(t, err)
-	p := &process{Cache: New[string, int](db, "cats"), db: db, clock: time.Now()}
+	p := &process{Cache: New[string, int](schema.DB{Database: db}, "cats"), db: db, clock: time.Now()}
 	p.now = func() time.Time { return p.clock }
 	return p
 }

@@ -64,7 +64,7 @@ func Upgrade(ctx context.Context, db *dbutil.Database, store string) error {
 	if err := Connect(ctx, db); err != nil {
 		return fmt.Errorf("connect to the database of the %s: %w", store, err)
 	}
-	err := db.DoTxn(ctx, ReadCommitted(db), func(ctx context.Context) error {
+	err := db.DoTxn(ctx, readCommitted(db), func(ctx context.Context) error {
 		if db.Dialect == dbutil.Postgres {
 			if _, err := db.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext($1))`, db.VersionTable); err != nil {
 				return err
@@ -81,10 +81,8 @@ func Upgrade(ctx context.Context, db *dbutil.Database, store string) error {
 	return nil
 }
 
-// ReadCommitted returns the options of every transaction of the stores. On
-// PostgreSQL each statement has to see what was committed before it, whatever the
-// server's default.
-func ReadCommitted(db *dbutil.Database) *dbutil.TxnOptions {
+// readCommitted returns the options of every transaction.
+func readCommitted(db *dbutil.Database) *dbutil.TxnOptions {
 	if db.Dialect == dbutil.Postgres {
 		return &dbutil.TxnOptions{Isolation: sql.LevelReadCommitted}
 	}

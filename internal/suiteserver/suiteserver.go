@@ -160,6 +160,7 @@ func (s *Server) AddGroup(group provisioningtest.TelegramGroup) {
 	kind, id := kindOf(group.ID, group.Megagroup)
 	chat := telegramtest.Chat{
 		Kind: kind, ID: id, Title: group.Title, About: group.About, Username: group.Username, Photo: telegramtest.Photo{ID: group.PhotoID},
+		Created: group.Created,
 	}
 	for _, member := range group.Members {
 		chat.Members = append(chat.Members, int64(member))
@@ -175,6 +176,9 @@ func (s *Server) AddGroup(group provisioningtest.TelegramGroup) {
 		}
 	}
 	require.NoError(s.t, s.Telegram.SetChat(chat))
+	if group.Written {
+		require.NoError(s.t, s.Telegram.SendMessage(telegramtest.Message{From: chat.Owner, Kind: kind, Chat: id, Text: "Hello!"}))
+	}
 	for _, banned := range group.Banned {
 		require.NoError(s.t, s.Telegram.PutDialog(int64(banned), telegramtest.Dialog{Kind: kind, ID: id, Forbidden: true}))
 	}

@@ -699,7 +699,8 @@ type ClientInterface interface {
 	// CreatePortalWithBody Create a Telegram chat for a room
 	//
 	// The account of `user_id` creates the chat. Who is in the room and known on Telegram is invited, the relay bot as well. A chat
-	// that could not be recorded as a portal is deleted again.
+	// that could not be recorded as a portal is deleted again: where the request did not come to its end, because the bridge was killed or
+	// Telegram did not answer, a minute later or when the bridge runs again, unless somebody has joined the chat or written there.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -709,7 +710,8 @@ type ClientInterface interface {
 	// CreatePortal Create a Telegram chat for a room
 	//
 	// The account of `user_id` creates the chat. Who is in the room and known on Telegram is invited, the relay bot as well. A chat
-	// that could not be recorded as a portal is deleted again.
+	// that could not be recorded as a portal is deleted again: where the request did not come to its end, because the bridge was killed or
+	// Telegram did not answer, a minute later or when the bridge runs again, unless somebody has joined the chat or written there.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -931,7 +933,8 @@ func (c *Client) ConnectPortal(ctx context.Context, roomId RoomID, chatId ChatID
 // CreatePortalWithBody Create a Telegram chat for a room
 //
 // The account of `user_id` creates the chat. Who is in the room and known on Telegram is invited, the relay bot as well. A chat
-// that could not be recorded as a portal is deleted again.
+// that could not be recorded as a portal is deleted again: where the request did not come to its end, because the bridge was killed or
+// Telegram did not answer, a minute later or when the bridge runs again, unless somebody has joined the chat or written there.
 //
 // Takes any type of body and a specified content type.
 //
@@ -951,7 +954,8 @@ func (c *Client) CreatePortalWithBody(ctx context.Context, roomId RoomID, params
 // CreatePortal Create a Telegram chat for a room
 //
 // The account of `user_id` creates the chat. Who is in the room and known on Telegram is invited, the relay bot as well. A chat
-// that could not be recorded as a portal is deleted again.
+// that could not be recorded as a portal is deleted again: where the request did not come to its end, because the bridge was killed or
+// Telegram did not answer, a minute later or when the bridge runs again, unless somebody has joined the chat or written there.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2310,7 +2314,8 @@ type ClientWithResponsesInterface interface {
 	// CreatePortalWithBodyWithResponse Create a Telegram chat for a room
 	//
 	// The account of `user_id` creates the chat. Who is in the room and known on Telegram is invited, the relay bot as well. A chat
-	// that could not be recorded as a portal is deleted again.
+	// that could not be recorded as a portal is deleted again: where the request did not come to its end, because the bridge was killed or
+	// Telegram did not answer, a minute later or when the bridge runs again, unless somebody has joined the chat or written there.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2320,7 +2325,8 @@ type ClientWithResponsesInterface interface {
 	// CreatePortalWithResponse Create a Telegram chat for a room
 	//
 	// The account of `user_id` creates the chat. Who is in the room and known on Telegram is invited, the relay bot as well. A chat
-	// that could not be recorded as a portal is deleted again.
+	// that could not be recorded as a portal is deleted again: where the request did not come to its end, because the bridge was killed or
+	// Telegram did not answer, a minute later or when the bridge runs again, unless somebody has joined the chat or written there.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3537,7 +3543,8 @@ func (c *ClientWithResponses) ConnectPortalWithResponse(ctx context.Context, roo
 // CreatePortalWithBodyWithResponse Create a Telegram chat for a room
 //
 // The account of `user_id` creates the chat. Who is in the room and known on Telegram is invited, the relay bot as well. A chat
-// that could not be recorded as a portal is deleted again.
+// that could not be recorded as a portal is deleted again: where the request did not come to its end, because the bridge was killed or
+// Telegram did not answer, a minute later or when the bridge runs again, unless somebody has joined the chat or written there.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -3553,7 +3560,8 @@ func (c *ClientWithResponses) CreatePortalWithBodyWithResponse(ctx context.Conte
 // CreatePortalWithResponse Create a Telegram chat for a room
 //
 // The account of `user_id` creates the chat. Who is in the room and known on Telegram is invited, the relay bot as well. A chat
-// that could not be recorded as a portal is deleted again.
+// that could not be recorded as a portal is deleted again: where the request did not come to its end, because the bridge was killed or
+// Telegram did not answer, a minute later or when the bridge runs again, unless somebody has joined the chat or written there.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -221,21 +222,38 @@ func (c *Collector) Collect(metrics chan<- prometheus.Metric) {
 	for _, part := range c.parts() {
 		part.Collect(metrics)
 	}
-	if count := c.countClients.Load(); count != nil {
-		connected, connecting := (*count)()
-		metrics <- prometheus.MustNewConstMetric(c.clients, prometheus.GaugeValue, float64(connected), "connected")
-		metrics <- prometheus.MustNewConstMetric(c.clients, prometheus.GaugeValue, float64(connecting), "connecting")
-	}
-	if count := c.countEnding.Load(); count != nil {
-		metrics <- prometheus.MustNewConstMetric(c.ending, prometheus.GaugeValue, float64((*count)()))
-	}
-	if count := c.countPending.Load(); count != nil {
-		ctx, cancel := context.WithTimeout(context.Background(), pendingTimeout)
-		defer cancel()
-		if pending, err := (*count)(ctx); err == nil {
-			metrics <- prometheus.MustNewConstMetric(c.pending, prometheus.GaugeValue, float64(pending))
+	collect(metrics, c.clients, func() {
+		if count := c.countClients.Load(); count != nil {
+			connected, connecting := (*count)()
+			metrics <- prometheus.MustNewConstMetric(c.clients, prometheus.GaugeValue, float64(connected), "connected")
+			metrics <- prometheus.MustNewConstMetric(c.clients, prometheus.GaugeValue, float64(connecting), "connecting")
 		}
-	}
+	})
+	collect(metrics, c.ending, func() {
+		if count := c.countEnding.Load(); count != nil {
+			metrics <- prometheus.MustNewConstMetric(c.ending, prometheus.GaugeValue, float64((*count)()))
+		}
+	})
+	collect(metrics, c.pending, func() {
+		if count := c.countPending.Load(); count != nil {
+			ctx, cancel := context.WithTimeout(context.Background(), pendingTimeout)
+			defer cancel()
+			if pending, err := (*count)(ctx); err == nil {
+				metrics <- prometheus.MustNewConstMetric(c.pending, prometheus.GaugeValue, float64(pending))
+			}
+		}
+	})
+}
+
+// collect runs what calls a function of the host's. A panic there, in a goroutine of the
+// registry's, would end the process: it makes the scrape an error.
+func collect(metrics chan<- prometheus.Metric, of *prometheus.Desc, call func()) {
+	defer func() {
+		if v := recover(); v != nil {
+			metrics <- prometheus.NewInvalidMetric(of, fmt.Errorf("panic: %v", v))
+		}
+	}()
+	call()
 }
 
 // statusTexts are the HTTP statuses from 100 on, made once.

@@ -187,6 +187,26 @@ func TestPendingTasksUnknown(t *testing.T) {
 	assert.Contains(t, text(t, registry), "tgprovision_telegram_disconnects_total 0")
 }
 
+// A function of the host's that panics makes the scrape fail, in which the registry calls it
+// in a goroutine of its own, and not the process.
+func TestPanicsOfCounts(t *testing.T) {
+	for name, set := range map[string]func(c *metrics.Collector){
+		"clients": func(c *metrics.Collector) { c.CountTelegramClients(func() (int, int) { panic("boom") }) },
+		"ending":  func(c *metrics.Collector) { c.CountEndingSessions(func() int { panic("boom") }) },
+		"pending": func(c *metrics.Collector) {
+			c.CountPendingTasks(func(context.Context) (int, error) { panic("boom") })
+		},
+	} {
+		c := metrics.New(metrics.Config{})
+		set(c)
+		registry := prometheus.NewRegistry()
+		require.NoError(t, registry.Register(c))
+		found, err := registry.Gather()
+		require.ErrorContains(t, err, "panic: boom", name)
+		assert.NotEmpty(t, found, name)
+	}
+}
+
 func TestCollectorOnTheAPI(t *testing.T) {
 	registry := prometheus.NewPedanticRegistry()
 	c := metrics.New(metrics.Config{})

@@ -2,6 +2,7 @@ package provisioningtest
 
 import (
 	"context"
+	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -36,6 +37,7 @@ type brokenClient struct {
 	createChat     func(context.Context, provisioning.NewChat) (provisioning.ChatInfo, error)
 	inviteToChat   func(context.Context, provisioning.ChatID, []provisioning.TelegramID) ([]provisioning.TelegramID, error)
 	deleteChat     func(context.Context, provisioning.ChatID) error
+	createdChats   func(context.Context, provisioning.NewChat, time.Time) ([]provisioning.CreatedChat, error)
 	resolveUser    func(context.Context, provisioning.Identifier) (provisioning.Contact, error)
 	getPhoto       func(context.Context, provisioning.ChatID, int64) (provisioning.Photo, error)
 }
@@ -48,7 +50,7 @@ func newBrokenClient(c *client, shared map[id.UserID]any) *brokenClient {
 		account: c.Account, logout: c.Logout, requestCode: c.RequestCode, submitCode: c.SubmitCode, submitPassword: c.SubmitPassword,
 		loginProgress: c.LoginProgress, resendCode: c.ResendCode, cancelLogin: c.CancelLogin, loginQR: c.LoginQR, loginBot: c.LoginBot,
 		chats: c.Chats, contacts: c.Contacts, stickerSets: c.StickerSets, getChat: c.GetChat, migrations: c.Migrations, createChat: c.CreateChat,
-		inviteToChat: c.InviteToChat, deleteChat: c.DeleteChat, resolveUser: c.ResolveUser, getPhoto: c.GetPhoto,
+		inviteToChat: c.InviteToChat, deleteChat: c.DeleteChat, createdChats: c.CreatedChats, resolveUser: c.ResolveUser, getPhoto: c.GetPhoto,
 	}
 }
 
@@ -135,6 +137,12 @@ func (c *brokenClient) InviteToChat(ctx context.Context, chatID provisioning.Cha
 
 func (c *brokenClient) DeleteChat(ctx context.Context, chatID provisioning.ChatID) error {
 	return c.around(ctx, "DeleteChat", func(ctx context.Context) error { return c.deleteChat(ctx, chatID) })
+}
+
+func (c *brokenClient) CreatedChats(ctx context.Context, chat provisioning.NewChat, since time.Time) ([]provisioning.CreatedChat, error) {
+	return within(ctx, c, "CreatedChats", func(ctx context.Context) ([]provisioning.CreatedChat, error) {
+		return c.createdChats(ctx, chat, since)
+	})
 }
 
 func (c *brokenClient) ResolveUser(ctx context.Context, identifier provisioning.Identifier) (provisioning.Contact, error) {

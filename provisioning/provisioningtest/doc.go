@@ -16,15 +16,16 @@
 // [TestGhostUsers] check what forgetting a user takes. [TestRooms], [TestDirectRooms] and
 // [TestGhostAvatars] check what acts on Matrix rooms, on a homeserver where they can
 // arrange what it finds: see [RoomsBackend] and [Homeserver]. [TestTokenChecker] checks
-// tokens that a homeserver has issued: see [TokensBackend]. An implementation that reaches
+// tokens that a homeserver has issued: see [TokensBackend]. [TestChecker] checks the part of any
+// implementation that says whether it can be used. An implementation that reaches
 // its homeserver over HTTP does so through a [Network], which these suites disturb.
 //
 // [TestTelegramClient] is the suite of Telegram clients, and each of their optional
 // abilities has one: [TestPhoneLogin], [TestLoginControl], [TestQRLogin], [TestBotLogin],
 // [TestChatLister], [TestContactLister], [TestStickerSetLister], [TestChatGetter],
-// [TestMigrationLister], [TestChatCreator], [TestUserResolver] and [TestPhotoGetter]. A host
-// runs those of the abilities that its clients have, on a Telegram that they can arrange:
-// see [TelegramBackend].
+// [TestMigrationLister], [TestChatCreator], [TestCreatedChatLister], [TestUserResolver] and
+// [TestPhotoGetter]. A host runs those of the abilities that its clients have, on a Telegram
+// that they can arrange: see [TelegramBackend].
 //
 //	func TestQRLogin(t *testing.T) { provisioningtest.TestQRLogin(t, newBackend) }
 //

@@ -29,6 +29,19 @@ func (s *MemPortalStore) UserPortals(ctx context.Context, userID id.UserID) ([]p
 	return portals, nil
 }
 
+// PortalUser implements provisioning.PortalUsers.
+func (s *MemPortalStore) PortalUser(ctx context.Context, portal provisioning.UserPortal) (id.UserID, error) {
+	if err := s.enter(ctx, "PortalUser"); err != nil {
+		return "", err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.takesPart(portal) {
+		return "", nil
+	}
+	return s.users[portal.RoomID][portal.Account], nil
+}
+
 // SetPortalUser implements provisioning.PortalUsers.
 func (s *MemPortalStore) SetPortalUser(ctx context.Context, portal provisioning.UserPortal, userID id.UserID) error {
 	if err := s.enter(ctx, "SetPortalUser"); err != nil {

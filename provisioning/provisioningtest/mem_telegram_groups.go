@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf16"
 
 	"github.com/tgprovision/tgprovision/provisioning"
@@ -15,6 +16,10 @@ type TelegramGroup struct {
 	provisioning.ChatInfo
 	// Type is what was asked for, 0 for a group that was there before.
 	Type provisioning.ChatType
+	// Created is when it was made, with the precision of seconds, and Written says that
+	// somebody has written there since. Without Created that is not known.
+	Created time.Time
+	Written bool
 	// Members are the Telegram user IDs of those who are in it, its owner first.
 	Members []provisioning.TelegramID
 	// Banned are those who were in it and were thrown out.
@@ -115,7 +120,7 @@ func (c *client) CreateChat(ctx context.Context, chat provisioning.NewChat) (pro
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	g := &TelegramGroup{Type: chat.Type, Members: []provisioning.TelegramID{account.ID}}
-	g.Title, g.About = chat.Title, chat.About
+	g.Title, g.About, g.Created = chat.Title, chat.About, time.Now().Truncate(time.Second)
 	t.created++
 	switch chat.Type {
 	case provisioning.ChatTypeBasicGroup:

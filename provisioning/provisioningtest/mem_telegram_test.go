@@ -26,6 +26,7 @@ func TestMemTelegram(t *testing.T) {
 	t.Run("ChatGetter", func(t *testing.T) { TestChatGetter(t, newMemTelegram) })
 	t.Run("MigrationLister", func(t *testing.T) { TestMigrationLister(t, newMemTelegram) })
 	t.Run("ChatCreator", func(t *testing.T) { TestChatCreator(t, newMemTelegram) })
+	t.Run("CreatedChatLister", func(t *testing.T) { TestCreatedChatLister(t, newMemTelegram) })
 	t.Run("UserResolver", func(t *testing.T) { TestUserResolver(t, newMemTelegram) })
 	t.Run("PhotoGetter", func(t *testing.T) { TestPhotoGetter(t, newMemTelegram) })
 }

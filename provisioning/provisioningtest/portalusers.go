@@ -33,6 +33,7 @@ func TestPortalUsers(t *testing.T, backend func(t *testing.T) (open func(t *test
 var portalUsersChecks = []storeCheck[PortalUsersStore]{
 	{"who has asked", "It records the UserID of the NewPortal, with the Receiver of a direct chat and the first of the Accounts of another one.", checkWhoHasAsked},
 	{"nobody has asked", "Where the UserID is \"\" or Relay is set, it records nobody.", checkNobodyHasAsked},
+	{"whose a portal is", "PortalUser returns the Matrix user who is recorded for a portal and an account, \"\" where nobody is, where the portal is gone and where the account does not take part.", checkWhoseAPortalIs},
 	{"another user", "SetPortalUser records a Matrix user for a portal, in place of whoever was recorded.", checkAnotherUser},
 	{"a user of nothing", "It is no error, and changes nothing, where the portal is gone or the account does not take part.", checkUserOfNothing},
 	{"remove", "RemoveAccount records that an account does not take part any more, whoever it was recorded for. The portal stays.", checkRemoveAccount},
@@ -67,6 +68,14 @@ func expectUserPortals(t T, s provisioning.PortalUsers, userID id.UserID, want .
 	got, want = slices.SortedFunc(slices.Values(got), inOrder), slices.SortedFunc(slices.Values(want), inOrder)
 	if !slices.Equal(got, want) {
 		t.Errorf("UserPortals(%s) returned %+v, want %+v", userID, got, want)
+	}
+}
+
+// expectPortalUser calls PortalUser, which has to return exactly this one.
+func expectPortalUser(t T, s provisioning.PortalUsers, portal provisioning.UserPortal, want id.UserID) {
+	t.Helper()
+	if got, err := s.PortalUser(t.Context(), portal); err != nil || got != want {
+		t.Errorf("PortalUser(%+v) returned %q, %v, want %q", portal, got, err, want)
 	}
 }
 
@@ -115,6 +124,28 @@ func checkNobodyHasAsked(t T, open func() PortalUsersStore) {
 	relayed.Relay = true
 	connect(t, s, direct(roomA, 2, 1), relayed)
 	expectUserPortals(t, s, userA)
+}
+
+func checkWhoseAPortalIs(t T, open func() PortalUsersStore) {
+	s := open()
+	a, b, c, gone := askedBy(userA, direct(roomA, 2, 1)), askedBy(userB, group(roomB, 1, 7, 8)), direct(roomC, 3, 1), askedBy(userA, direct(roomC, 4, 1))
+	connect(t, s, a, b, gone)
+	expectPortalUser(t, s, of(gone, 1), userA)
+	disconnect(t, s, gone.Portal)
+	expectPortalUser(t, s, of(gone, 1), "")
+	connect(t, s, c)
+	expectPortalUser(t, s, of(a, 1), userA)
+	expectPortalUser(t, s, of(b, 7), userB)
+	for _, portal := range []provisioning.UserPortal{of(b, 8), of(c, 1), of(gone, 1), of(a, 2), of(direct(roomA, 3, 1), 1), of(group(roomA, 2), 1), of(direct(roomB, 2, 1), 1)} {
+		expectPortalUser(t, s, portal, "")
+	}
+	setPortalUser(t, s, of(a, 1), userB)
+	setPortalUser(t, s, of(b, 8), userA)
+	expectPortalUser(t, s, of(a, 1), userB)
+	expectPortalUser(t, s, of(b, 7), userB)
+	expectPortalUser(t, s, of(b, 8), userA)
+	removeAccount(t, s, of(b, 8))
+	expectPortalUser(t, s, of(b, 8), "")
 }
 
 func checkAnotherUser(t T, open func() PortalUsersStore) {
@@ -183,10 +214,12 @@ func checkPortalUsersHandles(t T, open func() PortalUsersStore) {
 	a, b := askedBy(userA, group(roomA, 1, 7)), askedBy(userA, group(roomB, 2, 7))
 	connect(t, first, a, b)
 	expectUserPortals(t, second, userA, of(a, 7), of(b, 7))
+	expectPortalUser(t, second, of(a, 7), userA)
 	setPortalUser(t, first, of(a, 7), userB)
 	removeAccount(t, first, of(b, 7))
 	expectUserPortals(t, second, userA)
 	expectUserPortals(t, second, userB, of(a, 7))
+	expectPortalUser(t, second, of(a, 7), userB)
 }
 
 func checkPortalUsersContext(t T, open func() PortalUsersStore) {
@@ -197,6 +230,9 @@ func checkPortalUsersContext(t T, open func() PortalUsersStore) {
 	cancel()
 	if _, err := s.UserPortals(ctx, userA); err == nil {
 		t.Errorf("UserPortals with a cancelled context: no error")
+	}
+	if _, err := s.PortalUser(ctx, of(a, 7)); err == nil {
+		t.Errorf("PortalUser with a cancelled context: no error")
 	}
 	if err := s.SetPortalUser(ctx, of(a, 7), userB); err == nil {
 		t.Errorf("SetPortalUser with a cancelled context: no error")

@@ -22,6 +22,7 @@ func TestPortalUsersMutants(t *testing.T) { testMutants(t, portalUsersChecks, po
 // alteredUsers are the broken methods of a PortalUsers. Those that are nil are not.
 type alteredUsers struct {
 	list   func(context.Context, id.UserID) ([]provisioning.UserPortal, error)
+	user   func(context.Context, provisioning.UserPortal) (id.UserID, error)
 	set    func(context.Context, provisioning.UserPortal, id.UserID) error
 	remove func(context.Context, provisioning.UserPortal) error
 }
@@ -31,6 +32,13 @@ func (s *altered) UserPortals(ctx context.Context, userID id.UserID) ([]provisio
 		return s.MemPortalStore.UserPortals(ctx, userID)
 	}
 	return s.asked.list(ctx, userID)
+}
+
+func (s *altered) PortalUser(ctx context.Context, portal provisioning.UserPortal) (id.UserID, error) {
+	if s.asked.user == nil {
+		return s.MemPortalStore.PortalUser(ctx, portal)
+	}
+	return s.asked.user(ctx, portal)
 }
 
 func (s *altered) SetPortalUser(ctx context.Context, portal provisioning.UserPortal, userID id.UserID) error {
@@ -86,6 +94,34 @@ var portalUsersMutants = []storeMutant{
 		}
 	}},
 	{"the relay bot is the user", "nobody has asked", withConnect(func(n *provisioning.NewPortal) { n.Relay = false })},
+	{"the user of any account", "whose a portal is", func(s *altered) {
+		s.asked.user = func(ctx context.Context, portal provisioning.UserPortal) (id.UserID, error) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			if s.takesPart(portal) {
+				for _, userID := range s.users[portal.RoomID] {
+					return userID, ctx.Err()
+				}
+			}
+			return "", ctx.Err()
+		}
+	}},
+	{"the user of any chat", "whose a portal is", func(s *altered) {
+		s.asked.user = func(ctx context.Context, portal provisioning.UserPortal) (id.UserID, error) {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return s.users[portal.RoomID][portal.Account], ctx.Err()
+		}
+	}},
+	{"nobody's portal is an error", "whose a portal is", func(s *altered) {
+		s.asked.user = func(ctx context.Context, portal provisioning.UserPortal) (id.UserID, error) {
+			userID, err := s.MemPortalStore.PortalUser(ctx, portal)
+			if err == nil && userID == "" {
+				err = provisioning.ErrPortalNotFound
+			}
+			return userID, err
+		}
+	}},
 	{"the first user stays", "another user", func(s *altered) {
 		s.asked.set = func(ctx context.Context, portal provisioning.UserPortal, userID id.UserID) error {
 			s.mu.Lock()
@@ -168,6 +204,22 @@ var portalUsersMutants = []storeMutant{
 			portals, err := s.MemPortalStore.UserPortals(ctx, userID)
 			remembered[userID] = portals
 			return portals, err
+		}
+	}},
+	{"each process remembers the user", "two handles", func(s *altered) {
+		remembered := map[provisioning.UserPortal]id.UserID{}
+		s.asked.user = func(ctx context.Context, portal provisioning.UserPortal) (id.UserID, error) {
+			if userID, ok := remembered[portal]; ok {
+				return userID, nil
+			}
+			userID, err := s.MemPortalStore.PortalUser(ctx, portal)
+			remembered[portal] = userID
+			return userID, err
+		}
+	}},
+	{"whose without a context", "context", func(s *altered) {
+		s.asked.user = func(ctx context.Context, portal provisioning.UserPortal) (id.UserID, error) {
+			return s.MemPortalStore.PortalUser(context.WithoutCancel(ctx), portal)
 		}
 	}},
 	{"no context", "context", func(s *altered) {

@@ -56,6 +56,10 @@ func (s *Script) Calls(method string) int {
 	return s.calls[method]
 }
 
+// Check implements provisioning.Checker for the fakes: all is well, unless a hook says
+// otherwise.
+func (s *Script) Check(ctx context.Context) error { return s.enter(ctx, "Check") }
+
 // enter is the beginning of every scripted method. The context counts only after
 // the hook, so that a hook sees every call.
 func (s *Script) enter(ctx context.Context, method string) error {

@@ -82,14 +82,15 @@ type LocalUsernames interface {
 type Client struct{ session Session }
 
 var (
-	_ provisioning.ChatLister       = (*Client)(nil)
-	_ provisioning.ContactLister    = (*Client)(nil)
-	_ provisioning.ChatGetter       = (*Client)(nil)
-	_ provisioning.MigrationLister  = (*Client)(nil)
-	_ provisioning.ChatCreator      = (*Client)(nil)
-	_ provisioning.UserResolver     = (*Client)(nil)
-	_ provisioning.StickerSetLister = (*Client)(nil)
-	_ provisioning.PhotoGetter      = (*Client)(nil)
+	_ provisioning.ChatLister        = (*Client)(nil)
+	_ provisioning.ContactLister     = (*Client)(nil)
+	_ provisioning.ChatGetter        = (*Client)(nil)
+	_ provisioning.MigrationLister   = (*Client)(nil)
+	_ provisioning.ChatCreator       = (*Client)(nil)
+	_ provisioning.CreatedChatLister = (*Client)(nil)
+	_ provisioning.UserResolver      = (*Client)(nil)
+	_ provisioning.StickerSetLister  = (*Client)(nil)
+	_ provisioning.PhotoGetter       = (*Client)(nil)
 )
 
 // New returns the Client of a session.

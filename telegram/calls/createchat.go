@@ -3,6 +3,7 @@ package calls
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -15,20 +16,25 @@ import (
 )
 
 // CreateChat implements provisioning.ChatCreator. When the connection breaks before
-// Telegram's answer comes, there may be a chat that nobody here knows of. What is left
-// behind beside an answer or an error goes to the context's zerolog logger, and so does why a
-// basic group has no description: Telegram takes it only when the group is there.
+// Telegram's answer comes, there may be a chat that only CreatedChats finds. Why a basic
+// group has no description goes to the context's zerolog logger: Telegram takes it only when
+// the group is there.
 //
 // TL: messages.createChat, messages.editChatAbout, channels.createChannel.
 func (c *Client) CreateChat(ctx context.Context, chat provisioning.NewChat) (info provisioning.ChatInfo, err error) {
+	left := false
 	err = c.call(ctx, func(a *account) error {
 		if chat.Type == provisioning.ChatTypeBasicGroup {
 			info, err = a.createBasicGroup(ctx, chat)
 		} else {
 			info, err = a.createChannel(ctx, chat)
 		}
+		left = errors.Is(err, provisioning.ErrChatLeft)
 		return err
 	})
+	if left {
+		err = fmt.Errorf("%w: %w", provisioning.ErrChatLeft, err)
+	}
 	return info, err
 }
 
@@ -59,8 +65,7 @@ func (a *account) createBasicGroup(ctx context.Context, chat provisioning.NewCha
 	switch reason := explain(ctx, err); {
 	case err == nil || tgerr.Is(err, aboutIsSet):
 	case ctx.Err() != nil, errors.Is(reason, provisioning.ErrNewChatInvalid), errors.Is(reason, provisioning.ErrNotLoggedIn):
-		a.deleteUnfinished(ctx, id)
-		return provisioning.ChatInfo{}, err
+		return provisioning.ChatInfo{}, errors.Join(err, a.deleteUnfinished(ctx, id))
 	default:
 		info.About = ""
 		zerolog.Ctx(ctx).Warn().Err(reason).Int64("chat_id", int64(info.ID)).Msg("A new group has no description")
@@ -73,13 +78,16 @@ func (a *account) createBasicGroup(ctx context.Context, chat provisioning.NewCha
 const cleanupTimeout = 5 * time.Second
 
 // deleteUnfinished deletes a basic group that could not be finished, also when ctx has ended.
-func (a *account) deleteUnfinished(ctx context.Context, id int64) {
+// Errors: provisioning.ErrChatLeft.
+func (a *account) deleteUnfinished(ctx context.Context, id int64) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanupTimeout)
 	defer cancel()
 	if _, err := a.api.MessagesDeleteChat(ctx, id); err != nil {
 		zerolog.Ctx(ctx).Warn().Err(err).Int64("chat_id", int64(provisioning.BasicGroupChatID(id))).
 			Msg("Could not delete a new group that could not be finished")
+		return provisioning.ErrChatLeft
 	}
+	return nil
 }
 
 // createWith makes a basic group with those of the members who can be invited.
@@ -126,8 +134,7 @@ func (a *account) createOneByOne(ctx context.Context, title string, users []*tg.
 		}
 		for _, chat := range chats {
 			if _, _, err := addEach(users[i+1:], a.adderToGroup(ctx, chat.GetID())); err != nil {
-				a.deleteUnfinished(ctx, chat.GetID())
-				return nil, err
+				return nil, errors.Join(err, a.deleteUnfinished(ctx, chat.GetID()))
 			}
 		}
 		return updates, nil

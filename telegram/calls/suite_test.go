@@ -32,14 +32,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestSuites(t *testing.T) {
 	t.Parallel()
 	for name, suite := range map[string]func(*testing.T, func(*testing.T) *backend){
-		"ChatLister":       provisioningtest.TestChatLister[*backend],
-		"ContactLister":    provisioningtest.TestContactLister[*backend],
-		"StickerSetLister": provisioningtest.TestStickerSetLister[*backend],
-		"ChatGetter":       provisioningtest.TestChatGetter[*backend],
-		"MigrationLister":  provisioningtest.TestMigrationLister[*backend],
-		"ChatCreator":      provisioningtest.TestChatCreator[*backend],
-		"UserResolver":     provisioningtest.TestUserResolver[*backend],
-		"PhotoGetter":      provisioningtest.TestPhotoGetter[*backend],
+		"ChatLister":        provisioningtest.TestChatLister[*backend],
+		"ContactLister":     provisioningtest.TestContactLister[*backend],
+		"StickerSetLister":  provisioningtest.TestStickerSetLister[*backend],
+		"ChatGetter":        provisioningtest.TestChatGetter[*backend],
+		"MigrationLister":   provisioningtest.TestMigrationLister[*backend],
+		"ChatCreator":       provisioningtest.TestChatCreator[*backend],
+		"CreatedChatLister": provisioningtest.TestCreatedChatLister[*backend],
+		"UserResolver":      provisioningtest.TestUserResolver[*backend],
+		"PhotoGetter":       provisioningtest.TestPhotoGetter[*backend],
 	} {
 		t.Run(name, func(t *testing.T) { suite(t, newBackend) })
 	}

@@ -32,7 +32,9 @@ import (
 //
 // With provisioning.ErrNotLoggedIn, the session has ended: what the host has stored of it is of
 // no use any more. A TelegramError with the code 401 and no meaning may say the same by a name
-// that is not known here; ask over a new connection before the session is forgotten.
+// that is not known here, and one that is a provisioning.ErrTelegramUnavailable may come from
+// another datacenter than the account's, which only has to be given the login anew: ask over a
+// new connection before the session is forgotten.
 //
 // It is never nil, and safe for concurrent use.
 func Error(method string, code int, message string) error {

@@ -41,6 +41,8 @@ const (
 	codeSteps = "auth.signIn auth.resendCode auth.cancelCode"
 	// qrSteps are the methods of a login by QR code.
 	qrSteps = "auth.exportLoginToken auth.importLoginToken"
+	// elsewhere are the methods that gotd calls for a photo in another datacenter.
+	elsewhere = "upload.getFile auth.exportAuthorization auth.importAuthorization"
 	// adding are the methods that add members to a chat.
 	adding = "messages.createChat messages.addChatUser channels.inviteToChannel channels.editAdmin"
 )
@@ -116,7 +118,10 @@ var table = []row{
 	// Whoever can't see the chat or the user can't see the photo.
 	{noSuchChat, "upload.getFile", provisioning.ErrPhotoGone},
 	{noSuchUser, "upload.getFile", provisioning.ErrPhotoGone},
-	// A login that is moved to another datacenter, for a photo, is moved anew.
+	// A login that is moved to another datacenter, for a photo, is moved anew. Whose answer it
+	// is, that one's or the one's that the account is at home in, nobody knows.
+	{sessionEnded + " SESSION_PASSWORD_NEEDED", elsewhere, provisioning.ErrTelegramUnavailable},
+	{accountGone, elsewhere, provisioning.ErrTelegramUnavailable},
 	{"AUTH_BYTES_INVALID", "", provisioning.ErrTelegramUnavailable},
 	{"USER_ID_INVALID", "auth.importAuthorization", provisioning.ErrTelegramUnavailable},
 

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Chat is a group or channel, the same for everybody. Who is in it has it among the
@@ -36,6 +37,9 @@ type Chat struct {
 	// Whoever was in that one still has it among the dialogs, as one that was migrated, see
 	// also [Server.MigrateChat].
 	MigratedFrom int64
+	// Created is when it was made, with the precision of seconds. Without it, nobody knows:
+	// the chat is as old as the first dialogs are, and has had messages.
+	Created time.Time `json:",omitzero"`
 	// Photo is the photo of the chat, see also [Server.SetPhoto].
 	Photo Photo
 }
@@ -50,6 +54,14 @@ func peerOf(kind DialogKind, id int64) peer {
 }
 
 func (c *chat) peer() peer { return peerOf(c.Kind, c.ID) }
+
+// date is when it was made, as Telegram says it.
+func (c *chat) date() int {
+	if c.Created.IsZero() {
+		return defaultDate
+	}
+	return int(c.Created.Unix())
+}
 
 // admin says whether a user may do everything there.
 func (c *chat) admin(id int64) bool {

@@ -3,6 +3,7 @@ package telegramtest_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/gotd/td/tg"
 	"github.com/stretchr/testify/assert"
@@ -51,6 +52,7 @@ func withMore(more ...telegramtest.Account) telegramtest.Config {
 }
 
 func TestCreatedChats(t *testing.T) {
+	began := time.Now().Truncate(time.Second)
 	s := newServer(t, withMore())
 	c, other := start(t, s).logIn(ada), start(t, s).logIn(linus)
 	users := []tg.InputUserClass{
@@ -69,6 +71,9 @@ func TestCreatedChats(t *testing.T) {
 	}
 	seen, ok := s.Chat(telegramtest.KindBasicGroup, group.ID)
 	require.True(t, ok)
+	want.Created = seen.Created
+	assert.Equal(t, seen.Created.Unix(), int64(group.Date))
+	assert.WithinRange(t, seen.Created, began, time.Now())
 	assert.Equal(t, want, seen)
 	assert.Equal(t, []string{"Group"}, c.titles())
 	assert.Equal(t, []string{"Group"}, other.titles())

@@ -99,8 +99,9 @@ func (d *Dialog) check() error {
 // entry is a dialog in its place.
 type entry struct {
 	Dialog
-	date    int // of the last message
-	message int // the last message's ID
+	date    int  // of the last message
+	message int  // the last message's ID
+	said    bool // that it was sent here
 }
 
 // compareChats orders chats by ID.
@@ -241,7 +242,7 @@ func (l *dialogList) with(d Dialog) *dialogList {
 // raised returns the list with a dialog at the top, but below the pinned ones, because of a
 // message. One with a user is added where there is none.
 func (l *dialogList) raised(p peer, last *tg.Message) *dialogList {
-	first := entry{Dialog: Dialog{Kind: KindUser, ID: p.id}, date: last.Date, message: last.ID}
+	first := entry{Dialog: Dialog{Kind: KindUser, ID: p.id}, date: last.Date, message: last.ID, said: true}
 	changed := &dialogList{}
 	for _, e := range l.entries() {
 		if e.peer() == p {

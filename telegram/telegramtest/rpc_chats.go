@@ -3,6 +3,7 @@ package telegramtest
 import (
 	"slices"
 	"strings"
+	"time"
 	"unicode/utf16"
 
 	"github.com/gotd/td/bin"
@@ -60,7 +61,7 @@ func (c *caller) channel(d Dialog, of *chat) tg.ChatClass {
 	}
 	channel := &tg.Channel{
 		Broadcast: broadcast, Megagroup: !broadcast, Left: d.Left, Creator: of.Owner == c.account.ID,
-		ID: d.ID, Title: of.Title, Photo: of.Photo.chat(c.server.mediaDC), Date: defaultDate,
+		ID: d.ID, Title: of.Title, Photo: of.Photo.chat(c.server.mediaDC), Date: of.date(),
 	}
 	channel.SetAccessHash(hash)
 	if d.Members > 0 {
@@ -106,7 +107,7 @@ func (c *caller) basicGroup(d Dialog, of *chat) tg.ChatClass {
 	}
 	group := &tg.Chat{
 		ID: d.ID, Title: of.Title, Left: d.Left, Creator: of.Owner == c.account.ID, Photo: of.Photo.chat(c.server.mediaDC),
-		ParticipantsCount: d.Members, Date: defaultDate, Version: 1,
+		ParticipantsCount: d.Members, Date: of.date(), Version: 1,
 	}
 	if d.MigratedTo != 0 {
 		group.Deactivated = true
@@ -247,7 +248,7 @@ func (c *caller) newChat(kind DialogKind, title, about string) (*chat, error) {
 	}
 	w := &c.server.world
 	w.lastChat++
-	made := &chat{Chat{Kind: kind, ID: w.lastChat, Title: title, About: about, Owner: c.account.ID}}
+	made := &chat{Chat{Kind: kind, ID: w.lastChat, Title: title, About: about, Owner: c.account.ID, Created: c.server.now().Truncate(time.Second).UTC()}}
 	w.chats[made.peer()] = made
 	w.join(made, c.account)
 	return made, nil

@@ -111,14 +111,24 @@ func (p *dialogPage) addPeer(e entry) {
 		return
 	}
 	p.seen[e.peer()] = true
-	p.messages = append(p.messages, &tg.Message{
-		ID: e.message, PeerID: e.tlPeer(), Date: e.date, Message: "Hello!", Post: e.Kind == KindChannel,
-	})
+	p.messages = append(p.messages, p.lastMessage(e))
 	if e.Kind == KindUser {
 		p.users = append(p.users, p.caller.user(e.ID))
 		return
 	}
 	p.chats = append(p.chats, p.caller.seen(e.Dialog))
+}
+
+// lastMessage is the last message of a dialog: that of a new chat is about its creation.
+func (p *dialogPage) lastMessage(e entry) tg.MessageClass {
+	if of := p.caller.server.world.chats[e.peer()]; of == nil || of.Created.IsZero() || e.said {
+		return &tg.Message{ID: e.message, PeerID: e.tlPeer(), Date: e.date, Message: "Hello!", Post: e.Kind == KindChannel}
+	}
+	created := &tg.MessageService{ID: e.message, PeerID: e.tlPeer(), Date: e.date, Action: &tg.MessageActionChannelCreate{}}
+	if e.Kind == KindBasicGroup {
+		created.Action = &tg.MessageActionChatCreate{}
+	}
+	return created
 }
 
 func (e *entry) tlPeer() tg.PeerClass {

@@ -33,7 +33,7 @@ func (s *hashStore) get(ctx context.Context, login networkid.UserLoginID, peer p
 		return 0, false, nil
 	}
 	if err != nil {
-		return 0, false, fmt.Errorf("read an access hash: %w", err)
+		return 0, false, fmt.Errorf("%w: read an access hash: %w", provisioning.ErrDatabase, err)
 	}
 	return hash, true, nil
 }
@@ -56,7 +56,7 @@ func (s *hashStore) put(ctx context.Context, login networkid.UserLoginID, hashes
 		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("store access hashes: %w", err)
+		return fmt.Errorf("%w: store access hashes: %w", provisioning.ErrDatabase, err)
 	}
 	return nil
 }
@@ -64,7 +64,7 @@ func (s *hashStore) put(ctx context.Context, login networkid.UserLoginID, hashes
 // delete forgets a hash that was wrong.
 func (s *hashStore) delete(ctx context.Context, login networkid.UserLoginID, peer provisioning.ChatID) error {
 	if _, err := s.db.Exec(ctx, `DELETE FROM tgbridge_access_hash WHERE login_id=$1 AND peer_id=$2`, login, peer); err != nil {
-		return fmt.Errorf("delete an access hash: %w", err)
+		return fmt.Errorf("%w: delete an access hash: %w", provisioning.ErrDatabase, err)
 	}
 	return nil
 }
@@ -72,7 +72,7 @@ func (s *hashStore) delete(ctx context.Context, login networkid.UserLoginID, pee
 // deleteLogin forgets all hashes of a login.
 func (s *hashStore) deleteLogin(ctx context.Context, login networkid.UserLoginID) error {
 	if _, err := s.db.Exec(ctx, `DELETE FROM tgbridge_access_hash WHERE login_id=$1`, login); err != nil {
-		return fmt.Errorf("delete access hashes: %w", err)
+		return fmt.Errorf("%w: delete access hashes: %w", provisioning.ErrDatabase, err)
 	}
 	return nil
 }

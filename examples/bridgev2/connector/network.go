@@ -22,10 +22,14 @@ var (
 	_ bridgev2host.Network       = Network{}
 	_ bridgev2host.LoginNetwork  = Network{}
 	_ bridgev2host.EndingNetwork = Network{}
+	_ provisioning.Checker       = Network{}
 )
 
 // Network returns what the provisioning API asks of the connector.
 func (c *Connector) Network() Network { return Network{c} }
+
+// Check implements provisioning.Checker.
+func (n Network) Check(ctx context.Context) error { return n.c.logins.Check(ctx) }
 
 // TelegramID implements bridgev2host.IDs.
 func (Network) TelegramID(loginID networkid.UserLoginID) provisioning.TelegramID {

@@ -9,9 +9,9 @@
 // is not prime, could compute the secret of a key exchange, or guess passwords from an answer.
 // So p has to be a safe prime: p and (p-1)/2 are prime, and p has 2048 bits. That is a property
 // of the number alone. It does not depend on who has sent it, when, or how: a test that the
-// number has passed once holds for each time that the same number comes. Telegram has sent the
-// same number since 2013. It is written down here, TestTelegramPrime tests it as gotd would,
-// and what comes is compared with it, all 2048 bits. TDLib does the same.
+// number has passed once holds for each time that the same number comes. Telegram sends the
+// same number each time. It is written down here, TestTelegramPrime tests it as gotd would, and
+// what comes is compared with it, all 2048 bits. TDLib has it built in, and does the same.
 //
 // Any other number is tested as gotd does. The last few that have passed are remembered by
 // their SHA-256, which nobody can find a second number for. That is in memory only, and in
@@ -22,7 +22,7 @@
 //
 //   - https://core.telegram.org/mtproto/auth_key
 //   - https://core.telegram.org/mtproto/security_guidelines
-//   - https://github.com/tdlib/td/blob/master/td/mtproto/DhHandshake.cpp (is_good_prime)
+//   - https://github.com/tdlib/td/blob/master/td/telegram/DhCache.cpp
 package authkey
 
 import (
