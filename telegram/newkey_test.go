@@ -57,6 +57,7 @@ func TestLoginsMove(t *testing.T) {
 	b := newBridge(t, withExchanges, func(b *bridge) {
 		b.telegram = telegramtest.NewServer(b.t, telegramtest.Config{OtherDCs: []int{4, 5}, Accounts: []telegramtest.Account{away}})
 	})
+	b.factory.FillTurns() // gotd makes none of the keys
 	b.telegram.Fail("auth.sendCode", 1, 303, "NETWORK_MIGRATE_5")
 	b.requestCode(you, away).is(t, 200, "")
 	assert.Equal(t, 4, b.storedDC())
@@ -89,6 +90,7 @@ func TestQRLoginMoves(t *testing.T) {
 	b := newBridge(t, withExchanges, func(b *bridge) {
 		b.telegram = telegramtest.NewServer(b.t, telegramtest.Config{OtherDCs: []int{4}, Accounts: []telegramtest.Account{away}})
 	})
+	b.factory.FillTurns() // gotd makes none of the keys
 	b.telegram.Fail("auth.exportLoginToken", 1, 303, "NETWORK_MIGRATE_4")
 	account, err := b.client(you).LoginQR(t.Context(), func(_ context.Context, token provisioning.QRToken) error {
 		return b.telegram.AcceptLoginToken(token.URL, away.ID)
