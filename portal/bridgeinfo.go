@@ -55,23 +55,20 @@ func bridgeInfo(bot id.UserID, setup provisioning.PortalSetup, avatar id.Content
 // which its chat was goes.
 func (e editor) setBridgeInfo(ctx context.Context, setup provisioning.PortalSetup, avatar id.ContentURIString) error {
 	info := bridgeInfo(e.bot.UserID, setup, avatar)
+	var do []func() error
 	for _, eventType := range bridgeInfoTypes {
-		current, err := stateOf(ctx, e.bot, e.roomID, eventType, e.bridgeInfoKey(setup.Portal))
-		if err != nil {
-			return err
-		}
-		if same(current, info) {
-			continue
-		}
-		if err = e.set(ctx, eventType, e.bridgeInfoKey(setup.Portal), info); err != nil {
-			return err
-		}
+		do = append(do, func() error {
+			if same(e.shown[shownEvent{eventType.Type, e.bridgeInfoKey(setup.Portal)}], info) {
+				return nil
+			}
+			return e.set(ctx, eventType, e.bridgeInfoKey(setup.Portal), info)
+		})
 	}
 	group := setup.Portal
-	if group.ChatID = group.MigratedFrom; group.ChatID == 0 || e.bridgeInfoKey(group) == e.bridgeInfoKey(setup.Portal) {
-		return nil
+	if group.ChatID = group.MigratedFrom; group.ChatID != 0 && e.bridgeInfoKey(group) != e.bridgeInfoKey(setup.Portal) {
+		do = append(do, func() error { return e.removeBridgeInfo(ctx, e.bot, group) })
 	}
-	return e.removeBridgeInfo(ctx, e.bot, group)
+	return atOnce(do...)
 }
 
 // same says whether an event's content is that of a value.
@@ -83,16 +80,17 @@ func same(content json.RawMessage, value any) bool {
 
 // removeBridgeInfo empties a portal's bridge info, where the one who does so may.
 func (r *Rooms) removeBridgeInfo(ctx context.Context, as *mautrix.Client, portal provisioning.Portal) error {
+	var do []func() error
 	for _, eventType := range bridgeInfoTypes {
-		current, err := stateOf(ctx, as, portal.RoomID, eventType, r.bridgeInfoKey(portal))
-		if err == nil && current != nil && !same(current, emptyContent) {
-			err = r.emptyBridgeInfo(ctx, as, portal.RoomID, eventType, r.bridgeInfoKey(portal))
-		}
-		if err != nil {
-			return err
-		}
+		do = append(do, func() error {
+			current, err := stateOf(ctx, as, portal.RoomID, eventType, r.bridgeInfoKey(portal))
+			if err != nil || current == nil || same(current, emptyContent) {
+				return err
+			}
+			return r.emptyBridgeInfo(ctx, as, portal.RoomID, eventType, r.bridgeInfoKey(portal))
+		})
 	}
-	return nil
+	return atOnce(do...)
 }
 
 // isOwnBridgeInfo says whether a state event is a portal's bridge info, or that of
@@ -107,13 +105,12 @@ func (r *Rooms) isOwnBridgeInfo(e stateEvent, portal provisioning.Portal) bool {
 
 // emptyAllBridgeInfo empties events.
 func (r *Rooms) emptyAllBridgeInfo(ctx context.Context, as *mautrix.Client, roomID id.RoomID, infos []stateEvent) error {
+	var do []func() error
 	for _, e := range infos {
 		eventType := event.Type{Type: e.Type, Class: event.StateEventType}
-		if err := r.emptyBridgeInfo(ctx, as, roomID, eventType, e.StateKey); err != nil {
-			return err
-		}
+		do = append(do, func() error { return r.emptyBridgeInfo(ctx, as, roomID, eventType, e.StateKey) })
 	}
-	return nil
+	return atOnce(do...)
 }
 
 // emptyBridgeInfo empties an event, where the one who does so may.

@@ -2,6 +2,7 @@ package portal
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -38,15 +39,22 @@ func (r *Rooms) CleanUp(ctx context.Context, portal provisioning.Portal, everybo
 	}
 	var faults []error
 	var members []id.UserID
+	var levels levels
 	if everybody {
 		var infos []stateEvent
-		if members, infos, err = r.membersAndBridgeInfo(ctx, keeper, portal); err != nil {
+		if members, infos, levels, err = r.whatToCleanUp(ctx, keeper, portal); err != nil {
 			return err
 		}
 		faults = append(faults, r.emptyAllBridgeInfo(ctx, keeper, portal.RoomID, infos))
 	} else {
-		faults = append(faults, r.removeBridgeInfo(ctx, keeper, portal))
-		if members, err = joinedMembers(ctx, keeper, portal.RoomID); err != nil {
+		err = atOnce(func() (err error) {
+			members, err = joinedMembers(ctx, keeper, portal.RoomID)
+			return err
+		}, func() error {
+			faults = append(faults, r.removeBridgeInfo(ctx, keeper, portal))
+			return nil
+		})
+		if err != nil {
 			return errors.Join(append(faults, err)...)
 		}
 	}
@@ -59,7 +67,7 @@ func (r *Rooms) CleanUp(ctx context.Context, portal provisioning.Portal, everybo
 		}
 	}
 	if everybody { // by a ghost, perhaps, so before they leave
-		faults = append(faults, r.kickAll(ctx, keeper, portal, ghosts, others))
+		faults = append(faults, r.kickAll(ctx, keeper, portal, levels, ghosts, others))
 	}
 	ghosts = slices.DeleteFunc(ghosts, func(userID id.UserID) bool { return userID == keeper.UserID })
 	faults = append(faults, each(ctx, ghosts, func(userID id.UserID) error {
@@ -131,11 +139,13 @@ func (r *Rooms) membersSeen(ctx context.Context, roomID id.RoomID) ([]id.UserID,
 	return slices.Collect(maps.Keys(members)), err
 }
 
-// membersAndBridgeInfo lists who has joined a portal's room or is invited to it, and the
+// whatToCleanUp lists who has joined a portal's room or is invited to it, and the
 // bridge info there of the portal and of all others that the room has been, without
 // what it says. When earlier portals are cleaned up later than this one, nobody of the
-// bridge is there any more to do it.
-func (r *Rooms) membersAndBridgeInfo(ctx context.Context, as *mautrix.Client, portal provisioning.Portal) (members []id.UserID, infos []stateEvent, err error) {
+// bridge is there any more to do it. It returns the room's power levels too.
+func (r *Rooms) whatToCleanUp(ctx context.Context, as *mautrix.Client, portal provisioning.Portal) (members []id.UserID, infos []stateEvent, l levels, err error) {
+	var power json.RawMessage
+	var create stateEvent
 	err = readState(ctx, as, portal.RoomID, func(e stateEvent) {
 		switch {
 		case e.Type == event.StateMember.Type:
@@ -143,21 +153,21 @@ func (r *Rooms) membersAndBridgeInfo(ctx context.Context, as *mautrix.Client, po
 			if membership == event.MembershipJoin || membership == event.MembershipInvite {
 				members = append(members, id.UserID(e.StateKey))
 			}
+		case e.Type == event.StatePowerLevels.Type && e.StateKey == "":
+			power = e.Content
+		case e.Type == event.StateCreate.Type:
+			create = e
 		case r.isOwnBridgeInfo(e, portal):
 			infos = append(infos, stateEvent{Type: e.Type, StateKey: e.StateKey})
 		}
 	})
-	return members, infos, err
+	return members, infos, newLevels(power, create), err
 }
 
 // kickAll kicks members of a room. Those who can't be kicked stay.
-func (r *Rooms) kickAll(ctx context.Context, keeper *mautrix.Client, portal provisioning.Portal, ghosts, members []id.UserID) error {
+func (r *Rooms) kickAll(ctx context.Context, keeper *mautrix.Client, portal provisioning.Portal, levels levels, ghosts, members []id.UserID) error {
 	if len(members) == 0 {
 		return nil
-	}
-	levels, err := levelsOf(ctx, keeper, portal.RoomID)
-	if err != nil {
-		return err
 	}
 	kickers := []*mautrix.Client{keeper}
 	if creator := r.GhostID(provisioning.TelegramID(portal.ChatID)); portal.Receiver != 0 && creator != keeper.UserID && slices.Contains(ghosts, creator) {
@@ -165,7 +175,7 @@ func (r *Rooms) kickAll(ctx context.Context, keeper *mautrix.Client, portal prov
 	}
 	kickers = slices.DeleteFunc(kickers, func(c *mautrix.Client) bool { return levels.forbidKicks(c.UserID) })
 	var stayed atomic.Int64
-	err = each(ctx, members, func(userID id.UserID) error {
+	err := each(ctx, members, func(userID id.UserID) error {
 		kicked, err := kick(ctx, kickers, portal.RoomID, userID)
 		if err == nil && !kicked {
 			stayed.Add(1)

@@ -46,16 +46,15 @@ func (r *Rooms) CreateDirect(ctx context.Context, _ id.UserID, contact provision
 
 // bringBot has the bridge bot, which is invited, join a ghost's room.
 func (r *Rooms) bringBot(ctx context.Context, ghost *mautrix.Client, roomID id.RoomID) error {
-	levels, err := levelsOf(ctx, ghost, roomID)
-	if err != nil {
+	var levels levels
+	err := atOnce(func() error { return joinRoom(ctx, r.bot, roomID) }, func() (err error) {
+		levels, err = levelsOf(ctx, ghost, roomID)
+		return err
+	})
+	if err != nil || levels.allow(r.bot.UserID, event.StatePowerLevels.Type) {
 		return err
 	}
-	if !levels.allow(r.bot.UserID, event.StatePowerLevels.Type) {
-		if err = r.empowerBot(ctx, ghost, roomID); err != nil {
-			return err
-		}
-	}
-	return joinRoom(ctx, r.bot, roomID)
+	return r.empowerBot(ctx, ghost, roomID)
 }
 
 // empowerBot gives the bridge bot power in a ghost's room whose homeserver has not. What
@@ -95,16 +94,22 @@ func (r *Rooms) abandon(ctx context.Context, ghost *mautrix.Client, roomID id.Ro
 // bot invites.
 func (r *Rooms) InviteToDirect(ctx context.Context, roomID id.RoomID, userID id.UserID, telegramID provisioning.TelegramID) error {
 	for _, inviter := range []*mautrix.Client{r.ghost(telegramID), r.bot} {
-		own, err := membershipOf(ctx, inviter, roomID, inviter.UserID)
+		var own, membership event.Membership
+		err := atOnce(func() (err error) {
+			own, err = membershipOf(ctx, inviter, roomID, inviter.UserID)
+			return err
+		}, func() (err error) {
+			membership, err = membershipOf(ctx, inviter, roomID, userID)
+			return err
+		})
 		if err != nil {
 			return err
 		}
 		if own != event.MembershipJoin {
 			continue
 		}
-		membership, err := membershipOf(ctx, inviter, roomID, userID)
-		if err != nil || membership == event.MembershipJoin || membership == event.MembershipInvite {
-			return err
+		if membership == event.MembershipJoin || membership == event.MembershipInvite {
+			return nil
 		}
 		// POST …/invite can't say that the chat is direct.
 		content := map[string]any{"membership": event.MembershipInvite, "is_direct": true}

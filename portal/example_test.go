@@ -139,7 +139,7 @@ func ExampleNewRooms() {
 	}}); err != nil {
 		log.Fatal(err)
 	}
-	room, err := rooms.Room(ctx, created.RoomID)
+	room, err := rooms.Room(ctx, created.RoomID, provisioning.RoomQuery{Content: true})
 	fmt.Println(room.Name, err)
 
 	// Output:

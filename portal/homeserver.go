@@ -28,11 +28,31 @@ const (
 	standardPause = time.Second
 )
 
+// keptConnections is how many connections to the homeserver are kept for the next requests.
+// Of those that were used at once, net/http would keep two.
+const keptConnections = 2 * cleanUpWorkers
+
+// newTransport is that of an appservice that does not say how to reach its homeserver.
+func newTransport() http.RoundTripper {
+	standard, ok := http.DefaultTransport.(*http.Transport)
+	if !ok { // the host has replaced it
+		return http.DefaultTransport
+	}
+	transport := standard.Clone()
+	transport.MaxIdleConnsPerHost = keptConnections
+	return transport
+}
+
 // client returns a client for one of the bridge's users. Unlike the appservice's own,
 // it remembers nothing, joins no room by itself, tries nothing twice, and logs nothing:
 // a refusal is often just an answer.
 func (r *Rooms) client(userID id.UserID) *mautrix.Client {
 	c := r.as.NewMautrixClient(userID)
+	if c.Client != nil && c.Client.Transport == nil {
+		keeping := *c.Client
+		keeping.Transport = r.transport
+		c.Client = &keeping
+	}
 	c.StateStore = nil
 	c.DefaultHTTPRetries = 0
 	c.Log = zerolog.Nop()

@@ -27,17 +27,17 @@ const (
 
 // HasPower implements [provisioning.Rooms]. In a room without power levels, its creator
 // has 100, everybody else has 0, and state events need 50, as on Synapse.
-func (r *Rooms) HasPower(ctx context.Context, roomID id.RoomID, userID id.UserID, eventType string) (has bool, err error) {
-	err = r.inRoom(ctx, roomID, func() error {
-		membership, err := membershipOf(ctx, r.bot, roomID, userID)
-		if err != nil || membership != event.MembershipJoin {
-			return err
-		}
-		levels, err := levelsOf(ctx, r.bot, roomID)
-		has = err == nil && levels.allow(userID, eventType)
+func (r *Rooms) HasPower(ctx context.Context, roomID id.RoomID, userID id.UserID, eventType string) (bool, error) {
+	var membership event.Membership
+	var levels levels
+	err := r.readRoom(ctx, roomID, func() (err error) {
+		membership, err = membershipOf(ctx, r.bot, roomID, userID)
+		return err
+	}, func() (err error) {
+		levels, err = levelsOf(ctx, r.bot, roomID)
 		return err
 	})
-	return has, err
+	return err == nil && membership == event.MembershipJoin && levels.allow(userID, eventType), err
 }
 
 // levels are the power levels of a room.
@@ -54,11 +54,15 @@ type levels struct {
 
 // levelsOf reads the power levels of a room that the one who asks is in.
 func levelsOf(ctx context.Context, as *mautrix.Client, roomID id.RoomID) (levels, error) {
-	content, err := stateOf(ctx, as, roomID, event.StatePowerLevels, "")
-	if err != nil {
-		return levels{}, err
-	}
-	create, err := createEvent(ctx, as, roomID)
+	var content json.RawMessage
+	var create stateEvent
+	err := atOnce(func() (err error) {
+		content, err = stateOf(ctx, as, roomID, event.StatePowerLevels, "")
+		return err
+	}, func() (err error) {
+		create, err = createEvent(ctx, as, roomID)
+		return err
+	})
 	if err != nil {
 		return levels{}, err
 	}

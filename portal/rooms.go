@@ -6,13 +6,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
 
 	"github.com/rs/zerolog"
 	"go.mau.fi/util/dbutil"
-	"golang.org/x/sync/errgroup"
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/appservice"
 	"maunium.net/go/mautrix/event"
@@ -72,6 +72,7 @@ type Rooms struct {
 	as            *appservice.AppService
 	db            schema.DB
 	bot           *mautrix.Client
+	transport     http.RoundTripper
 	displayName   string
 	ghostID       func(provisioning.TelegramID) id.UserID
 	parseGhost    func(id.UserID) (provisioning.TelegramID, bool)
@@ -98,7 +99,7 @@ func NewRooms(ctx context.Context, cfg RoomsConfig) (*Rooms, error) {
 	case cfg.DB == nil:
 		return nil, errors.New("RoomsConfig.DB is nil: set the bridge's database")
 	}
-	r := &Rooms{as: cfg.AppService, displayName: cmp.Or(cfg.DisplayName, defaultDisplayName), bridgeInfoKey: cfg.BridgeInfoKey, log: cfg.Log}
+	r := &Rooms{as: cfg.AppService, displayName: cmp.Or(cfg.DisplayName, defaultDisplayName), bridgeInfoKey: cfg.BridgeInfoKey, log: cfg.Log, transport: newTransport()}
 	if r.bridgeInfoKey == nil {
 		r.bridgeInfoKey = bridgeInfoKey
 	}
@@ -219,7 +220,19 @@ func (r *Rooms) inRoom(ctx context.Context, roomID id.RoomID, do func() error) e
 	if err := r.CheckBot(ctx, roomID); err != nil {
 		return err
 	}
-	err := do()
+	return r.unlessGone(ctx, roomID, do())
+}
+
+// readRoom reads parts of a room that the bridge bot is in, all at once: what the homeserver
+// says to a bot that is not there counts for nothing. Errors: those of inRoom.
+func (r *Rooms) readRoom(ctx context.Context, roomID id.RoomID, parts ...func() error) error {
+	there := func() error { return r.CheckBot(ctx, roomID) }
+	return r.unlessGone(ctx, roomID, atOnce(append([]func() error{there}, parts...)...))
+}
+
+// unlessGone returns an error, or that the bridge bot is not in the room any more where
+// that is why the homeserver has refused something.
+func (r *Rooms) unlessGone(ctx context.Context, roomID id.RoomID, err error) error {
 	if refused(err) {
 		if gone := r.CheckBot(ctx, roomID); errors.Is(gone, provisioning.ErrBridgeBotNotInRoom) {
 			return gone
@@ -228,47 +241,34 @@ func (r *Rooms) inRoom(ctx context.Context, roomID id.RoomID, do func() error) e
 	return err
 }
 
-// Room implements [provisioning.Rooms].
-func (r *Rooms) Room(ctx context.Context, roomID id.RoomID) (room provisioning.Room, err error) {
-	err = r.inRoom(ctx, roomID, func() (err error) {
-		room, err = r.read(ctx, roomID)
-		return err
-	})
-	return room, err
-}
-
-// read reads a room that the bridge bot is in. What somebody has set that makes no
-// sense, such as a number for a name, counts as nothing.
-func (r *Rooms) read(ctx context.Context, roomID id.RoomID) (room provisioning.Room, err error) {
+// Room implements [provisioning.Rooms]. What somebody has set that makes no sense, such as a
+// number for a name, counts as nothing.
+func (r *Rooms) Room(ctx context.Context, roomID id.RoomID, query provisioning.RoomQuery) (room provisioning.Room, err error) {
 	var alias, algorithm, replacement string
 	var joined []id.UserID
-	reads, ctx := errgroup.WithContext(ctx)
-	for _, part := range []struct {
-		eventType event.Type
-		field     string
-		to        *string
-	}{
-		{event.StateRoomName, "name", &room.Name},
-		{event.StateTopic, "topic", &room.Topic},
-		{event.StateCanonicalAlias, "alias", &alias},
-		{event.StateEncryption, "algorithm", &algorithm},
-		{event.StateTombstone, "replacement_room", &replacement},
-	} {
-		reads.Go(func() error {
-			content, err := stateOf(ctx, r.bot, roomID, part.eventType, "")
-			*part.to = textOf(content, part.field)
+	text := func(eventType event.Type, field string, to *string) func() error {
+		return func() error {
+			content, err := stateOf(ctx, r.bot, roomID, eventType, "")
+			*to = textOf(content, field)
 			return err
-		})
+		}
 	}
-	reads.Go(func() (err error) {
-		room.Predecessor, err = predecessor(ctx, r.bot, roomID)
-		return err
-	})
-	reads.Go(func() (err error) {
-		joined, err = joinedMembers(ctx, r.bot, roomID)
-		return err
-	})
-	if err = reads.Wait(); err != nil {
+	parts := []func() error{
+		text(event.StateEncryption, "algorithm", &algorithm),
+		text(event.StateTombstone, "replacement_room", &replacement),
+		func() (err error) {
+			room.Predecessor, err = predecessor(ctx, r.bot, roomID)
+			return err
+		},
+	}
+	if query.Content {
+		parts = append(parts, text(event.StateRoomName, "name", &room.Name), text(event.StateTopic, "topic", &room.Topic),
+			text(event.StateCanonicalAlias, "alias", &alias), func() (err error) {
+				joined, err = joinedMembers(ctx, r.bot, roomID)
+				return err
+			})
+	}
+	if err := r.readRoom(ctx, roomID, parts...); err != nil {
 		return provisioning.Room{}, err
 	}
 	room.CanonicalAlias, room.Encrypted, room.Replacement = id.RoomAlias(alias), algorithm != "", id.RoomID(replacement)

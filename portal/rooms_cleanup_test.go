@@ -4,8 +4,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"net/http/httptrace"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -14,6 +16,7 @@ import (
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
+	"github.com/tgprovision/tgprovision/portal"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
@@ -345,4 +348,35 @@ func TestCleanUpDirectRoom(t *testing.T) {
 			})
 		}
 	}
+}
+
+// Connections to the homeserver that were used at once are kept for the next requests, also
+// where the host says nothing of them.
+func TestConnectionsAreKept(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, "11")
+	roomID := w.withBot(mautrix.ReqCreateRoom{})
+	w.as.HTTPClient.Transport = nil
+	rooms, err := portal.NewRooms(t.Context(), portal.RoomsConfig{AppService: w.as, DB: w.db})
+	require.NoError(t, err)
+	var opened atomic.Int64
+	ctx := httptrace.WithClientTrace(t.Context(), &httptrace.ClientTrace{GotConn: func(conn httptrace.GotConnInfo) {
+		if !conn.Reused {
+			opened.Add(1)
+		}
+	}})
+	const atOnce = 10
+	for range 3 {
+		gate := w.hs.Hold("getState")
+		var requests sync.WaitGroup
+		for range atOnce {
+			requests.Go(func() { assert.NoError(t, rooms.CheckBot(ctx, roomID)) })
+		}
+		for range atOnce {
+			<-gate.Arrived()
+		}
+		gate.Release()
+		requests.Wait()
+	}
+	assert.EqualValues(t, atOnce, opened.Load())
 }

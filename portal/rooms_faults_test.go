@@ -28,7 +28,7 @@ func (w *world) calls(roomID id.RoomID) map[string]func(context.Context) error {
 			return err
 		},
 		"Room": func(ctx context.Context) error {
-			_, err := w.rooms.Room(ctx, roomID)
+			_, err := w.rooms.Room(ctx, roomID, provisioning.RoomQuery{Content: true})
 			return err
 		},
 		"SetUpPortal": func(ctx context.Context) error {

@@ -248,7 +248,7 @@ func TestBridgeSaysWhoIsAGhost(t *testing.T) {
 	roomID := w.withBot(mautrix.ReqCreateRoom{Name: "Room"})
 	w.addGhosts(roomID, 42, 1)
 	w.addGhosts(roomID, 1007, 1)
-	room, err := rooms.Room(t.Context(), roomID)
+	room, err := rooms.Room(t.Context(), roomID, provisioning.RoomQuery{Content: true})
 	require.NoError(t, err)
 	assert.Equal(t, []provisioning.TelegramID{42}, room.Ghosts)
 	assert.Equal(t, []id.UserID{w.alice.UserID}, room.Users)

@@ -116,7 +116,7 @@ func TestBotNotInRoom(t *testing.T) {
 		require.ErrorIs(t, w.rooms.CheckBot(t.Context(), roomID), provisioning.ErrBridgeBotNotInRoom, name)
 		_, err := w.rooms.HasPower(t.Context(), roomID, w.alice.UserID, "x")
 		require.ErrorIs(t, err, provisioning.ErrBridgeBotNotInRoom, name)
-		_, err = w.rooms.Room(t.Context(), roomID)
+		_, err = w.rooms.Room(t.Context(), roomID, provisioning.RoomQuery{Content: true})
 		require.ErrorIs(t, err, provisioning.ErrBridgeBotNotInRoom, name)
 		p := provisioning.Portal{RoomID: roomID, ChatID: -1, Title: "T"}
 		require.ErrorIs(t, w.rooms.SetUpPortal(t.Context(), provisioning.PortalSetup{Portal: p}), provisioning.ErrBridgeBotNotInRoom, name)
@@ -134,7 +134,7 @@ func TestBotKickedInTheMiddle(t *testing.T) {
 		_, err := w.alice.KickUser(t.Context(), roomID, &mautrix.ReqKickUser{UserID: botID})
 		assert.NoError(t, err)
 	})
-	_, err := w.rooms.Room(t.Context(), roomID)
+	_, err := w.rooms.Room(t.Context(), roomID, provisioning.RoomQuery{Content: true})
 	require.ErrorIs(t, err, provisioning.ErrBridgeBotNotInRoom)
 	assert.True(t, happened())
 }
@@ -143,7 +143,7 @@ func TestRoomIsRead(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t, "")
 	bare := w.withBot(mautrix.ReqCreateRoom{})
-	got, err := w.rooms.Room(t.Context(), bare)
+	got, err := w.rooms.Room(t.Context(), bare, provisioning.RoomQuery{Content: true})
 	require.NoError(t, err)
 	assert.Equal(t, provisioning.Room{Ghosts: []provisioning.TelegramID{42}, Users: []id.UserID{w.alice.UserID}}, got)
 
@@ -153,7 +153,7 @@ func TestRoomIsRead(t *testing.T) {
 	require.NoError(t, w.hs.AddMembers(full, 5000))
 	var requests atomic.Int64
 	w.intercept(func(*http.Request) { requests.Add(1) })
-	got, err = w.rooms.Room(t.Context(), full)
+	got, err = w.rooms.Room(t.Context(), full, provisioning.RoomQuery{Content: true})
 	require.NoError(t, err)
 	assert.Equal(t, []any{"Name", "Topic", id.RoomAlias("#alias:example.com"), true}, []any{got.Name, got.Topic, got.CanonicalAlias, got.Encrypted})
 	assert.Len(t, got.Users, 5001)
@@ -167,7 +167,7 @@ func TestRoomIsRead(t *testing.T) {
 		for _, eventType := range []string{"m.room.name", "m.room.topic", "m.room.canonical_alias", "m.room.encryption"} {
 			require.NoError(t, w.hs.SetState(bare, eventType, "", content))
 		}
-		got, err = w.rooms.Room(t.Context(), bare)
+		got, err = w.rooms.Room(t.Context(), bare, provisioning.RoomQuery{Content: true})
 		require.NoError(t, err)
 		assert.Equal(t, provisioning.Room{Ghosts: []provisioning.TelegramID{42}, Users: []id.UserID{w.alice.UserID}}, got, content)
 	}

@@ -66,7 +66,7 @@ func (a *accounts) loggedIn(ctx context.Context, p *person) (account Account, er
 	account, err = p.client.Account(ctx)
 	if differs := account.ID != p.user.TelegramID; differs && (err == nil || errors.Is(err, ErrNotLoggedIn)) && CachedReads(ctx) {
 		// Either may be what was remembered from before the other changed.
-		ctx = WithCachedReads(ctx, false)
+		ctx = WithRecordedAccount(WithCachedReads(ctx, false), false)
 		if p.user, err = a.users.User(ctx, p.userID); err != nil {
 			return Account{}, fmt.Errorf("look up the user again: %w", err)
 		}

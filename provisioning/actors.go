@@ -38,7 +38,7 @@ func (a *accounts) actor(ctx context.Context, p *person) (actor, error) {
 			return act, err
 		}
 	}
-	account, err := a.relay(ctx)
+	account, err := a.relay(acting(ctx))
 	if err != nil {
 		return actor{}, err
 	}
@@ -56,6 +56,9 @@ func (a *accounts) inChat(ctx context.Context, p *person, chatID ChatID) (actor,
 	info, err := act.chat(ctx, chatID)
 	if act.relay || !errors.Is(err, ErrNotLoggedIn) {
 		return act, info, err
+	}
+	if err = a.heard(ctx, p, err); !errors.Is(err, ErrNotLoggedIn) {
+		return actor{}, ChatInfo{}, err
 	}
 	if act, err = a.actor(ctx, p); err != nil {
 		return actor{}, ChatInfo{}, err
@@ -86,16 +89,35 @@ func (a *accounts) watcher(ctx context.Context, p *person) TelegramClient {
 	return a.relayBot
 }
 
-// own returns a user's own account. Errors: ErrNotLoggedIn.
+// acting returns a context for asking which account acts. That Telegram has ended its session
+// is heard from what it does.
+func acting(ctx context.Context) context.Context {
+	return WithRecordedAccount(WithCachedReads(ctx, true), true)
+}
+
+// own returns a user's own account, as it is on record. Errors: ErrNotLoggedIn.
 func (a *accounts) own(ctx context.Context, p *person) (act actor, err error) {
 	if p.client, err = a.client(ctx, p.userID); err != nil {
 		return actor{}, err
 	}
-	account, err := a.loggedIn(ctx, p)
+	account, err := a.loggedIn(acting(ctx), p)
 	if err != nil {
 		return actor{}, err
 	}
 	return actor{client: p.client, account: account}, nil
+}
+
+// heard returns the error of an operation. Where that is the first to hear that the user's
+// session has ended, the logout is recorded.
+func (a *accounts) heard(ctx context.Context, p *person, err error) error {
+	if !errors.Is(err, ErrNotLoggedIn) || p.client == nil || p.user.TelegramID == 0 {
+		return err
+	}
+	ctx = WithCachedReads(ctx, false)
+	if _, lookErr := a.loggedIn(ctx, p); lookErr != nil && !errors.Is(lookErr, ErrNotLoggedIn) {
+		return lookErr
+	}
+	return err
 }
 
 // creator returns a user's own account, which can create chats. Errors: errNoRealAccount.

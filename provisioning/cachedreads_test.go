@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -61,4 +62,19 @@ func TestReadsFromMemory(t *testing.T) {
 		advance(2 * time.Minute)
 		want("cleaning the room up", false)
 	})
+}
+
+// A login by QR code waits for Telegram as every login does, though it is a GET.
+func TestQRLoginIsNoRead(t *testing.T) {
+	b := newBridge(t)
+	var fromMemory, called atomic.Bool
+	b.telegram.On("LoginQR", func(ctx context.Context) error {
+		called.Store(true)
+		fromMemory.Store(provisioning.CachedReads(ctx))
+		return provisioning.ErrLoginTimeout
+	})
+	b.scan(t, newRequest(http.MethodGet, "/user/@alice:example.com/login/qr", ""), func(*bridge, string) {})
+	if !called.Load() || fromMemory.Load() {
+		t.Errorf("LoginQR was called: %t, for what may come from memory: %t", called.Load(), fromMemory.Load())
+	}
 }

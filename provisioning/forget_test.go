@@ -224,34 +224,40 @@ func TestForgetAfterTheAccountHasMoved(t *testing.T) {
 
 // What was the user's ends also where they log in again meanwhile.
 func TestForgetAndLoginAgain(t *testing.T) {
-	b := newBridge(t, inRooms)
-	b.logIn(t, alice, aliceAccount)
-	direct := b.startDM(t, alice, "1002")
-	b.post(t, user(alice, "/logout"), 200)
-	b.portals.On("UserPortals", func(context.Context) error {
+	inBubble(t, func(t *testing.T) {
+		b := newBridge(t, inRooms)
 		b.logIn(t, alice, aliceAccount)
-		return nil
+		direct := b.startDM(t, alice, "1002")
+		synctest.Wait() // the room is set up behind the answer
+		b.post(t, user(alice, "/logout"), 200)
+		b.portals.On("UserPortals", func(context.Context) error {
+			b.logIn(t, alice, aliceAccount)
+			return nil
+		})
+		wantForgotten(t, b.forget(t, alice), provisioning.Forgotten{Ghosts: 1}, direct)
+		b.expectUser(t, alice, 1001, false, 1001)
+		b.close(t)
 	})
-	wantForgotten(t, b.forget(t, alice), provisioning.Forgotten{Ghosts: 1}, direct)
-	b.expectUser(t, alice, 1001, false, 1001)
-	b.close(t)
 }
 
 // Without an AccountFinder, what somebody has left behind who has logged out may be
 // another's by now, and stays.
 func TestForgetWithoutAccountFinder(t *testing.T) {
-	b := newBridge(t, inRooms, func(b *bridge, cfg *provisioning.Config) {
-		cfg.Users = struct{ provisioning.UserStore }{b.users}
+	inBubble(t, func(t *testing.T) {
+		b := newBridge(t, inRooms, func(b *bridge, cfg *provisioning.Config) {
+			cfg.Users = struct{ provisioning.UserStore }{b.users}
+		})
+		b.logIn(t, alice, aliceAccount)
+		direct := b.startDM(t, alice, "1002")
+		synctest.Wait() // the room is set up behind the answer
+		b.post(t, user(alice, "/logout"), 200)
+		wantForgotten(t, b.forget(t, alice), provisioning.Forgotten{Ghosts: 1, Missing: []string{"AccountFinder"}})
+		b.logIn(t, alice, aliceAccount)
+		wantForgotten(t, b.forget(t, alice), provisioning.Forgotten{
+			LoggedOut: true, Accounts: []provisioning.TelegramID{1001}, Missing: []string{"AccountFinder"},
+		}, direct)
+		b.close(t)
 	})
-	b.logIn(t, alice, aliceAccount)
-	direct := b.startDM(t, alice, "1002")
-	b.post(t, user(alice, "/logout"), 200)
-	wantForgotten(t, b.forget(t, alice), provisioning.Forgotten{Ghosts: 1, Missing: []string{"AccountFinder"}})
-	b.logIn(t, alice, aliceAccount)
-	wantForgotten(t, b.forget(t, alice), provisioning.Forgotten{
-		LoggedOut: true, Accounts: []provisioning.TelegramID{1001}, Missing: []string{"AccountFinder"},
-	}, direct)
-	b.close(t)
 }
 
 // Avatars of contacts stay as long as somebody who has listed them is there.
@@ -277,22 +283,25 @@ func TestForgetContactsWithAvatars(t *testing.T) {
 
 // Somebody else's contact stays, with their room.
 func TestForgetSharedContact(t *testing.T) {
-	b := newBridge(t, inRooms)
-	b.logIn(t, alice, aliceAccount)
-	b.logIn(t, bob, guardedAccount)
-	theirs, shared := b.startDM(t, alice, "1002"), b.startDM(t, alice, "@helper_bot")
-	others := b.startDM(t, bob, "@helper_bot")
-	wantForgotten(t, b.forget(t, alice), provisioning.Forgotten{
-		LoggedOut: true, Accounts: []provisioning.TelegramID{1001}, Ghosts: 1,
-	}, slices.Sorted(slices.Values([]id.RoomID{theirs, shared}))...)
-	if b.rooms.Ghost(1002).Name != "" || b.rooms.Ghost(2001).Name == "" {
-		t.Error("the wrong ghost is forgotten")
-	}
-	b.close(t)
-	if r := b.room(others); r.NoBot || len(r.Ghosts) != 1 || !slices.Contains(r.Invited, bob) {
-		t.Errorf("bob's room is %+v", r)
-	}
-	b.expectUser(t, bob, 1002, false, 1002)
+	inBubble(t, func(t *testing.T) {
+		b := newBridge(t, inRooms)
+		b.logIn(t, alice, aliceAccount)
+		b.logIn(t, bob, guardedAccount)
+		theirs, shared := b.startDM(t, alice, "1002"), b.startDM(t, alice, "@helper_bot")
+		others := b.startDM(t, bob, "@helper_bot")
+		synctest.Wait() // the room is set up behind the answer
+		wantForgotten(t, b.forget(t, alice), provisioning.Forgotten{
+			LoggedOut: true, Accounts: []provisioning.TelegramID{1001}, Ghosts: 1,
+		}, slices.Sorted(slices.Values([]id.RoomID{theirs, shared}))...)
+		if b.rooms.Ghost(1002).Name != "" || b.rooms.Ghost(2001).Name == "" {
+			t.Error("the wrong ghost is forgotten")
+		}
+		b.close(t)
+		if r := b.room(others); r.NoBot || len(r.Ghosts) != 1 || !slices.Contains(r.Invited, bob) {
+			t.Errorf("bob's room is %+v", r)
+		}
+		b.expectUser(t, bob, 1002, false, 1002)
+	})
 }
 
 // validUsers is a factory that is asked for the clients of Matrix users alone.

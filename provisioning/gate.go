@@ -181,10 +181,13 @@ func (g *gate) checkAsker(ctx context.Context, op *operation) (err error) {
 // mayBridge returns nil when the bridge bot is in the room and the user who asks, if there
 // is one, may bridge it. Errors: ErrBridgeBotNotInRoom, errNoPower.
 func (g *gate) mayBridge(ctx context.Context, op *operation) error {
+	if !op.unrestricted() {
+		return g.checkPower(ctx, op, op.roomID, bridgeEvent)
+	}
 	if err := g.rooms.CheckBot(ctx, op.roomID); err != nil {
 		return fmt.Errorf("look for the bridge bot: %w", err)
 	}
-	return g.checkPower(ctx, op, op.roomID, bridgeEvent)
+	return nil
 }
 
 // mayUnbridge returns nil when the user who asks, if there is one, may end the portal of a
@@ -200,7 +203,7 @@ func (g *gate) mayUnbridge(ctx context.Context, op *operation, roomID id.RoomID)
 // checkPower returns nil when the user who asks may send a state event of a type in a room,
 // has the level admin, or is not named. Errors: errNoPower, ErrBridgeBotNotInRoom.
 func (g *gate) checkPower(ctx context.Context, op *operation, roomID id.RoomID, eventType string) error {
-	if op.unnamed() || op.user.Permission >= PermissionAdmin {
+	if op.unrestricted() {
 		return nil
 	}
 	has, err := g.rooms.HasPower(ctx, roomID, op.userID, eventType)

@@ -76,14 +76,19 @@ const warnRoomEncrypted = "room_encrypted"
 
 // connectPortal is connect_portal.
 func connectPortal(ctx context.Context, s *services, op *operation) (reply, error) {
-	if err := mayConnect(ctx, s, op); err != nil {
-		return reply{}, err
-	}
 	c := &connection{
 		roomID: op.roomID, chatID: op.chatID, userID: op.userID, account: op.user.TelegramID, force: op.force,
 		mayEnd: func(ctx context.Context, old Portal) error { return s.gate.mayUnbridge(ctx, op, old.RoomID) },
 	}
-	if _, err := s.portals.replaced(ctx, c); err != nil {
+	var warnings []string
+	err := atOnce(func() error { return mayConnect(ctx, s, op) }, func() error {
+		_, err := s.portals.replaced(ctx, c)
+		return err
+	}, func() error {
+		warnings = s.portals.warnings(ctx, op.roomID)
+		return nil
+	})
+	if err != nil {
 		return reply{}, err
 	}
 	act, info, err := s.accounts.inChat(ctx, &op.person, op.chatID)
@@ -91,7 +96,6 @@ func connectPortal(ctx context.Context, s *services, op *operation) (reply, erro
 		return reply{}, err
 	}
 	c.account = op.user.TelegramID // who may have been logged out meanwhile
-	warnings := s.portals.warnings(ctx, op.roomID)
 	if err := s.portals.connect(ctx, c, info, act); err != nil {
 		return reply{}, err
 	}
@@ -163,14 +167,24 @@ func createPortal(ctx context.Context, s *services, op *operation) (reply, error
 	if err != nil {
 		return reply{}, err
 	}
-	if err = s.gate.mayBridge(ctx, op); err != nil {
+	room, err := contentForBridging(ctx, s, op)
+	if err != nil {
 		return reply{}, err
 	}
-	info, err := s.portals.create(ctx, op.userID, act, op.roomID, chat)
+	info, err := s.portals.create(ctx, op.userID, act, op.roomID, room, chat)
 	if err != nil {
 		return reply{}, err
 	}
 	return created(createdBody{info.ID}), nil
+}
+
+// contentForBridging reads the room for somebody who may bridge it. Errors: those of mayBridge.
+func contentForBridging(ctx context.Context, s *services, op *operation) (room Room, err error) {
+	err = atOnce(func() error { return s.gate.mayBridge(ctx, op) }, func() (err error) {
+		room, err = s.portals.content(ctx, op.roomID)
+		return err
+	})
+	return room, err
 }
 
 // disconnectPortal is disconnect_portal.

@@ -111,7 +111,7 @@ func resolve(ctx context.Context, s *services, op *operation) (Account, Contact,
 	if !can {
 		return Account{}, Contact{}, ErrNotImplemented
 	}
-	account, err := s.accounts.loggedIn(ctx, &op.person)
+	act, err := s.accounts.own(ctx, &op.person)
 	if err != nil {
 		return Account{}, Contact{}, err
 	}
@@ -123,5 +123,5 @@ func resolve(ctx context.Context, s *services, op *operation) (Account, Contact,
 	if err != nil {
 		return Account{}, Contact{}, fmt.Errorf("find somebody on Telegram: %w", err)
 	}
-	return account, contact, nil
+	return act.account, contact, nil
 }

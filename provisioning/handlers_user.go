@@ -47,12 +47,12 @@ type chatBody struct {
 
 // getChats is get_chats. The chats of a bot are its portals.
 func getChats(ctx context.Context, s *services, op *operation) (reply, error) {
-	account, err := s.accounts.loggedIn(ctx, &op.person)
+	act, err := s.accounts.own(ctx, &op.person)
 	if err != nil {
 		return reply{}, err
 	}
-	if account.IsBot {
-		return botChats(ctx, s, account)
+	if act.account.IsBot {
+		return botChats(ctx, s, act.account)
 	}
 	lister, can := op.client.(ChatLister)
 	if !can {
@@ -102,11 +102,11 @@ func newContactBody(contact Contact, avatar id.ContentURIString) contactBody {
 
 // getContacts is get_contacts.
 func getContacts(ctx context.Context, s *services, op *operation) (reply, error) {
-	account, err := s.accounts.loggedIn(ctx, &op.person)
+	act, err := s.accounts.own(ctx, &op.person)
 	if err != nil {
 		return reply{}, err
 	}
-	if account.IsBot {
+	if act.account.IsBot {
 		return ok(map[string]contactBody{}), nil
 	}
 	lister, can := op.client.(ContactLister)
@@ -127,11 +127,11 @@ func getContacts(ctx context.Context, s *services, op *operation) (reply, error)
 
 // getStickersets is get_stickersets.
 func getStickersets(ctx context.Context, s *services, op *operation) (reply, error) {
-	account, err := s.accounts.loggedIn(ctx, &op.person)
+	act, err := s.accounts.own(ctx, &op.person)
 	if err != nil {
 		return reply{}, err
 	}
-	if account.IsBot {
+	if act.account.IsBot {
 		return ok([]string{}), nil
 	}
 	lister, can := op.client.(StickerSetLister)

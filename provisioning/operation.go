@@ -46,6 +46,12 @@ type person struct {
 // checked.
 func (op *operation) unnamed() bool { return op.userID == "" && op.caller.trusted() }
 
+// unrestricted says whether the operation takes no power in a room: nobody is named, or an
+// admin.
+func (op *operation) unrestricted() bool {
+	return op.unnamed() || op.user.Permission >= PermissionAdmin
+}
+
 // services are what handlers work with.
 type services struct {
 	gate     *gate

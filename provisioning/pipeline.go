@@ -9,6 +9,7 @@ import (
 	"os"
 	"regexp"
 	"runtime/debug"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -106,7 +107,13 @@ func (p *pipeline) answer(c *call, start time.Time) (rep reply, err error) {
 	if c.op.rt.detached && !c.op.wait {
 		return p.handle(ctx, c)
 	}
-	return c.op.rt.handle(ctx, &p.services, &c.op)
+	return p.operate(ctx, c)
+}
+
+// operate runs the handler of an operation.
+func (p *pipeline) operate(ctx context.Context, c *call) (reply, error) {
+	rep, err := c.op.rt.handle(ctx, &p.services, &c.op)
+	return rep, p.services.accounts.heard(ctx, &c.op.person, err)
 }
 
 // overdue is how long after its deadline an operation is waited for, so that it can say
@@ -128,7 +135,7 @@ func (p *pipeline) handle(ctx context.Context, c *call) (reply, error) {
 	go func() {
 		var r result
 		r.err = recovering(func() (err error) {
-			r.reply, err = c.op.rt.handle(ctx, &p.services, &c.op)
+			r.reply, err = p.operate(ctx, c)
 			return err
 		})
 		handled <- r
@@ -161,8 +168,9 @@ func (p *pipeline) operationContext(ctx context.Context, c *call) (context.Conte
 	if c.op.rt.detached {
 		ctx, cancel = context.WithDeadline(context.WithoutCancel(ctx), deadline)
 	}
-	if c.r.Method == http.MethodGet {
-		// What changes something has to see what has just been changed.
+	if c.r.Method == http.MethodGet && !c.op.rt.beginsLogin() {
+		// What changes something has to see what has just been changed, and login_qr waits for
+		// Telegram as every login does.
 		ctx = WithCachedReads(ctx, true)
 	}
 	return c.log.WithContext(ctx), cancel
@@ -270,6 +278,23 @@ func recovering(run func() error) (err error) {
 		}
 	}()
 	return run()
+}
+
+// atOnce does several things at once, and returns when all are done: the error of the first
+// of them, in the order in which they are given, that has one.
+func atOnce(do ...func() error) error {
+	errs := make([]error, len(do))
+	var all sync.WaitGroup
+	for i, one := range do {
+		all.Go(func() { errs[i] = recovering(one) })
+	}
+	all.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // report writes the access line and tells the observer.

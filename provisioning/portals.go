@@ -104,8 +104,10 @@ type connection struct {
 	force   string
 	// upgraded is the room that has been upgraded to this one, as far as that is known.
 	upgraded id.RoomID
-	// mayEnd says whether the portal that the chat has in another room may be ended.
+	// mayEnd says whether the portal that the chat has in another room may be ended. That of
+	// the room ends is known to be.
 	mayEnd func(context.Context, Portal) error
+	ends   id.RoomID
 }
 
 // replaced returns the portal that the chat has in another room, nil for none, if it may
@@ -122,10 +124,13 @@ func (p *portals) replaced(ctx context.Context, c *connection) (*Portal, error) 
 		return nil, errBridgeExists
 	case c.force == "":
 		return p.upgradedFrom(ctx, c, old)
+	case old.RoomID == c.ends:
+		return &old, nil
 	}
 	if err = c.mayEnd(ctx, old); err != nil {
 		return nil, err
 	}
+	c.ends = old.RoomID
 	return &old, nil
 }
 
@@ -222,9 +227,11 @@ func (p *portals) warnings(ctx context.Context, roomID id.RoomID) []string {
 	if p.decrypts {
 		return []string{}
 	}
-	room, err := p.rooms.Room(ctx, roomID)
+	room, err := p.rooms.Room(ctx, roomID, RoomQuery{})
 	if err != nil {
-		zerolog.Ctx(ctx).Info().Err(err).Msg("Could not see whether a room is encrypted")
+		if !errors.Is(err, ErrBridgeBotNotInRoom) {
+			zerolog.Ctx(ctx).Info().Err(err).Msg("Could not see whether a room is encrypted")
+		}
 		return []string{}
 	}
 	if room.Encrypted {

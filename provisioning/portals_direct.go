@@ -84,11 +84,12 @@ func (p *portals) connectDirect(ctx context.Context, rooms DirectRooms, userID i
 		return Portal{}, false, fmt.Errorf("record the portal: %w", err)
 	}
 	p.outbox.notify()
-	// The user is invited by the time of the answer, where that can be; else later.
-	select {
-	case <-p.outbox.doNow(setUp):
-	case <-ctx.Done():
+	// The user is invited by the time of the answer, where that can be; else with what the
+	// answer does not wait for.
+	if err := p.inTurn(ctx, roomID, func() error { return reinvite(ctx, rooms, portal, userID) }); err != nil {
+		zerolog.Ctx(ctx).Warn().Err(err).Stringer("room_id", roomID).Msg("A user is not invited to their direct chat yet")
 	}
+	p.outbox.doNow(setUp)
 	return portal, true, nil
 }
 
@@ -118,7 +119,7 @@ func setUser(ctx context.Context, users PortalUsers, portal UserPortal, userID i
 	return nil
 }
 
-// reinvite invites a user who has left their direct room.
+// reinvite invites a user who is not in their direct room.
 func reinvite(ctx context.Context, rooms DirectRooms, portal Portal, userID id.UserID) error {
 	if err := rooms.InviteToDirect(ctx, portal.RoomID, userID, TelegramID(portal.ChatID)); err != nil {
 		return fmt.Errorf("invite the user to a direct chat: %w", err)

@@ -3,8 +3,10 @@ package provisioning_test
 import (
 	"errors"
 	"net/http"
+	"slices"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"maunium.net/go/mautrix/id"
 
@@ -137,5 +139,50 @@ func TestForgetWhoHadTheAccountBefore(t *testing.T) {
 		b.logIn(t, bob, aliceAccount)
 		wantForgotten(t, b.forget(t, alice), provisioning.Forgotten{Ghosts: 1}, direct)
 		b.wantEmptied(t, direct)
+	})
+}
+
+// A user is invited to a direct chat by the time of the answer, which waits neither for what
+// the room shows nor for the ghost's avatar.
+func TestDirectChatIsAnsweredWhenTheUserIsInvited(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBridge(t, inRooms)
+		b.logIn(t, alice, aliceAccount)
+		for _, method := range []string{"UpdateGhost", "SetUpPortal"} {
+			b.rooms.On(method, sleep(time.Minute))
+		}
+		start := time.Now()
+		direct := b.startDM(t, alice, "1002")
+		if took := time.Since(start); took != 0 {
+			t.Errorf("the answer took %s", took)
+		}
+		if r := b.room(direct); !slices.Equal(r.Invited, []id.UserID{alice}) {
+			t.Errorf("the room is %+v", r)
+		}
+		advance(3 * time.Minute)
+		if r := b.room(direct); r.Portal.ChatID != 1002 || !slices.Equal(r.Invited, []id.UserID{alice}) {
+			t.Errorf("the room is %+v", r)
+		}
+		b.wantNoTasks(t)
+	})
+}
+
+// Where the invitation fails, it follows behind the answer, and so does the rest.
+func TestDirectChatWhoseInvitationFails(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b := newBridge(t, inRooms)
+		b.logIn(t, alice, aliceAccount)
+		b.rooms.Fail("InviteToDirect", provisioning.ErrHomeserver)
+		direct := b.startDM(t, alice, "1002")
+		synctest.Wait()
+		b.rooms.Fail("InviteToDirect", nil)
+		if r := b.room(direct); len(r.Invited) != 0 || b.rooms.Calls("SetUpPortal") != 0 {
+			t.Errorf("the room is %+v", r)
+		}
+		advance(time.Minute)
+		if r := b.room(direct); r.Portal.ChatID != 1002 || !slices.Equal(r.Invited, []id.UserID{alice}) {
+			t.Errorf("the room is %+v", r)
+		}
+		b.wantNoTasks(t)
 	})
 }

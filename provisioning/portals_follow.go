@@ -236,7 +236,7 @@ func (p *portals) isUpgrade(ctx context.Context, from, to id.RoomID) (bool, erro
 		{to, func(r Room) bool { return r.Predecessor == from }},
 		{from, func(r Room) bool { return r.Replacement == to }},
 	} {
-		room, err := p.rooms.Room(ctx, side.room)
+		room, err := p.rooms.Room(ctx, side.room, RoomQuery{})
 		switch {
 		case errors.Is(err, ErrBridgeBotNotInRoom):
 			return false, nil

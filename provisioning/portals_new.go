@@ -16,13 +16,18 @@ import (
 // be longer than Telegram allows, in UTF-16 code units.
 const maxAbout = 255
 
+// content reads what a room is called, and who is in it.
+func (p *portals) content(ctx context.Context, roomID id.RoomID) (Room, error) {
+	room, err := p.rooms.Room(ctx, roomID, RoomQuery{Content: true})
+	if err != nil {
+		return Room{}, fmt.Errorf("read the room: %w", err)
+	}
+	return room, nil
+}
+
 // describe fills in what the chat takes from the room, and returns the Telegram
 // users in it, the creator aside. Errors: errTitleEmpty.
-func (p *portals) describe(ctx context.Context, act actor, roomID id.RoomID, chat *NewChat) (members []TelegramID, err error) {
-	room, err := p.rooms.Room(ctx, roomID)
-	if err != nil {
-		return nil, fmt.Errorf("read the room: %w", err)
-	}
+func (p *portals) describe(ctx context.Context, act actor, room Room, chat *NewChat) (members []TelegramID, err error) {
 	chat.Title = cmp.Or(chat.Title, strings.TrimSpace(room.Name), string(room.CanonicalAlias))
 	if chat.Title == "" {
 		return nil, errTitleEmpty
@@ -41,7 +46,7 @@ func (p *portals) describe(ctx context.Context, act actor, roomID id.RoomID, cha
 			members = append(members, user.TelegramID)
 		}
 	}
-	switch bot, err := p.accounts.relay(ctx); {
+	switch bot, err := p.accounts.relay(acting(ctx)); {
 	case err == nil:
 		members = append(members, bot.ID)
 	case !errors.Is(err, ErrNotLoggedIn):
@@ -68,12 +73,12 @@ func shortened(text string, limit int) string {
 
 // create creates a chat for a room and records the portal, or leaves nothing behind.
 // Errors: errTitleEmpty.
-func (p *portals) create(ctx context.Context, userID id.UserID, act actor, roomID id.RoomID, chat NewChat) (ChatInfo, error) {
+func (p *portals) create(ctx context.Context, userID id.UserID, act actor, roomID id.RoomID, room Room, chat NewChat) (ChatInfo, error) {
 	creator, can := act.client.(ChatCreator)
 	if !can {
 		return ChatInfo{}, ErrNotImplemented
 	}
-	members, err := p.describe(ctx, act, roomID, &chat)
+	members, err := p.describe(ctx, act, room, &chat)
 	if err != nil {
 		return ChatInfo{}, err
 	}

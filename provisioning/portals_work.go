@@ -48,6 +48,11 @@ func (p *portals) setUpRoom(ctx context.Context, record setUpRecord) error {
 	case !is:
 		return p.cleanUpRoom(ctx, portal, false)
 	}
+	if record.Contact != nil {
+		if err = p.inviteToDirect(ctx, portal, record.UserID); err != nil {
+			return err
+		}
+	}
 	photos := p.photos(ctx, record)
 	setup := PortalSetup{Portal: portal, UserID: record.UserID, Photo: photoOf(photos, portal.ChatID, record.PhotoID)}
 	err = p.rooms.SetUpPortal(ctx, setup)
@@ -58,9 +63,7 @@ func (p *portals) setUpRoom(ctx context.Context, record setUpRecord) error {
 		return fmt.Errorf("set up a portal: %w", err)
 	}
 	if record.Contact != nil {
-		if err = p.setUpDirect(ctx, portal, record.UserID, record.Contact.contact(), photos); err != nil {
-			return err
-		}
+		p.updateGhost(ctx, record.Contact.contact(), photos)
 	}
 	// Where it was disconnected meanwhile, its clean-up may have come too early.
 	if is, err = isPortal(ctx, p.store, portal); err != nil || is {
@@ -93,25 +96,31 @@ func (p *portals) abandon(ctx context.Context, portal Portal) error {
 	return nil
 }
 
-// setUpDirect invites the user to a direct chat and gives the ghost its avatar.
-func (p *portals) setUpDirect(ctx context.Context, portal Portal, userID id.UserID, contact Contact, photos PhotoGetter) error {
-	if rooms, ok := p.rooms.(DirectRooms); ok {
-		err := rooms.InviteToDirect(ctx, portal.RoomID, userID, contact.ID)
-		switch {
-		case errors.Is(err, ErrMatrixInviteRefused):
-			zerolog.Ctx(ctx).Warn().Err(err).Stringer("room_id", portal.RoomID).Stringer("user_id", userID).
-				Msg("A user is not invited to their direct chat")
-		case err != nil:
-			return fmt.Errorf("invite the user to a direct chat: %w", err)
-		}
+// inviteToDirect invites the user to a direct chat, where somebody may.
+func (p *portals) inviteToDirect(ctx context.Context, portal Portal, userID id.UserID) error {
+	rooms, can := p.rooms.(DirectRooms)
+	if !can {
+		return nil
 	}
-	if ghosts, ok := p.rooms.(GhostAvatars); ok {
-		photo := photoOf(photos, portal.ChatID, contact.PhotoID)
-		if err := ghosts.UpdateGhost(ctx, contact, photo); err != nil {
-			zerolog.Ctx(ctx).Warn().Err(err).Int64("telegram_id", int64(contact.ID)).Msg("Could not give a ghost its avatar")
-		}
+	err := reinvite(ctx, rooms, portal, userID)
+	if errors.Is(err, ErrMatrixInviteRefused) {
+		zerolog.Ctx(ctx).Warn().Err(err).Stringer("room_id", portal.RoomID).Stringer("user_id", userID).
+			Msg("A user is not invited to their direct chat")
+		return nil
 	}
-	return nil
+	return err
+}
+
+// updateGhost gives the ghost of a direct chat its avatar.
+func (p *portals) updateGhost(ctx context.Context, contact Contact, photos PhotoGetter) {
+	ghosts, can := p.rooms.(GhostAvatars)
+	if !can {
+		return
+	}
+	photo := photoOf(photos, UserChatID(contact.ID), contact.PhotoID)
+	if err := ghosts.UpdateGhost(ctx, contact, photo); err != nil {
+		zerolog.Ctx(ctx).Warn().Err(err).Int64("telegram_id", int64(contact.ID)).Msg("Could not give a ghost its avatar")
+	}
 }
 
 // photos returns what downloads the photos of a portal, nil if nothing does.

@@ -13,12 +13,15 @@ const (
 	unbridgeEvent = "fi.mau.telegram.unbridge"
 )
 
+// RoomQuery says what to read of a room besides what costs little.
+type RoomQuery struct {
+	// Content asks for the fields of [Room] that say what the room is called and who is in
+	// it. A large room has many members.
+	Content bool
+}
+
 // Room is a Matrix room as the bridge bot sees it.
 type Room struct {
-	// Name, Topic and CanonicalAlias are empty where the room has none.
-	Name           string
-	Topic          string
-	CanonicalAlias id.RoomAlias
 	// Encrypted says that messages are end-to-end encrypted.
 	Encrypted bool
 	// Predecessor is the room that this one says to be the upgrade of, Replacement the one
@@ -27,6 +30,12 @@ type Room struct {
 	//
 	// https://spec.matrix.org/v1.16/client-server-api/#room-upgrades
 	Predecessor, Replacement id.RoomID
+
+	// Name, Topic and CanonicalAlias are empty where the room has none. They and the
+	// following ones are empty where the [RoomQuery] does not ask for Content.
+	Name           string
+	Topic          string
+	CanonicalAlias id.RoomAlias
 	// Ghosts are the Telegram user IDs of the ghosts that have joined the room.
 	Ghosts []TelegramID
 	// Users are the other Matrix users that have joined it, without the bridge
@@ -81,8 +90,8 @@ type Rooms interface {
 	// Errors: [ErrBridgeBotNotInRoom].
 	HasPower(ctx context.Context, roomID id.RoomID, userID id.UserID, eventType string) (bool, error)
 
-	// Room reads a room. Errors: [ErrBridgeBotNotInRoom].
-	Room(ctx context.Context, roomID id.RoomID) (Room, error)
+	// Room reads what the query asks for of a room. Errors: [ErrBridgeBotNotInRoom].
+	Room(ctx context.Context, roomID id.RoomID, query RoomQuery) (Room, error)
 
 	// SetUpPortal makes a room show that it is bridged: bridge info (MSC2346), and
 	// the chat's title, description and photo as name, topic and avatar, each only

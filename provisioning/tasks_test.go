@@ -261,22 +261,25 @@ func TestRetriesNeverEnd(t *testing.T) {
 // Where nobody may invite the user to their direct chat, the rest is done, and the user is
 // invited when they ask again.
 func TestRefusedInvitationIsNotTriedAgain(t *testing.T) {
-	const path = "/user/@alice:example.com/pm/1002"
-	b := newBridge(t, inRooms)
-	b.logIn(t, alice, aliceAccount)
-	b.rooms.Fail("InviteToDirect", provisioning.ErrMatrixInviteRefused)
-	b.post(t, path, 201)
-	b.wantNoTasks(t)
-	if n := b.rooms.Calls("UpdateGhost"); n != 1 {
-		t.Errorf("the ghost was updated %d times", n)
-	}
-	b.call(t, http.MethodPost, path, "").want(t, 500, "unknown_error")
-	b.rooms.Fail("InviteToDirect", nil)
-	a := b.call(t, http.MethodPost, path, "")
-	a.want(t, 200, "")
-	if r := b.room(id.RoomID(a.field("room_id"))); !slices.Equal(r.Invited, []id.UserID{alice}) {
-		t.Errorf("the room is %+v", r)
-	}
+	inBubble(t, func(t *testing.T) {
+		const path = "/user/@alice:example.com/pm/1002"
+		b := newBridge(t, inRooms)
+		b.logIn(t, alice, aliceAccount)
+		b.rooms.Fail("InviteToDirect", provisioning.ErrMatrixInviteRefused)
+		b.post(t, path, 201)
+		synctest.Wait()
+		b.wantNoTasks(t)
+		if n := b.rooms.Calls("UpdateGhost"); n != 1 {
+			t.Errorf("the ghost was updated %d times", n)
+		}
+		b.call(t, http.MethodPost, path, "").want(t, 500, "unknown_error")
+		b.rooms.Fail("InviteToDirect", nil)
+		a := b.call(t, http.MethodPost, path, "")
+		a.want(t, 200, "")
+		if r := b.room(id.RoomID(a.field("room_id"))); !slices.Equal(r.Invited, []id.UserID{alice}) {
+			t.Errorf("the room is %+v", r)
+		}
+	})
 }
 
 // Only so many tasks are done at a time, and all of them in the end.

@@ -23,6 +23,7 @@ type active struct {
 var (
 	_ calls.Session        = (*active)(nil)
 	_ calls.LocalUsernames = (*active)(nil)
+	_ calls.ListKeeper     = (*active)(nil)
 )
 
 // calls makes calls with the session.
@@ -62,6 +63,9 @@ func (a *active) Self(ctx context.Context) (calls.Self, error) {
 
 // Hashes implements calls.Session.
 func (a *active) Hashes(ctx context.Context, kind provisioning.PeerType, ids []int64) (map[int64]int64, error) {
+	if err := a.kept.wait(ctx); err != nil {
+		return nil, err
+	}
 	return a.f.store.hashes(ctx, a.row, kind, ids)
 }
 
@@ -72,6 +76,7 @@ func (a *active) PutHashes(ctx context.Context, peers []calls.Peer) error {
 
 // DeleteHashes implements calls.Session.
 func (a *active) DeleteHashes(ctx context.Context, kind provisioning.PeerType, ids []int64) error {
+	a.kept.forget()
 	return a.f.store.deleteHashes(ctx, a.row, kind, ids)
 }
 

@@ -42,10 +42,14 @@ const readWait = 1500 * time.Millisecond
 // session that was ended from the outside. For a GET operation of the API it remembers
 // the answer for [Config.AccountAge], and where Telegram does not answer within a second and
 // a half, it returns the account as last seen. That of the relay bot is returned at once,
-// and asked for meanwhile.
+// and asked for meanwhile. Where [provisioning.RecordedAccount] allows it, Telegram is asked
+// only for an account that was never seen.
 //
 // TL: users.getUsers.
 func (cl *Client) Account(ctx context.Context) (provisioning.Account, error) {
+	if provisioning.RecordedAccount(ctx) {
+		return cl.recordedAccount(ctx)
+	}
 	if !provisioning.CachedReads(ctx) {
 		return cl.askAccount(ctx)
 	}
@@ -80,6 +84,22 @@ func (cl *Client) Account(ctx context.Context) (provisioning.Account, error) {
 		return r.account, nil
 	}
 	return account, err
+}
+
+// recordedAccount returns the account as it was last seen.
+func (cl *Client) recordedAccount(ctx context.Context) (provisioning.Account, error) {
+	if account, ok, err := cl.f.recentAccount(cl.key); ok && err == nil {
+		return account, nil
+	}
+	switch r, err := cl.f.store.get(ctx, cl.key); {
+	case err != nil:
+		return provisioning.Account{}, err
+	case r.step == stepActive && r.account.ID != 0:
+		return r.account, nil
+	case r.step != stepActive && cl.token == "":
+		return provisioning.Account{}, provisioning.ErrNotLoggedIn
+	}
+	return cl.askAccount(provisioning.WithCachedReads(ctx, false))
 }
 
 func (cl *Client) askAccount(ctx context.Context) (account provisioning.Account, err error) {

@@ -83,11 +83,12 @@ type Config struct {
 	// returns; a chat that was made or deleted by this process is seen at once. Those who
 	// ask for a list while it is being fetched wait for the same one. 250,000 entries are
 	// remembered at most, of all lists together. Zero is one minute, a negative value
-	// always asks Telegram.
+	// always asks Telegram. Nobody is searched for in a list of that age either.
 	ListAge time.Duration
 	// AccountAge is how old the answer of Client.Account may be for GET operations of the
-	// API: how long it may take until they notice another name, or that the session was
-	// ended on another device. The others ask Telegram. Zero is 10 seconds, a
+	// API that show the account: how long it may take until they notice another name, or
+	// that the session was ended on another device. Operations that act with the account
+	// need not ask for it, the others ask Telegram. Zero is 10 seconds, a
 	// negative value always asks.
 	AccountAge time.Duration
 

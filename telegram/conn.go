@@ -38,6 +38,7 @@ type conn struct {
 
 	account     atomic.Pointer[rememberedAccount] // nil where it has to be asked for
 	chatChanges atomic.Int64                      // see chatsChanged
+	kept        keptLists
 
 	ready      chan struct{} // closed when the first connection is up
 	refused    chan error    // has what Telegram has refused a connection with

@@ -90,7 +90,7 @@ func TestTenThousandChats(t *testing.T) {
 	require.NoError(t, b.telegram.SetDialogs(ada.ID, dialogs))
 	b.telegram.ResetCalls()
 	assert.ElementsMatch(t, want, b.chats())
-	assert.LessOrEqual(t, b.telegram.Calls("messages.getDialogs"), 102)
+	assert.LessOrEqual(t, b.telegram.Calls("messages.getDialogs"), 101)
 }
 
 func TestTenThousandContacts(t *testing.T) {

@@ -43,7 +43,8 @@ func TestUnknownUnauthorized(t *testing.T) {
 	b.get(you, "/chats").is(t, 200, "")
 	assert.NotNil(t, b.get(you, "").telegramOf(t))
 
-	b.telegram.Fail("users.getUsers", 2, 401, "SOMETHING_NEW")
+	b.telegram.Fail("messages.getDialogs", 1, 401, "SOMETHING_NEW")
+	b.telegram.Fail("users.getUsers", 1, 401, "SOMETHING_NEW")
 	b.get(you, "/chats").is(t, 403, "not_logged_in")
 	assert.Nil(t, b.get(you, "").telegramOf(t))
 	assert.Zero(t, b.rows())

@@ -133,7 +133,7 @@ func (r *recordedRooms) logIn(userID id.UserID) {
 // put makes the chat of a portal be on Telegram, and has the participant see it.
 func (r *recordedRooms) put(p provisioning.Portal) {
 	chat := telegramtest.Chat{Title: p.Title, About: p.About, Owner: participant, Members: []int64{participant}}
-	room, err := r.Room(r.w.ctx, p.RoomID)
+	room, err := r.Room(r.w.ctx, p.RoomID, provisioning.RoomQuery{Content: true})
 	require.NoError(r.w.t, err)
 	switch kind, chatID, _ := p.ChatID.Split(); kind {
 	case provisioning.PeerUser:

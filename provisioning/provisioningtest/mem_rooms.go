@@ -195,7 +195,7 @@ func (m *MemRooms) HasPower(ctx context.Context, roomID id.RoomID, userID id.Use
 }
 
 // Room implements provisioning.Rooms.
-func (m *MemRooms) Room(ctx context.Context, roomID id.RoomID) (provisioning.Room, error) {
+func (m *MemRooms) Room(ctx context.Context, roomID id.RoomID, query provisioning.RoomQuery) (provisioning.Room, error) {
 	if err := m.enter(ctx, "Room"); err != nil {
 		return provisioning.Room{}, err
 	}
@@ -205,7 +205,11 @@ func (m *MemRooms) Room(ctx context.Context, roomID id.RoomID) (provisioning.Roo
 	if err != nil {
 		return provisioning.Room{}, err
 	}
-	return room.clone().Room, nil
+	got := room.clone().Room
+	if !query.Content {
+		got = provisioning.Room{Encrypted: got.Encrypted, Predecessor: got.Predecessor, Replacement: got.Replacement}
+	}
+	return got, nil
 }
 
 // SetUpPortal implements provisioning.Rooms.

@@ -160,7 +160,7 @@ func checkHasPowerWithout(t T, b RoomsBackend) {
 
 func checkRoomWithout(t T, b RoomsBackend) {
 	wantNotInRoom(t, b, "Room", func(w *roomsWorld, roomID id.RoomID) error {
-		_, err := w.Rooms.Room(t.Context(), roomID)
+		_, err := w.Rooms.Room(t.Context(), roomID, provisioning.RoomQuery{Content: true})
 		return err
 	})
 }
@@ -186,7 +186,7 @@ func (w *roomsWorld) calls(roomID id.RoomID) []roomsCall {
 			return err
 		}},
 		{"Room", func(ctx context.Context) error {
-			_, err := w.Rooms.Room(ctx, roomID)
+			_, err := w.Rooms.Room(ctx, roomID, provisioning.RoomQuery{Content: true})
 			return err
 		}},
 		{"SetUpPortal", func(ctx context.Context) error { return w.Rooms.SetUpPortal(ctx, w.setup(roomID)) }},
@@ -309,7 +309,7 @@ func checkRoomsAtOnce(t T, b RoomsBackend) {
 			if has, err := w.Rooms.HasPower(t.Context(), roomID, w.alice, checkEvent); err != nil || !has {
 				t.Errorf("HasPower, several at once: %t, %v; want true", has, err)
 			}
-			got, err := w.Rooms.Room(t.Context(), roomID)
+			got, err := w.Rooms.Room(t.Context(), roomID, provisioning.RoomQuery{Content: true})
 			if want := []provisioning.TelegramID{provisioning.TelegramID(10 + i)}; err != nil || got.Name != setup.Portal.Title || fmt.Sprint(got.Ghosts) != fmt.Sprint(want) {
 				t.Errorf("Room, several at once: %+v, %v; want the name %q and the ghosts %v", got, err, setup.Portal.Title, want)
 			}

@@ -15,7 +15,7 @@ type alteredRooms struct {
 	botID        func() id.UserID
 	checkBot     func(context.Context, id.RoomID) error
 	hasPower     func(ctx context.Context, roomID id.RoomID, userID id.UserID, eventType string) (bool, error)
-	room         func(context.Context, id.RoomID) (provisioning.Room, error)
+	room         func(context.Context, id.RoomID, provisioning.RoomQuery) (provisioning.Room, error)
 	setUp        func(context.Context, provisioning.PortalSetup) error
 	cleanUp      func(ctx context.Context, portal provisioning.Portal, everybody bool) error
 	createDirect func(context.Context, id.UserID, provisioning.Contact) (id.RoomID, error)
@@ -47,11 +47,11 @@ func (a *alteredRooms) HasPower(ctx context.Context, roomID id.RoomID, userID id
 	return a.hasPower(ctx, roomID, userID, eventType)
 }
 
-func (a *alteredRooms) Room(ctx context.Context, roomID id.RoomID) (provisioning.Room, error) {
+func (a *alteredRooms) Room(ctx context.Context, roomID id.RoomID, query provisioning.RoomQuery) (provisioning.Room, error) {
 	if a.room == nil {
-		return a.MemRooms.Room(ctx, roomID)
+		return a.MemRooms.Room(ctx, roomID, query)
 	}
-	return a.room(ctx, roomID)
+	return a.room(ctx, roomID, query)
 }
 
 func (a *alteredRooms) SetUpPortal(ctx context.Context, setup provisioning.PortalSetup) error {

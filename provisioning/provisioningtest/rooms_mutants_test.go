@@ -40,8 +40,8 @@ func forgiving(which error) func(*alteredRooms) {
 			has, err := a.MemRooms.HasPower(ctx, roomID, userID, eventType)
 			return has, forgive(err)
 		}
-		a.room = func(ctx context.Context, roomID id.RoomID) (provisioning.Room, error) {
-			room, err := a.MemRooms.Room(ctx, roomID)
+		a.room = func(ctx context.Context, roomID id.RoomID, query provisioning.RoomQuery) (provisioning.Room, error) {
+			room, err := a.MemRooms.Room(ctx, roomID, query)
 			return room, forgive(err)
 		}
 		a.setUp = func(ctx context.Context, setup provisioning.PortalSetup) error {
@@ -220,8 +220,8 @@ func rewriting(change func(levels object)) func(*alteredRooms) {
 // withRoom alters what Room returns.
 func withRoom(change func(a *alteredRooms, roomID id.RoomID, room *provisioning.Room)) func(*alteredRooms) {
 	return func(a *alteredRooms) {
-		a.room = func(ctx context.Context, roomID id.RoomID) (provisioning.Room, error) {
-			room, err := a.MemRooms.Room(ctx, roomID)
+		a.room = func(ctx context.Context, roomID id.RoomID, query provisioning.RoomQuery) (provisioning.Room, error) {
+			room, err := a.MemRooms.Room(ctx, roomID, query)
 			if err == nil {
 				change(a, roomID, &room)
 			}

@@ -137,7 +137,7 @@ func checkMalformedLevels(t T, b RoomsBackend) {
 // wantRoom calls Room; the order of ghosts and users does not matter.
 func (w *roomsWorld) wantRoom(roomID id.RoomID, want provisioning.Room) {
 	w.Helper()
-	got, err := w.Rooms.Room(w.Context(), roomID)
+	got, err := w.Rooms.Room(w.Context(), roomID, provisioning.RoomQuery{Content: true})
 	if err != nil {
 		w.Fatalf("Room: %v", err)
 	}

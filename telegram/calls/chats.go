@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gotd/td/tg"
 
@@ -25,10 +26,17 @@ const (
 // TL: messages.getDialogs.
 func (c *Client) Chats(ctx context.Context, _ provisioning.ChatQuery) (chats []provisioning.Chat, err error) {
 	err = c.call(ctx, func(a *account) error {
-		return dialogPages(ctx, a.api, mainFolder, func(page *dialogs) (bool, error) {
+		asked := time.Now()
+		var peers []Peer
+		err := dialogPages(ctx, a.api, mainFolder, func(page *dialogs) (bool, error) {
 			chats = page.chats(chats)
+			peers = append(peers, peersOf(page.GetUsers(), page.GetChats())...)
 			return true, nil
 		})
+		if err == nil {
+			a.keepList(DialogList, peers, asked)
+		}
+		return err
 	})
 	return chats, err
 }
@@ -78,8 +86,8 @@ func dialogPages(ctx context.Context, api *tg.Client, folder int, visit func(pag
 	return nil
 }
 
-// dialogPass reads pages from the first one to one that brings nothing new, and returns how
-// many. One that is all, or after which it is enough, counts as one.
+// dialogPass reads pages from the first one to one after which all have been seen, or that
+// brings nothing new, and returns how many. One that is all, or after which it is enough, counts as one.
 func dialogPass(ctx context.Context, api *tg.Client, folder int, seen map[provisioning.ChatID]bool, visit func(page *dialogs) (more bool, err error)) (pages int, err error) {
 	request := &tg.MessagesGetDialogsRequest{OffsetPeer: &tg.InputPeerEmpty{}, Limit: dialogPage}
 	request.SetFolderID(folder)
@@ -98,9 +106,9 @@ func dialogPass(ctx context.Context, api *tg.Client, folder int, seen map[provis
 		if err != nil || !more {
 			return 1, err
 		}
-		_, slice := answer.(*tg.MessagesDialogsSlice)
+		slice, is := answer.(*tg.MessagesDialogsSlice)
 		// A page that brings nothing new would be the same again.
-		if !slice || len(page.fresh) == 0 || !page.next(request) {
+		if !is || len(seen) >= slice.Count || len(page.fresh) == 0 || !page.next(request) {
 			return pages, nil
 		}
 	}

@@ -65,3 +65,17 @@ func TestChatsThatMove(t *testing.T) {
 		assert.LessOrEqual(t, d.calls, 14, "%d moves", moves)
 	}
 }
+
+// No page is asked for that the count says is empty, and the first one again only where there
+// are others.
+func TestCallsForChats(t *testing.T) {
+	for chats, calls := range map[int64]int{0: 1, 1: 1, 100: 1, 101: 3, 1000: 11} {
+		d := &movingDialogs{}
+		for id := range chats {
+			d.ids = append(d.ids, id+1)
+		}
+		all := func(*dialogs) (bool, error) { return true, nil }
+		require.NoError(t, dialogPages(t.Context(), tg.NewClient(d), mainFolder, all))
+		assert.Equal(t, calls, d.calls, "%d chats", chats)
+	}
+}

@@ -2,6 +2,7 @@ package calls
 
 import (
 	"context"
+	"time"
 
 	"github.com/gotd/td/tg"
 
@@ -16,9 +17,11 @@ import (
 // TL: contacts.getContacts.
 func (c *Client) Contacts(ctx context.Context, _ provisioning.ContactQuery) (contacts []provisioning.Contact, err error) {
 	err = c.call(ctx, func(a *account) error {
+		asked := time.Now()
 		list, err := a.contacts(ctx)
 		if err == nil {
 			contacts = contactsOf(list)
+			a.keepList(ContactList, peersOf(list.Users, nil), asked)
 		}
 		return err
 	})

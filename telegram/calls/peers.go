@@ -50,23 +50,6 @@ func (a *account) withHash(ctx context.Context, kind provisioning.PeerType, id i
 	}
 }
 
-// hashes returns the access hashes of users or channels, by ID, without those that the
-// account does not know.
-func (a *account) hashes(ctx context.Context, kind provisioning.PeerType, ids []int64) (map[int64]int64, error) {
-	stored, err := a.storedHashes(ctx, kind, ids)
-	if err != nil {
-		return nil, err
-	}
-	known := map[int64]int64{}
-	maps.Copy(known, stored)
-	found, err := a.searchHashes(ctx, kind, slices.DeleteFunc(slices.Clone(ids), func(id int64) bool {
-		_, ok := known[id]
-		return ok
-	}))
-	maps.Copy(known, found)
-	return known, err
-}
-
 // storedHashes returns the access hashes that are stored, by ID. For a bot, which needs
 // none, that is 0 for each.
 func (a *account) storedHashes(ctx context.Context, kind provisioning.PeerType, ids []int64) (map[int64]int64, error) {
@@ -86,7 +69,7 @@ func (a *account) storedHashes(ctx context.Context, kind provisioning.PeerType, 
 
 // searchHashes looks for access hashes where Telegram lists users and channels that the
 // account knows, until it has all: in the contacts and the dialogs, the archived ones
-// too. It stores every hash that it sees. A bot has neither contacts nor dialogs.
+// too, but not in those that are kept. It stores every hash that it sees. A bot has neither contacts nor dialogs.
 func (a *account) searchHashes(ctx context.Context, kind provisioning.PeerType, ids []int64) (map[int64]int64, error) {
 	wanted := &wantedHashes{kind: kind, ids: ids, found: map[int64]int64{}}
 	self, err := a.session.Self(ctx)
@@ -94,11 +77,7 @@ func (a *account) searchHashes(ctx context.Context, kind provisioning.PeerType, 
 		return nil, err
 	}
 	if kind == provisioning.PeerUser {
-		list, err := a.contacts(ctx)
-		if err != nil {
-			return nil, err
-		}
-		if err := a.takeWanted(ctx, wanted, list.Users, nil); err != nil {
+		if err := a.searchContacts(ctx, wanted); err != nil {
 			return nil, err
 		}
 	}
@@ -106,11 +85,7 @@ func (a *account) searchHashes(ctx context.Context, kind provisioning.PeerType, 
 		if wanted.complete() {
 			break
 		}
-		err := dialogPages(ctx, a.api, folder, func(page *dialogs) (bool, error) {
-			err := a.takeWanted(ctx, wanted, page.GetUsers(), page.GetChats())
-			return !wanted.complete(), err
-		})
-		if err != nil {
+		if err := a.searchDialogs(ctx, folder, wanted); err != nil {
 			return nil, err
 		}
 	}
@@ -172,24 +147,66 @@ func peersOf(users []tg.UserClass, chats []tg.ChatClass) (peers []Peer) {
 // those whom the account does not know. It knows everybody whom LocalUsernames has a
 // username of.
 func (a *account) users(ctx context.Context, ids []int64) (users []*tg.InputUser, unknown []int64, err error) {
-	hashes, err := a.hashes(ctx, provisioning.PeerUser, ids)
+	hashes, err := a.userHashes(ctx, ids)
 	if err != nil {
 		return nil, nil, err
 	}
 	for _, id := range ids {
-		hash, ok := hashes[id]
-		if !ok {
-			if hash, ok, err = a.hashByUsername(ctx, id); err != nil {
-				return nil, nil, err
-			}
-		}
-		if ok {
+		if hash, ok := hashes[id]; ok {
 			users = append(users, &tg.InputUser{UserID: id, AccessHash: hash})
 		} else {
 			unknown = append(unknown, id)
 		}
 	}
 	return users, unknown, nil
+}
+
+// userHashes returns the access hashes of users, by ID, without those whom the account does
+// not know. Where Telegram has the account wait before it asks for another username, the rest
+// may be found in its lists.
+func (a *account) userHashes(ctx context.Context, ids []int64) (map[int64]int64, error) {
+	known := map[int64]int64{}
+	stored, err := a.storedHashes(ctx, provisioning.PeerUser, ids)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(known, stored)
+	refused := a.addByUsername(ctx, ids, known)
+	if _, wait := tgerr.AsFloodWait(refused); refused != nil && !wait {
+		return nil, refused
+	}
+	found, err := a.searchHashes(ctx, provisioning.PeerUser, without(ids, known))
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(known, found)
+	if refused != nil && len(without(ids, known)) > 0 {
+		return nil, refused
+	}
+	return known, nil
+}
+
+// without returns the IDs whose access hashes are not known.
+func without(ids []int64, known map[int64]int64) []int64 {
+	return slices.DeleteFunc(slices.Clone(ids), func(id int64) bool {
+		_, ok := known[id]
+		return ok
+	})
+}
+
+// addByUsername adds the access hashes of those who are logged in here to those that are
+// known.
+func (a *account) addByUsername(ctx context.Context, ids []int64, known map[int64]int64) error {
+	for _, id := range without(ids, known) {
+		hash, ok, err := a.hashByUsername(ctx, id)
+		if err != nil {
+			return err
+		}
+		if ok {
+			known[id] = hash
+		}
+	}
+	return nil
 }
 
 // hashByUsername finds the access hash of somebody who is logged in here.
