@@ -70,7 +70,7 @@ type bridge struct {
 	ends     chan string // what came of tries to end sessions
 	// relay, if set, returns the client of the relay bot.
 	relay func(*telegram.Factory) provisioning.TelegramClient
-	// exchanges has logins make their auth keys, which takes long, in place of ones that
+	// exchanges has logins make their auth keys, in place of ones that
 	// the server has made.
 	exchanges bool
 
@@ -101,7 +101,7 @@ func countDials() (config func(*telegram.Config), dialled *atomic.Int64) {
 
 func newBridge(t *testing.T, options ...option) *bridge {
 	t.Helper()
-	t.Parallel() // the key exchanges take long
+	t.Parallel()
 	b := &bridge{
 		t:        t,
 		telegram: telegramtest.NewServer(t, telegramtest.Config{}),

@@ -190,6 +190,16 @@ func (d *Datacenter) otherThan(list []tg.DCOption) []tg.DCOption {
 	return slices.DeleteFunc(slices.Clone(list), func(o tg.DCOption) bool { return o.ID == d.ID })
 }
 
+// optionsAt returns what a client at a datacenter is made with, where others are known.
+func (c Config) optionsAt(dc int, known []tg.DCOption) telegram.Options {
+	options := c.options()
+	options.DC = dc
+	if c.Datacenter != nil { // gotd knows Telegram's own
+		options.DCList.Options = append(options.DCList.Options, c.Datacenter.otherThan(known)...)
+	}
+	return options
+}
+
 // options returns what every client is made with.
 func (c Config) options() telegram.Options {
 	options := telegram.Options{Resolver: c.Resolver, Device: c.Device}

@@ -30,6 +30,8 @@ type conn struct {
 	reconnected atomic.Pointer[chan struct{}]
 	ended       atomic.Bool // Telegram does not know the auth key
 	tried       atomic.Bool // it has made a call that may have logged in
+	// moved ends with a movedError as its cause when Telegram wants the login made elsewhere.
+	moved context.Context
 
 	uses   atomic.Int64 // see use
 	usedAt atomic.Int64 // when it was used last, as time.Time.UnixNano
@@ -60,7 +62,7 @@ func (f *Factory) startSession(ctx context.Context, key sessionKey, row rowID) (
 			options.UpdateHandler = guardedHandler(f.cfg.Log, handler)
 		}
 	}
-	c, err := f.startClient(ctx, key, row, data, options)
+	c, err := f.startClient(ctx, key, row, data, options, false)
 	if err == nil && options.UpdateHandler != nil {
 		c.use() // for as long as it runs
 	}
@@ -86,8 +88,9 @@ func (f *Factory) otherDatacenters(ctx context.Context, stored sessionData) ([]t
 	return f.cfg.Datacenter.otherThan(decoded.Config.DCOptions), nil
 }
 
-// startClient starts a client of a row. Errors: provisioning.ErrOverloaded.
-func (f *Factory) startClient(request context.Context, key sessionKey, row rowID, data sessionData, options telegram.Options) (*conn, error) {
+// startClient starts a client of a row, with a new auth key where it has none, or is to have
+// another one. Errors: provisioning.ErrOverloaded.
+func (f *Factory) startClient(request context.Context, key sessionKey, row rowID, data sessionData, options telegram.Options, newKey bool) (*conn, error) {
 	if err := f.reserveClient(request); err != nil {
 		return nil, err
 	}
@@ -109,22 +112,31 @@ func (f *Factory) startClient(request context.Context, key sessionKey, row rowID
 	log := f.cfg.Log.With().Str("session", string(key)).Logger()
 	ofTelegram := &telegramClock{log: log}
 	options.SessionStorage, options.Clock, options.MessageID = c.storage, ofTelegram, &messageIDs{clock: ofTelegram}
-	options.Resolver = &clientResolver{
-		inner: options.Resolver, ctx: ctx, exchanges: f.exchanges, storage: c.storage, clock: ofTelegram, keyUnknown: c.endByTelegram,
+	moved, move := context.WithCancelCause(context.Background())
+	c.moved = moved
+	resolver := &clientResolver{
+		inner: options.Resolver, ctx: ctx, own: f.ownTurns, gotds: f.gotdsTurns, storage: c.storage, clock: ofTelegram,
+		keyUnknown: c.endByTelegram, elsewhere: func(dc int) {
+			move(movedError{dc})
+			cancel()
+		},
 		connected: c.ready, refused: func(err error) { c.noteFlood(err, f.cfg.MaxFloodWait) },
 	}
+	keys := newKeyMaker(options, resolver, f.primes, newKey)
+	options.Resolver = resolver
 	options.Middlewares = []telegram.Middleware{
-		telegram.MiddlewareFunc(c.countUse), telegram.MiddlewareFunc(c.storedKeyFirst), telegram.MiddlewareFunc(f.floodWait),
-		telegram.MiddlewareFunc(followMigrations), telegram.MiddlewareFunc(exportAnew),
+		telegram.MiddlewareFunc(c.countUse), telegram.MiddlewareFunc(c.endWhenMoved), telegram.MiddlewareFunc(f.floodWait),
+		telegram.MiddlewareFunc(exportAnew),
 		wrapped(func(next tg.Invoker) tg.Invoker { return calls.RepeatTransient(next, f.pause) }),
 		telegram.MiddlewareFunc(f.observe), wrapped(calls.ReturnInTime),
 		wrapped(func(next tg.Invoker) tg.Invoker { return calls.RetryUnsent(next, c.done) }),
 		wrapped(func(next tg.Invoker) tg.Invoker { return calls.SendOnce(next, c.breaks.Load) }),
 	}
-	options.OnDead = func(err error) {
+	failed := func(err error) {
 		log.Debug().Err(err).Msg("Lost a connection to Telegram")
 		c.noteRefusal(err)
 	}
+	options.OnDead = failed
 	options.OnConnectionState = func(state telegram.ConnectionState) {
 		log.Debug().Stringer("state", state).Msg("Connection to Telegram")
 		f.connectionState(c, state)
@@ -139,7 +151,7 @@ func (f *Factory) startClient(request context.Context, key sessionKey, row rowID
 		return nil, errClosed
 	}
 	f.conns[c] = struct{}{}
-	f.work.Go(func() { f.runClient(c, log) })
+	f.work.Go(func() { f.runClient(c, log, func() error { return keys.run(ctx, failed) }) })
 	return c, nil
 }
 
@@ -165,29 +177,31 @@ func (f *Factory) connectionState(c *conn, state telegram.ConnectionState) {
 	}
 }
 
-// runClient runs a client until it stops.
-func (f *Factory) runClient(c *conn, log zerolog.Logger) {
+// runClient runs a client until it stops, once it has an auth key.
+func (f *Factory) runClient(c *conn, log zerolog.Logger, makeKey func() error) {
 	defer c.cancel()
 	defer close(c.done)
 	defer f.releaseClient(c)
 	log.Debug().Msg("Starting a Telegram client")
-	c.err = c.client.Run(c.ctx, func(ctx context.Context) error {
-		// gotd v0.162.0 may tell the state later (no issue;
-		// TestGotdRunsBeforeItSaysThatItIsConnected).
-		c.up.Store(true)
-		close(c.ready)
-		select {
-		case <-c.authorized:
-			if f.cfg.Running != nil {
-				c.use()
-				guard(log, "Config.Running", func() { f.cfg.Running(ctx, c.key.userID(), c.client) })
-				c.unuse()
+	if c.err = makeKey(); c.err == nil {
+		c.err = c.client.Run(c.ctx, func(ctx context.Context) error {
+			// gotd v0.162.0 may tell the state later (no issue;
+			// TestGotdRunsBeforeItSaysThatItIsConnected).
+			c.up.Store(true)
+			close(c.ready)
+			select {
+			case <-c.authorized:
+				if f.cfg.Running != nil {
+					c.use()
+					guard(log, "Config.Running", func() { f.cfg.Running(ctx, c.key.userID(), c.client) })
+					c.unuse()
+				}
+			case <-ctx.Done():
 			}
-		case <-ctx.Done():
-		}
-		<-ctx.Done()
-		return ctx.Err()
-	})
+			<-ctx.Done()
+			return ctx.Err()
+		})
+	}
 	if c.ctx.Err() == nil {
 		log.Warn().Err(c.err).Msg("A Telegram client has stopped by itself")
 	} else {

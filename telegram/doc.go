@@ -82,11 +82,10 @@
 //
 // # The order of locks
 //
-// slot.lock, then Factory.mu or storage.mu, and none of these two with the other;
-// exchangeConn.mu, then exchanges.mu. All other mutexes are the last. Whoever has Factory.mu
-// or a slot only tries to lock a slot (takeIdle). While a slot is locked there may be a wait
-// for Telegram and the database, with storage.mu for the database, and with Factory.mu for
-// nothing.
+// slot.lock, then Factory.mu or storage.mu, and none of these two with the other. All other
+// mutexes are the last. Whoever has Factory.mu or a slot only tries to lock a slot (takeIdle).
+// While a slot is locked there may be a wait for Telegram and the database, with storage.mu
+// for the database, and with Factory.mu for nothing.
 //
 // # What gotd does
 //
@@ -96,10 +95,11 @@
 //	closingConn            TestGotdExchangesKeysAfterItsEnd
 //	clientResolver.dial    TestGotdDialsAfterItsEnd
 //	sessionConn.Recv       TestGotdReplacesUnknownKeys
-//	exchanges              TestGotdTestsPrimesAnew
+//	package authkey, turns TestGotdTestsPrimesAnew
+//	keyMaker               TestGotdTestsPrimesAnew, TestGotdRunsBeforeTheSessionIsStored
+//	publicKeys             TestGotdHasTheSamePublicKeys
 //	exchangeConn           TestGotdTellsNobodyOfKeyExchanges
 //	telegramClock          TestGotdNeedsTheRightTime
-//	storedKeyFirst         TestGotdRunsBeforeTheSessionIsStored, TestGotdSendsWithTheCallsContext
 //	conn.up                TestGotdRunsBeforeItSaysThatItIsConnected
 //	conn.reason            TestGotdHidesWhyItHasStopped
 //	calls: ErrInterrupted   TestGotdCancelsCallsOfABrokenConnection

@@ -141,7 +141,7 @@ func (f *Factory) logOut(ctx context.Context, e ending) error {
 	}
 	options := f.cfg.options()
 	options.DCList.Options = append(options.DCList.Options, elsewhere...)
-	c, err := f.startClient(ctx, e.key, "", data, options)
+	c, err := f.startClient(ctx, e.key, "", data, options, false)
 	if err != nil {
 		return err
 	}

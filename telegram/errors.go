@@ -25,10 +25,6 @@ const tokenExpired = "AUTH_TOKEN_EXPIRED"
 // password.
 const passwordStillNeeded = "SESSION_PASSWORD_NEEDED"
 
-// otherDatacenter are the errors for calls that are for another datacenter, where gotd makes
-// the client go.
-var otherDatacenter = []string{"PHONE_MIGRATE", "NETWORK_MIGRATE", "USER_MIGRATE"}
-
 // passwordParametersUsed are the errors for an answer to SRP parameters that were
 // replaced by newer ones, or to those of a password that has just changed.
 var passwordParametersUsed = []string{"SRP_ID_INVALID", "SRP_PASSWORD_CHANGED"}

@@ -3,120 +3,39 @@ package telegram
 import (
 	"context"
 	"encoding/binary"
-	"fmt"
 	"net"
 	"runtime"
-	"slices"
 	"sync"
 
 	"github.com/gotd/td/bin"
 	"github.com/gotd/td/mt"
 	"github.com/gotd/td/transport"
-
-	"github.com/tgprovision/tgprovision/provisioning"
 )
 
-// A session begins with a key exchange, in which gotd takes a number apart and tests two
-// numbers of 2048 bits for being prime: about half a second of a processor. Many at once
-// would take all processors from everybody else, and be done all at the same time, which
-// is too late. So they take turns, and past a number of them there are no more.
+// The clients of somebody who is logged in exchange keys with the datacenters where files lie.
+// gotd v0.162.0 tests two numbers of 2048 bits for being prime each time, which takes half a
+// second of a processor (no issue; TestGotdTestsPrimesAnew). Many at once would take all
+// processors from everybody else, and be done all at the same time, which is too late. So
+// these take turns, and so do the exchanges of new sessions, which take little (keyMaker), but
+// not with those of the files.
 //
-// gotd v0.162.0 tests the same two numbers anew for each key (no issue;
-// TestGotdTestsPrimesAnew), and says nobody when it begins to compute (no issue;
-// TestGotdTellsNobodyOfKeyExchanges): so a connection looks at what it receives.
+// gotd says nobody when it begins to compute (no issue; TestGotdTellsNobodyOfKeyExchanges): so
+// a connection looks at what it receives.
 //
 // https://core.telegram.org/mtproto/auth_key
 
-// exchangesPerTurn is how many key exchanges may be under way for each that may compute:
-// as many as can be done well within the default of provisioning.Config.Timeout, also on a busy machine.
-const exchangesPerTurn = 16
+// turns has a value for each that computes.
+type turns chan struct{}
 
-// exchanges counts the key exchanges under way, and lets some of them compute at a time.
-type exchanges struct {
-	most int // that may be under way
-
-	mu       sync.Mutex
-	underWay int
-	turns    int             // how many more may compute now
-	urgent   []chan struct{} // those that wait for a turn and are half done
-	waiting  []chan struct{} // the others that wait
-}
-
-// newExchanges lets half of the processors compute.
-func newExchanges() *exchanges {
-	turns := max(1, runtime.GOMAXPROCS(0)/2)
-	return &exchanges{turns: turns, most: turns * exchangesPerTurn}
-}
-
-// begin counts one more; end must follow. Errors: provisioning.ErrOverloaded.
-func (e *exchanges) begin() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.underWay >= e.most {
-		return fmt.Errorf("%w: %d key exchanges are under way", provisioning.ErrOverloaded, e.most)
-	}
-	e.underWay++
-	return nil
-}
-
-func (e *exchanges) end() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.underWay--
-}
-
-// takeTurn waits for a turn; giveTurn must follow. Urgent ones come first.
-func (e *exchanges) takeTurn(ctx context.Context, urgent bool) error {
-	e.mu.Lock()
-	if e.turns > 0 {
-		e.turns--
-		e.mu.Unlock()
-		return nil
-	}
-	line := &e.waiting
-	if urgent {
-		line = &e.urgent
-	}
-	turn := make(chan struct{})
-	*line = append(*line, turn)
-	e.mu.Unlock()
-	select {
-	case <-turn:
-		return nil
-	case <-ctx.Done():
-	}
-	e.mu.Lock()
-	place := slices.Index(*line, turn)
-	if place >= 0 {
-		*line = slices.Delete(*line, place, place+1)
-	}
-	e.mu.Unlock()
-	if place < 0 { // it was given the turn meanwhile
-		e.giveTurn()
-	}
-	return ctx.Err()
-}
-
-// giveTurn gives a turn back, and with it to the next that waits.
-func (e *exchanges) giveTurn() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, line := range []*[]chan struct{}{&e.urgent, &e.waiting} {
-		if len(*line) > 0 {
-			close((*line)[0])
-			*line = slices.Delete(*line, 0, 1)
-			return
-		}
-	}
-	e.turns++
-}
+// newTurns lets half of the processors compute.
+func newTurns() turns { return make(turns, max(1, runtime.GOMAXPROCS(0)/2)) }
 
 // exchangeConn is a connection whose client takes a turn when it has received what it has
 // to compute with in a key exchange. It has the turn until it uses the connection again:
 // never while it waits for Telegram.
 type exchangeConn struct {
 	transport.Conn
-	exchanges *exchanges
+	turns turns
 
 	mu     sync.Mutex
 	turn   bool // it has one
@@ -132,20 +51,18 @@ func (c *exchangeConn) Send(ctx context.Context, b *bin.Buffer) error {
 // Recv implements transport.Conn.
 func (c *exchangeConn) Recv(ctx context.Context, b *bin.Buffer) error {
 	c.endTurn()
-	if err := c.Conn.Recv(ctx, b); err != nil {
+	if err := c.Conn.Recv(ctx, b); err != nil || !isExchangeStep(b.Buf) {
 		return err
 	}
-	step := exchangeStep(b.Buf)
-	if step == 0 {
-		return nil
-	}
-	if err := c.exchanges.takeTurn(ctx, step == mt.ServerDHParamsOkTypeID); err != nil {
-		return err
+	select {
+	case c.turns <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.closed {
-		c.exchanges.giveTurn()
+		<-c.turns
 		return net.ErrClosed
 	}
 	c.turn = true
@@ -167,22 +84,17 @@ func (c *exchangeConn) endTurn() {
 	defer c.mu.Unlock()
 	if c.turn {
 		c.turn = false
-		c.exchanges.giveTurn()
+		<-c.turns
 	}
 }
 
-// exchangeStep returns the type of a message of Telegram's after which a client has to
-// compute, 0 for any other. Those of a key exchange are not encrypted: they have 0 for
-// the key.
-func exchangeStep(message []byte) uint32 {
+// isExchangeStep says whether a message of Telegram's is one after which a client has to
+// compute. Those of a key exchange are not encrypted: they have 0 for the key.
+func isExchangeStep(message []byte) bool {
 	const constructor = 8 + 8 + 4 // after the key, the ID and the length
 	if len(message) < constructor+4 || binary.LittleEndian.Uint64(message) != 0 {
-		return 0
+		return false
 	}
-	switch step := binary.LittleEndian.Uint32(message[constructor:]); step {
-	case mt.ResPQTypeID, mt.ServerDHParamsOkTypeID:
-		return step
-	default:
-		return 0
-	}
+	step := binary.LittleEndian.Uint32(message[constructor:])
+	return step == mt.ResPQTypeID || step == mt.ServerDHParamsOkTypeID
 }

@@ -17,7 +17,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/telegram/telegramtest"
 )
 
@@ -45,10 +44,9 @@ func (s *script) Close() error                            { return nil }
 
 func TestKeyExchangesTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		e := newExchanges()
-		e.turns = 1
+		line := make(turns, 1)
 		open := func(types ...uint32) *exchangeConn {
-			return &exchangeConn{Conn: &script{types: types}, exchanges: e}
+			return &exchangeConn{Conn: &script{types: types}, turns: line}
 		}
 		var b bin.Buffer
 		receive := func(ctx context.Context, c *exchangeConn) <-chan error {
@@ -59,83 +57,48 @@ func TestKeyExchangesTakeTurns(t *testing.T) {
 		}
 
 		first := open(mt.ResPQTypeID, mt.DhGenOkTypeID, 0)
-		second := open(mt.ResPQTypeID)
-		third := open(mt.ServerDHParamsOkTypeID)
+		second := open(mt.ServerDHParamsOkTypeID)
 		require.NoError(t, first.Recv(t.Context(), &b))
-		secondGot, thirdGot := receive(t.Context(), second), receive(t.Context(), third)
+		secondGot := receive(t.Context(), second)
 		assert.Empty(t, secondGot)
-		assert.Empty(t, thirdGot)
 
 		require.NoError(t, first.Send(t.Context(), &b)) // it has computed
 		synctest.Wait()
-		require.NoError(t, <-thirdGot, "who is half done comes first")
-		assert.Empty(t, secondGot)
+		require.NoError(t, <-secondGot)
 		require.NoError(t, first.Recv(t.Context(), &b), "nothing to compute")
 		require.NoError(t, first.Recv(t.Context(), &b))
 
-		// Whoever gives up leaves the line, and whoever closes gives the turn back.
+		// Whoever gives up waits no more, and whoever closes gives the turn back.
 		ctx, giveUp := context.WithCancel(t.Context())
-		fourthGot := receive(ctx, open(mt.ServerDHParamsOkTypeID))
+		thirdGot := receive(ctx, open(mt.ServerDHParamsOkTypeID))
 		giveUp()
-		require.ErrorIs(t, <-fourthGot, context.Canceled)
-		require.NoError(t, third.Close())
-		require.NoError(t, <-secondGot)
-		fifth := open(mt.ResPQTypeID)
-		fifthGot := receive(t.Context(), fifth)
-		require.NoError(t, fifth.Close())
+		require.ErrorIs(t, <-thirdGot, context.Canceled)
+		fourth := open(mt.ResPQTypeID)
+		fourthGot := receive(t.Context(), fourth)
+		require.NoError(t, fourth.Close())
 		require.NoError(t, second.Close())
-		require.ErrorIs(t, <-fifthGot, net.ErrClosed)
-		assert.Equal(t, 1, e.turns)
-		assert.Empty(t, e.urgent)
-		assert.Empty(t, e.waiting)
+		require.ErrorIs(t, <-fourthGot, net.ErrClosed)
+		assert.Empty(t, line)
 	})
 }
 
-// Giving up and being given the turn at the same moment loses no turn.
-func TestNoTurnIsLost(t *testing.T) {
-	e := newExchanges()
-	e.turns = 1
-	for range 200 {
-		require.NoError(t, e.takeTurn(t.Context(), false))
-		ctx, giveUp := context.WithCancel(t.Context())
-		taken := make(chan error, 1)
-		go func() { taken <- e.takeTurn(ctx, true) }()
-		go giveUp()
-		e.giveTurn()
-		if <-taken == nil {
-			e.giveTurn()
-		}
-	}
-	assert.Equal(t, 1, e.turns)
-}
-
-func TestKeyExchangesAreBounded(t *testing.T) {
-	e := newExchanges()
-	for range e.most {
-		require.NoError(t, e.begin())
-	}
-	require.ErrorIs(t, e.begin(), provisioning.ErrOverloaded)
-	e.end()
-	require.NoError(t, e.begin())
-}
-
-// stepsConn keeps the steps of key exchanges that arrive on it.
+// stepsConn counts the steps of key exchanges that arrive on it.
 type stepsConn struct {
 	transport.Conn
-	steps *[]uint32
+	steps *int
 }
 
 func (c stepsConn) Recv(ctx context.Context, b *bin.Buffer) error {
 	err := c.Conn.Recv(ctx, b)
-	if step := exchangeStep(b.Buf); err == nil && step != 0 {
-		*c.steps = append(*c.steps, step)
+	if err == nil && isExchangeStep(b.Buf) {
+		*c.steps++
 	}
 	return err
 }
 
 type stepsResolver struct {
 	dcs.Resolver
-	steps []uint32
+	steps int
 }
 
 func (r *stepsResolver) Primary(ctx context.Context, dc int, list dcs.List) (transport.Conn, error) {
@@ -153,5 +116,5 @@ func TestStepsOfAKeyExchange(t *testing.T) {
 		DialTimeout: time.Hour, ExchangeTimeout: time.Hour,
 	}).Run(t.Context(), func(context.Context) error { return nil })
 	require.NoError(t, err)
-	assert.Equal(t, []uint32{mt.ResPQTypeID, mt.ServerDHParamsOkTypeID}, resolver.steps)
+	assert.Equal(t, 2, resolver.steps)
 }

@@ -35,18 +35,10 @@ func (f *Factory) Room() int {
 	return f.cfg.MaxClients - f.clients
 }
 
-// FillExchanges has as many key exchanges under way as there may be, until the function
-// that it returns is called.
-func (f *Factory) FillExchanges() (leave func()) {
-	for range f.exchanges.most {
-		if err := f.exchanges.begin(); err != nil {
-			panic(err)
-		}
-	}
-	return func() {
-		for range f.exchanges.most {
-			f.exchanges.end()
-		}
+// FillTurns has as many of gotd's key exchanges compute as there may be.
+func (f *Factory) FillTurns() {
+	for range cap(f.gotdsTurns) {
+		f.gotdsTurns <- struct{}{}
 	}
 }
 

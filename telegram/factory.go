@@ -17,6 +17,7 @@ import (
 
 	"github.com/tgprovision/tgprovision/internal/testsleep"
 	"github.com/tgprovision/tgprovision/provisioning"
+	"github.com/tgprovision/tgprovision/telegram/internal/authkey"
 )
 
 // Factory makes the Telegram clients of all Matrix users. It is made by
@@ -40,10 +41,11 @@ type Factory struct {
 	ending atomic.Int64   // how many there were lately
 	ends   sync.Mutex     // held by a round of endDue
 
-	lists     *listMemory
-	loggedOut loggedOutMemory
-	exchanges *exchanges
-	shared    singleflight.Group
+	lists                *listMemory
+	loggedOut            loggedOutMemory
+	primes               *authkey.Primes
+	ownTurns, gotdsTurns turns
+	shared               singleflight.Group
 
 	mu      sync.Mutex
 	closed  bool
@@ -88,7 +90,7 @@ func NewFactory(ctx context.Context, cfg Config) (*Factory, error) {
 		return nil, err
 	}
 	f := &Factory{
-		cfg: cfg, store: store, sleep: sleep, exchanges: newExchanges(),
+		cfg: cfg, store: store, sleep: sleep, primes: authkey.NewPrimes(), ownTurns: newTurns(), gotdsTurns: newTurns(),
 		slots: map[sessionKey]*slot{}, conns: map[*conn]struct{}{}, wake: make(chan struct{}, 1),
 	}
 	f.lists, f.loggedOut.age = newListMemory(cfg.ListAge), cfg.AccountAge

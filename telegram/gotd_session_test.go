@@ -4,16 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync/atomic"
 	"testing"
 	"time"
 
-	"github.com/gotd/td/bin"
 	"github.com/gotd/td/crypto"
 	"github.com/gotd/td/session"
 	gotd "github.com/gotd/td/telegram"
-	"github.com/gotd/td/telegram/dcs"
-	"github.com/gotd/td/transport"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -46,47 +42,6 @@ func TestGotdReplacesUnknownKeys(t *testing.T) {
 	assert.NotEqual(t, key, s.AuthKeys()[0])
 	cancel()
 	require.Error(t, <-self)
-}
-
-// contextConn counts the messages that are sent with a context of a call.
-type contextConn struct {
-	transport.Conn
-	sent *atomic.Int64
-}
-
-type callValue struct{}
-
-// Send implements transport.Conn.
-func (c contextConn) Send(ctx context.Context, b *bin.Buffer) error {
-	if ctx.Value(callValue{}) != nil {
-		c.sent.Add(1)
-	}
-	return c.Conn.Send(ctx, b)
-}
-
-// contextResolver makes contextConns.
-type contextResolver struct {
-	dcs.Resolver
-	sent *atomic.Int64
-}
-
-// Primary implements dcs.Resolver.
-func (r contextResolver) Primary(ctx context.Context, dc int, list dcs.List) (transport.Conn, error) {
-	conn, err := r.Resolver.Primary(ctx, dc, list)
-	return contextConn{conn, r.sent}, err
-}
-
-// storedKeyFirst stands on this. It is not documented.
-func TestGotdSendsWithTheCallsContext(t *testing.T) {
-	t.Parallel()
-	var sent atomic.Int64
-	ctx, client := startGotd(t, telegramtest.NewServer(t, telegramtest.Config{}), func(o *gotd.Options) {
-		o.Resolver = contextResolver{o.Resolver, &sent}
-	})
-	require.Zero(t, sent.Load())
-	_, err := client.API().HelpGetConfig(context.WithValue(ctx, callValue{}, true))
-	require.NoError(t, err)
-	assert.Positive(t, sent.Load())
 }
 
 // Then the type in calls.RepeatTransient has a better name.

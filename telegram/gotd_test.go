@@ -90,7 +90,8 @@ func (s *slowStorage) StoreSession(ctx context.Context, data []byte) error {
 	}
 }
 
-// https://github.com/gotd/td/pull/1851 wants to change it. Then storedKeyFirst can go.
+// https://github.com/gotd/td/pull/1851 wants to change it. It is one reason why keyMaker makes
+// the key and stores it first.
 func TestGotdRunsBeforeTheSessionIsStored(t *testing.T) {
 	t.Parallel()
 	released := make(chan struct{})
@@ -199,8 +200,8 @@ func TestGotdExchangesKeysAfterItsEnd(t *testing.T) {
 	})
 }
 
-// The numbers are Telegram's, and always the same. Then it is worth measuring whether key
-// exchanges still have to take turns, see docs/benchmarks.md; if not, exchange.go can go.
+// The numbers are Telegram's, and always the same. Then package authkey and exchange.go can
+// go, and newkey.go if TestGotdRunsBeforeTheSessionIsStored fails as well.
 func TestGotdTestsPrimesAnew(t *testing.T) {
 	prime, err := exchange.TestServerRNG{}.DhPrime()
 	require.NoError(t, err)

@@ -180,12 +180,7 @@ func (s HandedSession) encode(ctx context.Context) ([]byte, error) {
 			ID: s.DC, IPAddress: address.Addr().String(), Port: int(address.Port()), Ipv6: address.Addr().Is6(),
 		}}
 	}
-	memory := &session.StorageMemory{}
-	loader := session.Loader{Storage: memory}
-	if err := loader.Save(ctx, data); err != nil {
-		return nil, fmt.Errorf("encode a handed session: %w", err)
-	}
-	return memory.LoadSession(ctx)
+	return encodeSession(ctx, data)
 }
 
 // addressOf returns the address of a session's datacenter, "" where it is not known.

@@ -166,22 +166,3 @@ func TestManyUsersShareFewClients(t *testing.T) {
 		assert.Equal(t, 1, b.telegram.Sessions(int64(5000+i)))
 	}
 }
-
-// Where too many new sessions are on their way there is no further one, but those that
-// have a key go on.
-func TestNewSessionsAreBounded(t *testing.T) {
-	b := newBridge(t)
-	b.logIn(you, ada)
-	b.requestCode(them, grace).is(t, 200, "")
-	b.factory.StopIdle()
-	leave := b.factory.FillExchanges()
-	assert.NotNil(t, b.get(you, "").telegramOf(t))
-	b.post(them, "/login/bot_token", `{"token":"2001:AAE-token"}`).is(t, 503, "overloaded").state(t, "token")
-	b.requestCode("@third:example.com", ada).is(t, 503, "overloaded").state(t, "request")
-	b.requestCode(them, grace).is(t, 200, "") // again, with the key of the first time
-	assert.Equal(t, 2, b.rows(), "nothing is left of the third")
-	_, err := b.client("@third:example.com").LoginQR(t.Context(), func(context.Context, provisioning.QRToken) error { return nil })
-	require.ErrorIs(t, err, provisioning.ErrOverloaded)
-	leave()
-	b.post(them, "/login/bot_token", `{"token":"2001:AAE-token"}`).is(t, 200, "")
-}

@@ -72,38 +72,23 @@ func (f *Factory) floodWait(next tg.Invoker) telegram.InvokeFunc {
 	}
 }
 
-// storedKeyFirst has the calls of a login sent only with an auth key that is stored, see
-// sessionConn. It tells them by the context, which gotd v0.162.0 gives to the connection
-// (TestGotdSendsWithTheCallsContext).
-func (c *conn) storedKeyFirst(next tg.Invoker) telegram.InvokeFunc {
+// endWhenMoved returns from calls with a movedError when Telegram wants the login made at
+// another datacenter, where gotd would make them again. It notes calls that may log in.
+func (c *conn) endWhenMoved(next tg.Invoker) telegram.InvokeFunc {
 	return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
 		switch input.(type) {
-		case *tg.AuthSendCodeRequest, *tg.AuthResendCodeRequest:
 		case *tg.AuthSignInRequest, *tg.AuthCheckPasswordRequest, *tg.AuthImportBotAuthorizationRequest,
 			*tg.AuthExportLoginTokenRequest, *tg.AuthImportLoginTokenRequest:
 			c.tried.Store(true)
-		default:
-			return next.Invoke(ctx, input, output)
 		}
-		return next.Invoke(context.WithValue(ctx, needsStoredKeyValue{}, true), input, output)
-	}
-}
-
-// followMigrations repeats calls that Telegram refers to another datacenter again: gotd v0.162.0
-// follows once for each (TestMigrations of telegramtest), and Telegram may send a client to
-// where its address belongs first, and to where the account is at home from there.
-//
-// https://core.telegram.org/api/errors#303-see-other
-func followMigrations(next tg.Invoker) telegram.InvokeFunc {
-	const most = 3
-	return func(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
-		for range most {
-			err := next.Invoke(ctx, input, output)
-			if !tgerr.Is(err, otherDatacenter...) {
-				return err
-			}
+		call, cancel := context.WithCancel(ctx)
+		defer cancel()
+		defer context.AfterFunc(c.moved, cancel)()
+		err := next.Invoke(call, input, output)
+		if err != nil && ctx.Err() == nil && c.moved.Err() != nil {
+			return context.Cause(c.moved)
 		}
-		return next.Invoke(ctx, input, output)
+		return err
 	}
 }
 

@@ -170,15 +170,15 @@ var errEndedWhileTrying = fmt.Errorf("%w: the login took too long", provisioning
 // ended when the bot is logged in.
 func (cl *Client) LoginBot(ctx context.Context, token string) (account provisioning.Account, err error) {
 	err = cl.withLogin(ctx, func(l *login) error {
-		if err := l.f.exchanges.begin(); err != nil {
-			return err
-		}
-		defer l.f.exchanges.end()
 		c, err := l.begin(ctx)
 		if err != nil {
 			return err
 		}
-		result, err := c.client.Auth().Bot(ctx, token)
+		var result *tg.AuthAuthorization
+		c, err = l.follow(ctx, c, func(c *conn) (err error) {
+			result, err = c.client.Auth().Bot(ctx, token)
+			return err
+		})
 		if err != nil {
 			err = c.explain(ctx, "auth.importBotAuthorization", err)
 		} else {
@@ -280,10 +280,11 @@ func (l *login) submitPassword(ctx context.Context, password string) (provisioni
 	if err != nil {
 		return provisioning.Account{}, err
 	}
-	result, err := c.client.Auth().Password(ctx, password)
+	// Not gotd's Password, which tests the prime each time (TestGotdTestsPrimesAnew).
+	result, err := c.client.Auth().PasswordWith(ctx, l.f.primes.Password(password))
 	if tgerr.Is(err, passwordParametersUsed...) {
 		// Another attempt has used the parameters meanwhile: ask for new ones.
-		result, err = c.client.Auth().Password(ctx, password)
+		result, err = c.client.Auth().PasswordWith(ctx, l.f.primes.Password(password))
 	}
 	if err == nil {
 		return l.finish(ctx, c, result.User, provisioning.ErrSessionRevoked)

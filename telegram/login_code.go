@@ -43,15 +43,11 @@ func (cl *Client) RequestCode(ctx context.Context, given string) (sent provision
 
 // requestFirstCode begins a login.
 func (l *login) requestFirstCode(ctx context.Context, phone string) (provisioning.SentCode, error) {
-	if err := l.f.exchanges.begin(); err != nil {
-		return provisioning.SentCode{}, err
-	}
-	defer l.f.exchanges.end()
 	c, err := l.begin(ctx)
 	if err != nil {
 		return provisioning.SentCode{}, err
 	}
-	sent, err := l.requestCode(ctx, c, phone)
+	c, sent, err := l.requestCode(ctx, c, phone)
 	if err != nil {
 		l.f.discard(ctx, c)
 	}
@@ -67,15 +63,22 @@ func (l *login) requestNextCode(ctx context.Context, phone string) (provisioning
 	if err != nil {
 		return provisioning.SentCode{}, err
 	}
-	return l.requestCode(ctx, c, phone)
+	_, sent, err := l.requestCode(ctx, c, phone)
+	return sent, err
 }
 
-func (l *login) requestCode(ctx context.Context, c *conn, phone string) (provisioning.SentCode, error) {
-	answer, err := l.sendCode(ctx, c.client.Auth(), phone)
+// requestCode requests a code with a client, or one at another datacenter, which it returns.
+func (l *login) requestCode(ctx context.Context, c *conn, phone string) (*conn, provisioning.SentCode, error) {
+	var answer tg.AuthSentCodeClass
+	c, err := l.follow(ctx, c, func(c *conn) (err error) {
+		answer, err = l.sendCode(ctx, c.client.Auth(), phone)
+		return err
+	})
 	if err != nil {
-		return provisioning.SentCode{}, c.explain(ctx, "auth.sendCode", err)
+		return c, provisioning.SentCode{}, c.explain(ctx, "auth.sendCode", err)
 	}
-	return l.putSentCode(ctx, c, phone, answer)
+	sent, err := l.putSentCode(ctx, c, phone, answer)
+	return c, sent, err
 }
 
 // putSentCode stores that a code was sent. Errors: provisioning.ErrLoginEmailRequired, and the

@@ -38,8 +38,6 @@ const (
 	// qrCallTimeout is how long Telegram may take for a call that goes on when the
 	// request has ended: its answer may be that somebody is logged in.
 	qrCallTimeout = 30 * time.Second
-	// qrMoves is how often Telegram may send a login on to another datacenter.
-	qrMoves = 3
 )
 
 // qrLogin is a login by QR code under way.
@@ -137,18 +135,23 @@ func (q *qrLogin) wait(ctx context.Context, left time.Duration) error {
 func (q *qrLogin) ask(ctx context.Context) (tg.AuthLoginTokenClass, error) {
 	ctx, cancel := context.WithTimeout(ctx, qrCallTimeout)
 	defer cancel()
-	method := "auth.exportLoginToken"
-	answer, err := q.conn.client.API().AuthExportLoginToken(ctx, &tg.AuthExportLoginTokenRequest{APIID: q.f.cfg.APIID, APIHash: q.f.cfg.APIHash})
-	for range qrMoves {
+	method, answer, err := q.exportToken(ctx)
+	for range mostMoves {
 		elsewhere, ok := answer.(*tg.AuthLoginTokenMigrateTo)
-		if err != nil || !ok {
-			break
+		moved, sent := errors.AsType[movedError](err)
+		switch {
+		case sent: // with NETWORK_MIGRATE
+			if err := q.move(ctx, moved.dc); err != nil {
+				return nil, err
+			}
+			method, answer, err = q.exportToken(ctx)
+		case ok:
+			if err := q.move(ctx, elsewhere.DCID); err != nil {
+				return nil, err
+			}
+			method = "auth.importLoginToken"
+			answer, err = q.conn.client.API().AuthImportLoginToken(ctx, elsewhere.Token)
 		}
-		if err := q.move(ctx, elsewhere.DCID); err != nil {
-			return nil, err
-		}
-		method = "auth.importLoginToken"
-		answer, err = q.conn.client.API().AuthImportLoginToken(ctx, elsewhere.Token)
 	}
 	meaning := q.conn.explain(ctx, method, err)
 	switch {
@@ -165,6 +168,12 @@ func (q *qrLogin) ask(ctx context.Context) (tg.AuthLoginTokenClass, error) {
 	default:
 		return nil, meaning
 	}
+}
+
+// exportToken asks for a token, and returns how.
+func (q *qrLogin) exportToken(ctx context.Context) (method string, answer tg.AuthLoginTokenClass, err error) {
+	answer, err = q.conn.client.API().AuthExportLoginToken(ctx, &tg.AuthExportLoginTokenRequest{APIID: q.f.cfg.APIID, APIHash: q.f.cfg.APIHash})
+	return "auth.exportLoginToken", answer, err
 }
 
 // finish stores that somebody is logged in.
@@ -225,12 +234,9 @@ func (q *qrLogin) stillLoggedOut(ctx context.Context) error {
 // connect starts a client at a datacenter, 0 for the configured one, of which others are
 // known.
 func (q *qrLogin) connect(ctx context.Context, dc int, known []tg.DCOption) (err error) {
-	options := q.f.cfg.options()
+	options, newRow := q.f.cfg.options(), q.f.newRow
 	if dc != 0 {
-		options.DC = dc
-	}
-	if own := q.f.cfg.Datacenter; own != nil {
-		options.DCList.Options = append(options.DCList.Options, own.otherThan(known)...)
+		options, newRow = q.f.cfg.optionsAt(dc, known), q.f.store.insert
 	}
 	// Telegram tells only those that a token was accepted who don't refuse updates, and gotd
 	// refuses them for a client without a handler, see its Options.NoUpdates.
@@ -243,19 +249,11 @@ func (q *qrLogin) connect(ctx context.Context, dc int, known []tg.DCOption) (err
 		}
 		return nil
 	})
-	if err := q.f.exchanges.begin(); err != nil {
-		return err
-	}
-	defer q.f.exchanges.end()
-	newRow := q.f.newRow
-	if dc != 0 {
-		newRow = q.f.store.insert
-	}
 	row, err := newRow(ctx, q.key)
 	if err != nil {
 		return err
 	}
-	if q.conn, err = q.f.startClient(ctx, q.key, row, storedSession{q.f.store, q.key, row}, options); err != nil {
+	if q.conn, err = q.f.startClient(ctx, q.key, row, storedSession{q.f.store, q.key, row}, options, false); err != nil {
 		return errors.Join(err, q.f.store.delete(context.WithoutCancel(ctx), row))
 	}
 	return q.conn.wait(ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 
 	"github.com/gotd/td/bin"
 	"github.com/gotd/td/proto/codec"
@@ -14,17 +15,21 @@ import (
 // clientResolver makes the connections of a client. They take turns at key exchanges, and
 // they are closed when the client's context ends; from then on there are no more.
 //
+// A session that is not logged in has connections to the datacenter of its auth key only, see
+// login.follow.
+//
 // gotd v0.162.0 sees to neither. In the middle of a key exchange with a server that does
 // not answer, it reads on for 35 seconds (https://github.com/gotd/td/pull/1838 is about
 // the same read; TestGotdExchangesKeysAfterItsEnd). It dials without a look at its context
 // (no issue; TestGotdDialsAfterItsEnd), and may see that its connection is closed before
 // it sees that it is to stop.
 type clientResolver struct {
-	inner     dcs.Resolver
-	ctx       context.Context
-	exchanges *exchanges
-	storage   *storage
-	clock     *telegramClock
+	inner   dcs.Resolver
+	ctx     context.Context
+	own     turns // at the exchanges of keyMaker
+	gotds   turns // at those of gotd
+	storage *storage
+	clock   *telegramClock
 	// keyUnknown is told when Telegram has said twice, over two connections, that it does
 	// not know the auth key of the session.
 	keyUnknown func()
@@ -32,6 +37,10 @@ type clientResolver struct {
 	// that Telegram answers with.
 	connected <-chan struct{}
 	refused   func(error)
+	// elsewhere is told where Telegram wants a call made that is to log in.
+	elsewhere func(dc int)
+
+	spare atomic.Pointer[spareConn]
 
 	mu      sync.Mutex
 	unknown int // how often Telegram has said so since it last took the key
@@ -41,21 +50,34 @@ var _ dcs.Resolver = (*clientResolver)(nil)
 
 // Primary implements dcs.Resolver.
 func (r *clientResolver) Primary(ctx context.Context, dc int, list dcs.List) (transport.Conn, error) {
-	return r.dial(ctx, dc, list, r.inner.Primary)
+	if spare := r.spare.Load(); spare != nil && spare.dc == dc && r.spare.CompareAndSwap(spare, nil) {
+		return spare.Conn, nil
+	}
+	if !r.storage.mayUse(dc) {
+		r.elsewhere(dc)
+		return nil, movedError{dc}
+	}
+	return r.dial(ctx, dc, list, r.inner.Primary, r.gotds)
+}
+
+// spareConn is the connection on which a key was made, which gotd's client goes on with.
+type spareConn struct {
+	transport.Conn
+	dc int
 }
 
 // MediaOnly implements dcs.Resolver.
 func (r *clientResolver) MediaOnly(ctx context.Context, dc int, list dcs.List) (transport.Conn, error) {
-	return r.dial(ctx, dc, list, r.inner.MediaOnly)
+	return r.dial(ctx, dc, list, r.inner.MediaOnly, r.gotds)
 }
 
 // CDN implements dcs.Resolver.
 func (r *clientResolver) CDN(ctx context.Context, dc int, list dcs.List) (transport.Conn, error) {
-	return r.dial(ctx, dc, list, r.inner.CDN)
+	return r.dial(ctx, dc, list, r.inner.CDN, r.gotds)
 }
 
 func (r *clientResolver) dial(ctx context.Context, dc int, list dcs.List,
-	resolve func(context.Context, int, dcs.List) (transport.Conn, error),
+	resolve func(context.Context, int, dcs.List) (transport.Conn, error), turns turns,
 ) (transport.Conn, error) {
 	if err := r.ctx.Err(); err != nil {
 		return nil, err
@@ -64,7 +86,7 @@ func (r *clientResolver) dial(ctx context.Context, dc int, list dcs.List,
 	if err != nil {
 		return nil, err
 	}
-	conn = &exchangeConn{Conn: conn, exchanges: r.exchanges}
+	conn = &exchangeConn{Conn: conn, turns: turns}
 	conn = &sessionConn{Conn: conn, resolver: r}
 	stopWaiting := context.AfterFunc(r.ctx, func() { _ = conn.Close() })
 	return &closingConn{Conn: conn, stopWaiting: stopWaiting}, nil
@@ -83,12 +105,6 @@ func (c *closingConn) Close() error {
 }
 
 // sessionConn is a connection of a client with one session.
-//
-// It sends the calls of a login (storedKeyFirst) only with an auth key that is stored: after
-// them, an end of the process must not lose what Telegram has linked to the key. gotd
-// v0.162.0 may make such a call before it has stored the session, also with another auth key,
-// at the datacenter that the account is at home in (https://github.com/gotd/td/pull/1851
-// wants to change it; TestGotdRunsBeforeTheSessionIsStored).
 //
 // When Telegram does not know the auth key, gotd v0.162.0 makes a new one on the spot and
 // forgets the old one (no issue; TestGotdReplacesUnknownKeys). Telegram says so by
@@ -111,11 +127,6 @@ var errKeyUnknown = errors.New("Telegram does not know the auth key")
 // Send implements transport.Conn.
 func (c *sessionConn) Send(ctx context.Context, b *bin.Buffer) error {
 	id := messageKey(b)
-	if needsStoredKey(ctx) {
-		if err := c.resolver.storage.waitStored(ctx, id); err != nil {
-			return err
-		}
-	}
 	c.mu.Lock()
 	c.last = id
 	c.mu.Unlock()
@@ -191,8 +202,3 @@ func (r *clientResolver) keyRefused() {
 		r.keyUnknown()
 	}
 }
-
-type needsStoredKeyValue struct{}
-
-// needsStoredKey says whether a message is of a call that needs it, see storedKeyFirst.
-func needsStoredKey(ctx context.Context) bool { return ctx.Value(needsStoredKeyValue{}) != nil }

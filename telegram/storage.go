@@ -55,19 +55,19 @@ type storage struct {
 
 	writing sync.Mutex // held while a session is stored; locked before mu
 
-	mu      sync.Mutex
-	closed  bool
-	fixed   bool // the auth key is logged in
-	done    bool // see finish
-	key     crypto.AuthKey
-	latest  []byte        // as it is stored
-	changed chan struct{} // closed with each change
+	mu     sync.Mutex
+	closed bool
+	fixed  bool // the auth key is logged in
+	done   bool // see finish
+	key    crypto.AuthKey
+	dc     int    // of the key, 0 where that is not known
+	latest []byte // as it is stored
 }
 
 var _ telegram.SessionStorage = (*storage)(nil)
 
 func newStorage(data sessionData, gone func()) *storage {
-	return &storage{data: data, gone: gone, changed: make(chan struct{})}
+	return &storage{data: data, gone: gone}
 }
 
 // LoadSession implements telegram.SessionStorage.
@@ -84,19 +84,19 @@ func (s *storage) LoadSession(ctx context.Context) ([]byte, error) {
 	if data == nil {
 		return nil, session.ErrNotFound
 	}
-	key, err := keyOf(ctx, data)
+	key, dc, err := keyOf(ctx, data)
 	if err != nil {
 		return nil, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.change(func() { s.key, s.latest = key, data })
+	s.key, s.dc, s.latest = key, dc, data
 	return data, nil
 }
 
 // StoreSession implements telegram.SessionStorage.
 func (s *storage) StoreSession(ctx context.Context, data []byte) error {
-	key, err := keyOf(ctx, data)
+	key, dc, err := keyOf(ctx, data)
 	if err != nil {
 		return err
 	}
@@ -121,13 +121,13 @@ func (s *storage) StoreSession(ctx context.Context, data []byte) error {
 	defer s.mu.Unlock()
 	switch {
 	case err == nil:
-		s.change(func() { s.key, s.latest = key, data })
+		s.key, s.dc, s.latest = key, dc, data
 		return nil
 	case s.done && errors.Is(err, errRowGone): // meanwhile
 		return nil
 	}
 	if another || errors.Is(err, errRowGone) {
-		s.change(func() { s.closed = true })
+		s.closed = true
 		s.gone()
 	}
 	return err
@@ -147,38 +147,19 @@ func (s *storage) blame(err error) error {
 
 var errSessionClosed = errors.New("the session is closed")
 
-// change changes the storage, and tells those who wait for that. It needs the mutex.
-func (s *storage) change(change func()) {
-	change()
-	close(s.changed)
-	s.changed = make(chan struct{})
-}
-
-// waitStored waits until an auth key is the stored one.
-func (s *storage) waitStored(ctx context.Context, id authKeyID) error {
-	for {
-		s.mu.Lock()
-		stored, closed, changed := authKeyID(s.key.ID) == id, s.closed, s.changed
-		s.mu.Unlock()
-		switch {
-		case closed:
-			return errSessionClosed
-		case stored:
-			return nil
-		}
-		select {
-		case <-changed:
-		case <-ctx.Done():
-			return s.blame(fmt.Errorf("store the session: %w", ctx.Err()))
-		}
-	}
-}
-
 // isStored says whether an auth key is the stored one. The zero ID is none.
 func (s *storage) isStored(id authKeyID) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return authKeyID(s.key.ID) == id && id != authKeyID{}
+}
+
+// mayUse says whether a connection to a datacenter may be made: where the session is not
+// logged in, to that of its auth key.
+func (s *storage) mayUse(dc int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.fixed || s.dc == 0 || s.dc == dc
 }
 
 // authKey returns the stored auth key.
@@ -235,7 +216,7 @@ func (s *storage) close() {
 	defer s.writing.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.change(func() { s.closed = true })
+	s.closed = true
 }
 
 func (s *storage) isClosed() bool {
@@ -259,16 +240,26 @@ func decodeSession(ctx context.Context, data []byte) (*session.Data, error) {
 	return decoded, nil
 }
 
-// keyOf returns the auth key of a session in gotd's form.
-func keyOf(ctx context.Context, data []byte) (key crypto.AuthKey, err error) {
+// encodeSession returns gotd's form of a session.
+func encodeSession(ctx context.Context, data *session.Data) ([]byte, error) {
+	memory := &session.StorageMemory{}
+	loader := session.Loader{Storage: memory}
+	if err := loader.Save(ctx, data); err != nil {
+		return nil, fmt.Errorf("encode a session: %w", err)
+	}
+	return memory.LoadSession(ctx)
+}
+
+// keyOf returns the auth key of a session in gotd's form, and its datacenter.
+func keyOf(ctx context.Context, data []byte) (key crypto.AuthKey, dc int, err error) {
 	decoded, err := decodeSession(ctx, data)
 	if err != nil {
-		return key, err
+		return key, 0, err
 	}
 	if len(decoded.AuthKeyID) != len(key.ID) {
-		return key, errors.New("a session has no auth key")
+		return key, 0, errors.New("a session has no auth key")
 	}
 	copy(key.ID[:], decoded.AuthKeyID)
 	copy(key.Value[:], decoded.AuthKey)
-	return key, nil
+	return key, decoded.DC, nil
 }

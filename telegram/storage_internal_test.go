@@ -2,15 +2,12 @@ package telegram
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/gotd/td/bin"
 	"github.com/gotd/td/session"
-	"github.com/gotd/td/transport"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -41,53 +38,6 @@ func (m *memoryData) store(_ context.Context, data []byte) error {
 		m.data = data
 	}
 	return m.err
-}
-
-// sent is a connection that has everything that is sent.
-type sent struct {
-	transport.Conn
-	messages chan []byte
-}
-
-func (s sent) Send(_ context.Context, b *bin.Buffer) error {
-	s.messages <- b.Copy()
-	return nil
-}
-
-// A call that makes a session is sent with a key that is stored, and waits for that.
-func TestCallWaitsForStoredKey(t *testing.T) {
-	one, two := authKeyID{1}, authKeyID{2}
-	data := &memoryData{}
-	storage := newStorage(data, func() {})
-	wire := sent{messages: make(chan []byte, 1)}
-	conn := &sessionConn{Conn: wire, resolver: &clientResolver{storage: storage}}
-	require.NoError(t, storage.StoreSession(t.Context(), encoded(t, one)))
-
-	other := context.WithValue(t.Context(), needsStoredKeyValue{}, nil)
-	require.NoError(t, conn.Send(other, &bin.Buffer{Buf: two[:]}))
-	<-wire.messages
-	login := context.WithValue(t.Context(), needsStoredKeyValue{}, true)
-	require.NoError(t, conn.Send(login, &bin.Buffer{Buf: one[:]}))
-	<-wire.messages
-
-	ctx, cancel := context.WithCancel(login)
-	result := make(chan error)
-	go func() { result <- conn.Send(ctx, &bin.Buffer{Buf: two[:]}) }()
-	data.err = errors.New("the database is away")
-	require.Error(t, storage.StoreSession(t.Context(), encoded(t, two)))
-	assert.Empty(t, wire.messages)
-	cancel()
-	require.ErrorIs(t, <-result, context.Canceled)
-
-	go func() { result <- conn.Send(login, &bin.Buffer{Buf: two[:]}) }()
-	data.err = nil
-	require.NoError(t, storage.StoreSession(t.Context(), encoded(t, two)))
-	require.NoError(t, <-result)
-	assert.Equal(t, two[:], <-wire.messages)
-
-	go func() { result <- conn.Send(login, &bin.Buffer{Buf: one[:]}) }()
-	storage.close()
-	require.ErrorIs(t, <-result, errSessionClosed)
 }
 
 // blockedData is a database that answers when its context ends.

@@ -46,6 +46,7 @@ var targets = []target{
 	{"The next list of contacts against the first one", named(`integration\.BenchmarkLists`), "contacts-of-cold", atMost(0.05)},
 	{"Telegram calls for the next list of chats or contacts", named(`integration\.BenchmarkLists`), "calls", atMost(1)},
 	{"A login code for somebody without a connection against gotd alone", named(`integration\.BenchmarkRequestCode`), "x-of-gotd", atMost(1.1)},
+	{"Processor time of a login against gotd alone", named(`integration\.BenchmarkLogin`), "cpu-of-gotd", atMost(0.35)},
 	{"Memory of 1,000 connected users against 1,000 clients of gotd alone", named(`integration\.BenchmarkClientMemory`), "x-of-gotd", atMost(1.1)},
 	{"The 99th percentile of answers during 100 logins and 10 lists of 10,000 chats against a quiet bridge", named(`integration\.BenchmarkBusy`), "x-of-quiet", atMost(3)},
 	{"Requests that fail during them", named(`integration\.BenchmarkBusy`), "failed", atMost(0)},

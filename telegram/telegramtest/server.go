@@ -41,11 +41,11 @@ type Config struct {
 	// told the second in which it ends. Defaults to [DefaultLoginTokenLifetime].
 	LoginTokenLifetime time.Duration
 	// FullProof makes the proof of work in key exchanges as much as Telegram's is: 0.2
-	// seconds of a processor for gotd, and several under the race detector. Defaults to
+	// seconds of a processor for gotd alone, and several under the race detector. Defaults to
 	// next to none.
 	FullProof bool
 	// Key is what the server proves itself with. Defaults to the one in StateFile,
-	// or else to a new one of 2048 bits.
+	// or else to one of 2048 bits that all servers of the process have.
 	Key *rsa.PrivateKey
 	// StateFile is a file in which auth keys, logins, and the groups and channels that
 	// clients made or changed outlast the server: another one started with the same

@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 
 	"github.com/gotd/td/crypto"
 )
@@ -94,12 +95,15 @@ func openState(path string, key *rsa.PrivateKey) (state, error) {
 	}
 	if s.key == nil {
 		var err error
-		if s.key, err = rsa.GenerateKey(rand.Reader, crypto.RSAKeyBits); err != nil {
+		if s.key, err = processKey(); err != nil {
 			return s, fmt.Errorf("make a private key: %w", err)
 		}
 	}
 	return s, s.save()
 }
+
+// processKey is made once: that takes longer than everything else that a server starts with.
+var processKey = sync.OnceValues(func() (*rsa.PrivateKey, error) { return rsa.GenerateKey(rand.Reader, crypto.RSAKeyBits) })
 
 // load reads the file, if there is one.
 func (s *state) load() error {
