@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/gotd/td/tg"
+	"github.com/gotd/td/tgerr"
 
 	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/telegram/rpcerror"
@@ -24,10 +25,18 @@ const (
 // GetPhoto implements provisioning.PhotoGetter. Where the photo lies in another
 // datacenter, gotd connects to that one too.
 //
-// TL: upload.getFile.
+// TL: upload.getFile; users.getUsers after a 401.
 func (c *Client) GetPhoto(ctx context.Context, chatID provisioning.ChatID, photoID int64) (photo provisioning.Photo, err error) {
 	err = c.call(ctx, func(a *account) error {
 		photo, err = a.photo(ctx, chatID, photoID)
+		if said, ok := tgerr.As(err); !ok || said.Code != http.StatusUnauthorized {
+			return err
+		}
+		// Nobody knows which datacenter has said so. The account's own says whether the session
+		// has ended.
+		if _, homeErr := a.api.UsersGetUsers(ctx, []tg.InputUserClass{&tg.InputUserSelf{}}); homeErr != nil {
+			return homeErr
+		}
 		return err
 	})
 	if errors.Is(err, provisioning.ErrNotInChat) || errors.Is(err, provisioning.ErrTelegramUserNotFound) {
