@@ -214,17 +214,9 @@ func (r *Rooms) CheckBot(ctx context.Context, roomID id.RoomID) error {
 	return err
 }
 
-// inRoom does something in a room that the bridge bot is in. Errors:
-// [provisioning.ErrBridgeBotNotInRoom], also when the bot has to go in the middle.
-func (r *Rooms) inRoom(ctx context.Context, roomID id.RoomID, do func() error) error {
-	if err := r.CheckBot(ctx, roomID); err != nil {
-		return err
-	}
-	return r.unlessGone(ctx, roomID, do())
-}
-
 // readRoom reads parts of a room that the bridge bot is in, all at once: what the homeserver
-// says to a bot that is not there counts for nothing. Errors: those of inRoom.
+// says to a bot that is not there counts for nothing. Errors:
+// [provisioning.ErrBridgeBotNotInRoom], also when the bot has to go in the middle.
 func (r *Rooms) readRoom(ctx context.Context, roomID id.RoomID, parts ...func() error) error {
 	there := func() error { return r.CheckBot(ctx, roomID) }
 	return r.unlessGone(ctx, roomID, atOnce(append([]func() error{there}, parts...)...))
