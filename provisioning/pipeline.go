@@ -230,14 +230,12 @@ func (p *pipeline) prepareUser(ctx context.Context, c *call, segment string) (er
 // prepareAsker decodes and checks the user in the query. Where none is named, that is a
 // Matrix caller, or nobody for a trusted one.
 func (p *pipeline) prepareAsker(ctx context.Context, c *call) (err error) {
-	given, err := query(c.r.URL.RawQuery).value("user_id")
+	named, err := query(c.r.URL.RawQuery).userID()
 	if err != nil {
-		return errUserIDInvalid
+		return err
 	}
-	if c.op.userID = c.op.caller.userID; given != "" {
-		if c.op.userID, err = checkUserID(given); err != nil {
-			return err
-		}
+	if c.op.userID = c.op.caller.userID; named != "" {
+		c.op.userID = named
 		if err = p.checkNamed(ctx, c); err != nil {
 			return err
 		}
