@@ -49,6 +49,8 @@ var (
 	errFloodWait       = errors.New("flood wait")
 	errBridgeExists    = errors.New("the room is bridged to this chat already")
 	errNoPower         = errors.New("may not bridge or unbridge the room")
+	errOwnAccountOnly  = fmt.Errorf("%w, and the relay bot does not act for the caller", ErrNotLoggedIn)
+	errSessionKept     = fmt.Errorf("%w: the level for that was taken away, and the session is kept", ErrNotLoggedIn)
 	errNoRealAccount   = errors.New("not logged in with a real account")
 	errTitleEmpty      = errors.New("no title for a new chat")
 	errRelayNotInChat  = errors.New("the relay bot is not in the chat")
@@ -174,6 +176,7 @@ var outcomes = []outcome{
 	{err: ErrBridgeBotNotInRoom, ops: []string{"connect_portal", "create_portal", "disconnect_portal"}, status: 403, errcode: "bot_not_in_room", sentence: "The bridge bot is not in the room. Please invite it first."},
 	{err: errRelayNotInChat, status: 403, errcode: "bot_not_in_chat", sentence: "The bridge's relay bot is not in the Telegram chat. Please add it first."},
 	{err: ErrNotInChat, ops: []string{"connect_portal"}, status: 403, errcode: "user_not_in_chat", sentence: "Your Telegram account is not in that chat."},
+	{err: errOwnAccountOnly, status: 403, errcode: "not_logged_in", sentence: "You are not logged in to Telegram. Please log in first."},
 	{err: ErrNotLoggedIn, ops: []string{"connect_portal"}, status: 403, errcode: "not_logged_in", sentence: "You are not logged in to Telegram, and the bridge has no relay bot."},
 	{err: errNoRealAccount, status: 403, errcode: "not_logged_in_real_account", sentence: "You are not logged in to Telegram with a real account, which creating a chat takes."},
 	{err: ErrNotLoggedIn, ops: []string{"create_portal"}, status: 403, errcode: "not_logged_in_real_account", sentence: "You are not logged in to Telegram any more. Please log in again."},

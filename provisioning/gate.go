@@ -11,13 +11,11 @@ import (
 	"maunium.net/go/mautrix/id"
 )
 
-// gate says who calls, for whom they may call, what they may do, and how much at once.
+// gate says who calls, and lets in so much at once.
 type gate struct {
 	secret   [sha256.Size]byte
 	tokens   TokenChecker // nil where only the secret authorises
 	failures *failures    // nil where wrong secrets are not limited
-	users    UserReader
-	rooms    Rooms
 
 	requests requestGroup // authorised ones
 	checking requestGroup // those whose tokens are being checked
@@ -29,8 +27,6 @@ func newGate(cfg Config) *gate {
 		secret:   sha256.Sum256([]byte(cfg.Secret)),
 		tokens:   cfg.Tokens,
 		failures: newFailures(cfg.FailureLimit),
-		users:    cfg.Users,
-		rooms:    cfg.Rooms,
 		requests: requestGroup{most: maxRequests, perUser: perUser, full: errRequestsFull},
 		checking: requestGroup{most: maxRequests, full: errChecksFull},
 	}
@@ -50,10 +46,15 @@ type caller struct {
 	kind callerKind
 	// userID is the Matrix user, "" for the shared secret.
 	userID id.UserID
+	// admin: the level of the Matrix user was looked at, and is admin.
+	admin bool
 }
 
 // trusted callers act for everybody.
 func (c caller) trusted() bool { return c.kind == bySecret }
+
+// confined callers act for themselves, and see what they could see without the API.
+func (c caller) confined() bool { return !c.trusted() && !c.admin }
 
 // authorise returns who sends a credential: somebody with the shared secret, or the user of a
 // Matrix token. The right secret always passes. from returns the address that it comes from,
@@ -105,115 +106,9 @@ func (g *gate) callerOf(ctx context.Context, token string) (caller, error) {
 		return caller{}, errBadChecker
 	}
 	if strings.HasPrefix(token, "openid:") {
-		return caller{byOpenID, userID}, nil
+		return caller{kind: byOpenID, userID: userID}, nil
 	}
-	return caller{byMatrix, userID}, nil
-}
-
-// checkCaller checks that a Matrix caller has a level. Errors: errCallerLevel.
-func (g *gate) checkCaller(ctx context.Context, who caller, need Permission) error {
-	if who.trusted() || need == PermissionNone {
-		return nil
-	}
-	level, err := g.callerLevel(ctx, who)
-	if err == nil && level < need {
-		return errCallerLevel
-	}
-	return err
-}
-
-// checkNamed checks that a caller may name a user: trusted callers and admins any, others
-// themselves. Errors: errNotYourself.
-func (g *gate) checkNamed(ctx context.Context, who caller, userID id.UserID) error {
-	if who.trusted() || userID == who.userID {
-		return nil
-	}
-	level, err := g.callerLevel(ctx, who)
-	if err == nil && level < PermissionAdmin {
-		return errNotYourself
-	}
-	return err
-}
-
-// callerLevel looks the level of a Matrix caller up.
-func (g *gate) callerLevel(ctx context.Context, who caller) (Permission, error) {
-	user, err := g.users.User(ctx, who.userID)
-	switch {
-	case errors.Is(err, ErrMatrixUserRefused):
-		return PermissionNone, nil
-	case err != nil:
-		return PermissionNone, fmt.Errorf("look up the caller: %w", err)
-	}
-	return user.Permission, nil
-}
-
-// checkUser fills in the user that an operation is about, and checks their level. Errors:
-// errNotWhitelisted, ErrMatrixUserRefused.
-func (g *gate) checkUser(ctx context.Context, op *operation) (err error) {
-	if op.user, err = g.users.User(ctx, op.userID); err != nil {
-		return fmt.Errorf("look up the user: %w", err)
-	}
-	if op.user.Permission < op.rt.need {
-		return errNotWhitelisted
-	}
-	return nil
-}
-
-// checkAsker fills in the user who asks, and checks their level, if there is one. Errors:
-// errNoPower.
-func (g *gate) checkAsker(ctx context.Context, op *operation) (err error) {
-	if op.unnamed() {
-		return nil
-	}
-	op.user, err = g.users.User(ctx, op.userID)
-	if errors.Is(err, ErrMatrixUserRefused) {
-		op.user, err = User{}, nil
-	}
-	if err != nil {
-		return fmt.Errorf("look up the user: %w", err)
-	}
-	if op.user.Permission < op.rt.askerNeed {
-		return errNoPower
-	}
-	return nil
-}
-
-// mayBridge returns nil when the bridge bot is in the room and the user who asks, if there
-// is one, may bridge it. Errors: ErrBridgeBotNotInRoom, errNoPower.
-func (g *gate) mayBridge(ctx context.Context, op *operation) error {
-	if !op.unrestricted() {
-		return g.checkPower(ctx, op, op.roomID, bridgeEvent)
-	}
-	if err := g.rooms.CheckBot(ctx, op.roomID); err != nil {
-		return fmt.Errorf("look for the bridge bot: %w", err)
-	}
-	return nil
-}
-
-// mayUnbridge returns nil when the user who asks, if there is one, may end the portal of a
-// room. In one that the bridge bot is not in, nobody below the level admin can show any
-// power. Errors: errNoPower, ErrBridgeBotNotInRoom.
-func (g *gate) mayUnbridge(ctx context.Context, op *operation, roomID id.RoomID) error {
-	if !op.unnamed() && op.user.Permission < PermissionUser {
-		return errNoPower
-	}
-	return g.checkPower(ctx, op, roomID, unbridgeEvent)
-}
-
-// checkPower returns nil when the user who asks may send a state event of a type in a room,
-// has the level admin, or is not named. Errors: errNoPower, ErrBridgeBotNotInRoom.
-func (g *gate) checkPower(ctx context.Context, op *operation, roomID id.RoomID, eventType string) error {
-	if op.unrestricted() {
-		return nil
-	}
-	has, err := g.rooms.HasPower(ctx, roomID, op.userID, eventType)
-	switch {
-	case err != nil:
-		return fmt.Errorf("ask for a user's power: %w", err)
-	case !has:
-		return errNoPower
-	}
-	return nil
+	return caller{kind: byMatrix, userID: userID}, nil
 }
 
 // close lets nobody in any more, and waits until nothing is under way. Errors: the

@@ -180,10 +180,10 @@ func (p *pipeline) operationContext(ctx context.Context, c *call) (context.Conte
 // operations.
 func (p *pipeline) prepare(ctx context.Context, c *call) (err error) {
 	op, rt := &c.op, c.op.rt
-	if err = p.services.gate.checkCaller(ctx, op.caller, rt.callerNeed); err != nil {
+	if err = p.services.rights.checkCaller(ctx, op); err != nil {
 		return err
 	}
-	if rt.needsRooms && p.services.gate.rooms == nil {
+	if rt.needsRooms && p.services.rights.rooms == nil {
 		return ErrNotImplemented
 	}
 	if err = decodePath(op, &c.vars); err != nil {
@@ -220,7 +220,7 @@ func (p *pipeline) prepareUser(ctx context.Context, c *call, segment string) (er
 	if err = p.checkNamed(ctx, c); err != nil {
 		return err
 	}
-	if err = p.services.gate.checkUser(ctx, &c.op); err != nil {
+	if err = p.services.rights.checkUser(ctx, &c.op); err != nil {
 		return err
 	}
 	c.op.client, err = p.services.accounts.client(ctx, c.op.userID)
@@ -243,7 +243,7 @@ func (p *pipeline) prepareAsker(ctx context.Context, c *call) (err error) {
 	if c.op.userID == "" && c.op.rt.asker == askerRequired {
 		return errUserIDEmpty
 	}
-	return p.services.gate.checkAsker(ctx, &c.op)
+	return p.services.rights.checkAsker(ctx, &c.op)
 }
 
 // checkNamed counts the request as the named user's, and checks that the caller may name
@@ -252,7 +252,7 @@ func (p *pipeline) checkNamed(ctx context.Context, c *call) error {
 	if err := c.admission.countFor(c.op.userID); err != nil {
 		return err
 	}
-	return p.services.gate.checkNamed(ctx, c.op.caller, c.op.userID)
+	return p.services.rights.checkNamed(ctx, &c.op, c.op.userID)
 }
 
 // logger returns the host's logger of a request, or that of the Config.

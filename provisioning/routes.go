@@ -32,6 +32,8 @@ type route struct {
 	// able says whether the bridge can do the operation, with clients such as one; nil is
 	// every bridge.
 	able func(*services, TelegramClient) bool
+	// bridges: the operation makes a portal of the room in the path, which takes the power to.
+	bridges bool
 	// needsRooms: the operation is 501 on a bridge without Rooms.
 	needsRooms bool
 	// hasBody: the request has a body, which is a JSON object.
@@ -76,11 +78,11 @@ var routes = []route{
 	{operation: "get_portal", method: http.MethodGet, path: "/portal/{room_id}", callerNeed: PermissionUser, asker: askerOptional, handle: getPortal},
 	{
 		operation: "connect_portal", method: http.MethodPost, path: "/portal/{room_id}/connect/{chat_id}",
-		asker: askerOptional, askerNeed: PermissionUser, needsRooms: true, query: decodeForce, detached: true, able: is[ChatGetter], handle: connectPortal,
+		asker: askerOptional, askerNeed: PermissionUser, bridges: true, needsRooms: true, query: decodeForce, detached: true, able: is[ChatGetter], handle: connectPortal,
 	},
 	{
 		operation: "create_portal", method: http.MethodPost, path: "/portal/{room_id}/create",
-		asker: askerRequired, askerNeed: PermissionUser, needsRooms: true, hasBody: true, detached: true, able: is[ChatCreator], handle: createPortal,
+		asker: askerRequired, askerNeed: PermissionUser, bridges: true, needsRooms: true, hasBody: true, detached: true, able: is[ChatCreator], handle: createPortal,
 	},
 	{
 		operation: "disconnect_portal", method: http.MethodPost, path: "/portal/{room_id}/disconnect",
