@@ -42,6 +42,7 @@ var (
 	errRoomIDInvalid   = errors.New("not a Matrix room ID")
 	errChatIDInvalid   = errors.New("not the ID of a group or channel")
 	errNotWhitelisted  = errors.New("permission level too low")
+	errScope           = errors.New("the shared secret is for less than that")
 	errCallerLevel     = errors.New("permission level of the caller too low")
 	errNotYourself     = errors.New("the caller is another user than the one named")
 	errWrongVerb       = errors.New("wrong verb")
@@ -132,6 +133,7 @@ var outcomes = []outcome{
 	{err: errUserIDEmpty, status: 400, errcode: "mxid_empty", sentence: "The Matrix user ID is missing."},
 	{err: errUserIDInvalid, status: 400, errcode: "mxid_invalid", sentence: "That is not a valid Matrix user ID."},
 	{err: ErrMatrixUserRefused, ops: userOps, status: 403, errcode: "mxid_not_whitelisted", sentence: "This Matrix user may not use the bridge."},
+	{err: errScope, status: 403, errcode: "insufficient_scope", sentence: "The shared secret is not for that."},
 	{err: errCallerLevel, status: 403, errcode: "mxid_not_whitelisted", sentence: "This Matrix user may not use the bridge."},
 	{err: errNotYourself, status: 403, errcode: "mxid_mismatch", sentence: "You may do this for yourself only, not for another Matrix user."},
 	{err: errNotWhitelisted, status: 403, errcode: "mxid_not_whitelisted", sentence: "This Matrix user may not log in to Telegram through the bridge."},

@@ -3,18 +3,18 @@ package provisioning
 import (
 	"context"
 	"crypto/sha256"
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 
 	"maunium.net/go/mautrix/id"
 )
 
 // gate says who calls, and lets in so much at once.
 type gate struct {
-	secret   [sha256.Size]byte
-	tokens   TokenChecker // nil where only the secret authorises
+	secrets  atomic.Pointer[heldSecrets]
+	tokens   TokenChecker // nil where only secrets authorise
 	failures *failures    // nil where wrong secrets are not limited
 
 	requests requestGroup // authorised ones
@@ -23,13 +23,15 @@ type gate struct {
 
 func newGate(cfg Config) *gate {
 	maxRequests, perUser := maxRequestsOf(cfg)
-	return &gate{
-		secret:   sha256.Sum256([]byte(cfg.Secret)),
+	g := &gate{
 		tokens:   cfg.Tokens,
 		failures: newFailures(cfg.FailureLimit),
 		requests: requestGroup{most: maxRequests, perUser: perUser, full: errRequestsFull},
 		checking: requestGroup{most: maxRequests, full: errChecksFull},
 	}
+	held := hold(cfg.secrets())
+	g.secrets.Store(&held)
+	return g
 }
 
 // callerKind is how a caller has proven who they are, as access lines name it.
@@ -44,7 +46,9 @@ const (
 // caller is who has sent a request. The zero value may nothing.
 type caller struct {
 	kind callerKind
-	// userID is the Matrix user, "" for the shared secret.
+	// secret is the one that was sent, nil for Matrix users.
+	secret *heldSecret
+	// userID is the Matrix user, "" for a shared secret.
 	userID id.UserID
 	// admin: the level of the Matrix user was looked at, and is admin.
 	admin bool
@@ -53,10 +57,18 @@ type caller struct {
 // trusted callers act for everybody.
 func (c caller) trusted() bool { return c.kind == bySecret }
 
+// secretName returns the name of the caller's secret, "" for others.
+func (c caller) secretName() string {
+	if c.secret == nil {
+		return ""
+	}
+	return c.secret.name
+}
+
 // confined callers act for themselves, and see what they could see without the API.
 func (c caller) confined() bool { return !c.trusted() && !c.admin }
 
-// authorise returns who sends a credential: somebody with the shared secret, or the user of a
+// authorise returns who sends a credential: somebody with a shared secret, or the user of a
 // Matrix token. The right secret always passes. from returns the address that it comes from,
 // and is asked where that matters. Errors: errUnauthorized, errTooManyGuesses, and those of
 // callerOf.
@@ -65,8 +77,8 @@ func (g *gate) authorise(ctx context.Context, credential string, from func() add
 		return caller{}, errUnauthorized
 	}
 	sum := sha256.Sum256([]byte(credential))
-	if g.isSecret(sum) {
-		return caller{kind: bySecret}, nil
+	if secret := g.secrets.Load().find(sum); secret != nil {
+		return caller{kind: bySecret, secret: secret}, nil
 	}
 	if g.failures != nil {
 		address := from()
@@ -79,11 +91,6 @@ func (g *gate) authorise(ctx context.Context, credential string, from func() add
 		return caller{}, errUnauthorized
 	}
 	return g.callerOf(ctx, credential)
-}
-
-// isSecret compares hashes, in time that depends on neither secret.
-func (g *gate) isSecret(given [sha256.Size]byte) bool {
-	return subtle.ConstantTimeCompare(given[:], g.secret[:]) == 1
 }
 
 var errBadChecker = errors.New("the TokenChecker returned neither a Matrix user ID nor an error")

@@ -240,7 +240,7 @@ func (p *pipeline) prepareAsker(ctx context.Context, c *call) (err error) {
 			return err
 		}
 	}
-	if c.op.userID == "" && c.op.rt.asker == askerRequired {
+	if c.op.userID == "" && c.op.mustName() {
 		return errUserIDEmpty
 	}
 	return p.services.rights.checkAsker(ctx, &c.op)
@@ -298,7 +298,9 @@ func atOnce(do ...func() error) error {
 // report writes the access line and tells the observer.
 func (p *pipeline) report(c *call, rep reply, o outcome, err error, took time.Duration) {
 	c.accessLine(rep.status, o, err, took)
-	p.observer.request(ObservedRequest{Operation: c.op.rt.operation, Status: rep.status, Errcode: o.errcode, Duration: took})
+	p.observer.request(ObservedRequest{
+		Operation: c.op.rt.operation, Status: rep.status, Errcode: o.errcode, Duration: took, Secret: c.op.caller.secretName(),
+	})
 	method, isLogin := loginMethods[c.op.rt.operation]
 	if !isLogin {
 		return
@@ -324,6 +326,9 @@ func (c *call) accessLine(status int, o outcome, err error, took time.Duration) 
 	line := c.log.WithLevel(level).Str("op", c.op.rt.operation).Int("status", status).Dur("duration", took)
 	if c.op.caller.kind != "" {
 		line = line.Str("auth", string(c.op.caller.kind))
+	}
+	if name := c.op.caller.secretName(); name != "" {
+		line = line.Str("secret_name", name)
 	}
 	if c.op.caller.userID != "" {
 		line = line.Str("caller_id", string(c.op.caller.userID))

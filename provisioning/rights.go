@@ -11,8 +11,8 @@ import (
 // rights decides what a caller may do, for whom, and in which room. The route table says what
 // an operation takes. Nothing else in the package compares levels, or asks for power.
 //
-// A caller with the shared secret is trusted: it names the users whose rights count, or
-// nobody. A Matrix user below the level admin is confined: to themselves, and to the rooms
+// A caller with a shared secret is trusted, within the scope of the secret: it names the users
+// whose rights count, or nobody. A Matrix user below the level admin is confined: to themselves, and to the rooms
 // that they are in.
 type rights struct {
 	users UserReader
@@ -32,6 +32,11 @@ func (c caller) level(user User) Permission {
 // session of somebody who may not any more is kept, for them to see and to end.
 func mayUseTelegram(user User) bool { return user.Permission >= PermissionFull }
 
+// mustName says whether the one who asks has to be named.
+func (op *operation) mustName() bool {
+	return op.rt.asker == askerRequired || op.caller.trusted() && op.caller.secret.requireUser
+}
+
 // unnamed says whether a trusted caller has named no user: then nobody's rights are
 // checked.
 func (op *operation) unnamed() bool { return op.userID == "" && op.caller.trusted() }
@@ -42,10 +47,13 @@ func (op *operation) unrestricted() bool {
 	return op.unnamed() || op.caller.level(op.user) >= PermissionAdmin
 }
 
-// checkCaller returns nil when the caller may do the operation at all. Errors:
+// checkCaller returns nil when the caller may do the operation at all. Errors: errScope,
 // errCallerLevel.
 func (r *rights) checkCaller(ctx context.Context, op *operation) error {
-	if op.caller.trusted() || op.rt.callerNeed == PermissionNone {
+	switch {
+	case op.caller.trusted() && op.caller.secret.scope < op.rt.scope:
+		return errScope
+	case op.caller.trusted() || op.rt.callerNeed == PermissionNone:
 		return nil
 	}
 	level, err := r.callerLevel(ctx, op.caller)

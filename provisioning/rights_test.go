@@ -23,7 +23,7 @@ const (
 // newRightsBridge is a bridge with these rooms, where alice is logged in and in both chats.
 func newRightsBridge(t *testing.T, change ...func(*bridge, *provisioning.Config)) *bridge {
 	t.Helper()
-	b, _ := newTokenBridge(t, append(change, limit(-1))...)
+	b, _ := newTokenBridge(t, append(change, limit(-1), withSecrets)...)
 	powers := map[id.UserID]int{stranger: 100, relayed: 100, plain: 100, alice: 100}
 	users := []id.UserID{stranger, relayed, plain, alice, admin}
 	for _, roomID := range []id.RoomID{free, mine} {
@@ -41,60 +41,61 @@ func newRightsBridge(t *testing.T, change ...func(*bridge, *provisioning.Config)
 //
 //	yes     it is done, or fails for another reason than these
 //	401     shared_secret_invalid
+//	scope   insufficient_scope
 //	level   mxid_not_whitelisted
 //	power   not_enough_permissions
 //	self    mxid_mismatch
 //	login   not_logged_in, not_logged_in_real_account
 //	none    portal_not_found
 const rightsTable = `
-                           | nobody wrong guest secret none  relaybot user  full  admin o:none o:relaybot o:user o:full o:admin
-get_bridge                 | 401    401   401   yes    level yes      yes   yes   yes   level  yes        yes    yes    yes
-get_me self                | 401    401   401   yes    yes   yes      yes   yes   yes   yes    yes        yes    yes    yes
-get_me other               | 401    401   401   yes    self  self     self  self  yes   self   self       self   self   self
-get_chats self             | 401    401   401   yes    level level    level yes   login level  level      level  yes    login
-get_chats other            | 401    401   401   login  self  self     self  self  login self   self       self   self   self
-get_contacts self          | 401    401   401   yes    level level    level yes   login level  level      level  yes    login
-get_contacts other         | 401    401   401   login  self  self     self  self  login self   self       self   self   self
-get_stickersets self       | 401    401   401   yes    level level    level yes   login level  level      level  yes    login
-get_stickersets other      | 401    401   401   login  self  self     self  self  login self   self       self   self   self
-start_dm self              | 401    401   401   yes    level level    level yes   login level  level      level  yes    login
-start_dm other             | 401    401   401   login  self  self     self  self  login self   self       self   self   self
-resolve_identifier self    | 401    401   401   yes    level level    level yes   login level  level      level  yes    login
-resolve_identifier other   | 401    401   401   login  self  self     self  self  login self   self       self   self   self
-post_bot_token self        | 401    401   401   yes    level level    level yes   yes   level  level      level  yes    yes
-post_bot_token other       | 401    401   401   yes    self  self     self  self  yes   self   self       self   self   self
-post_login_phone self      | 401    401   401   yes    level level    level yes   yes   level  level      level  yes    yes
-post_login_phone other     | 401    401   401   yes    self  self     self  self  yes   self   self       self   self   self
-post_login_code self       | 401    401   401   yes    level level    level yes   yes   level  level      level  yes    yes
-post_login_code other      | 401    401   401   yes    self  self     self  self  yes   self   self       self   self   self
-post_login_password self   | 401    401   401   yes    level level    level yes   yes   level  level      level  yes    yes
-post_login_password other  | 401    401   401   yes    self  self     self  self  yes   self   self       self   self   self
-login_qr self              | 401    401   401   yes    level level    level yes   yes   level  level      level  yes    yes
-login_qr other             | 401    401   401   yes    self  self     self  self  yes   self   self       self   self   self
-get_login self             | 401    401   401   yes    level level    level yes   yes   level  level      level  yes    yes
-get_login other            | 401    401   401   yes    self  self     self  self  yes   self   self       self   self   self
-cancel_login self          | 401    401   401   yes    level level    level yes   yes   level  level      level  yes    yes
-cancel_login other         | 401    401   401   yes    self  self     self  self  yes   self   self       self   self   self
-resend_login_code self     | 401    401   401   yes    level level    level yes   yes   level  level      level  yes    yes
-resend_login_code other    | 401    401   401   yes    self  self     self  self  yes   self   self       self   self   self
-logout self                | 401    401   401   yes    login login    login yes   login login  login      login  yes    login
-logout other               | 401    401   401   login  self  self     self  self  login self   self       self   self   self
-get_portal mine            | 401    401   401   yes    level level    yes   yes   yes   level  level      yes    yes    yes
-get_portal theirs          | 401    401   401   yes    level level    none  none  yes   level  level      none   none   none
-get_portal free            | 401    401   401   none   level level    none  none  none  level  level      none   none   none
-get_portal_by_tgid mine    | 401    401   401   yes    level level    yes   yes   yes   level  level      yes    yes    yes
-get_portal_by_tgid theirs  | 401    401   401   yes    level level    none  none  yes   level  level      none   none   none
-get_portal_by_tgid free    | 401    401   401   none   level level    none  none  none  level  level      none   none   none
-connect_portal free        | 401    401   401   yes    power power    login yes   yes   power  power      login  yes    power
-connect_portal to news     | 401    401   401   yes    power power    login yes   yes   power  power      login  yes    power
-connect_portal mine        | 401    401   401   yes    power power    yes   yes   yes   power  power      yes    yes    power
-connect_portal theirs      | 401    401   401   yes    power power    power power yes   power  power      power  power  power
-create_portal free         | 401    401   401   yes    power power    login yes   login power  power      login  yes    power
-create_portal mine         | 401    401   401   yes    power power    yes   yes   yes   power  power      yes    yes    power
-create_portal theirs       | 401    401   401   yes    power power    power power yes   power  power      power  power  power
-disconnect_portal mine     | 401    401   401   yes    power power    yes   yes   yes   power  power      yes    yes    power
-disconnect_portal theirs   | 401    401   401   yes    power power    none  none  yes   power  power      none   none   none
-disconnect_portal free     | 401    401   401   none   power power    none  none  none  power  power      none   none   none
+                           | nobody wrong guest read  bridge all   secret none  relaybot user  full  admin o:none o:relaybot o:user o:full o:admin
+get_bridge                 | 401    401   401   yes   yes    yes   yes    level yes      yes   yes   yes   level  yes        yes    yes    yes
+get_me self                | 401    401   401   yes   yes    yes   yes    yes   yes      yes   yes   yes   yes    yes        yes    yes    yes
+get_me other               | 401    401   401   yes   yes    yes   yes    self  self     self  self  yes   self   self       self   self   self
+get_chats self             | 401    401   401   yes   yes    yes   yes    level level    level yes   login level  level      level  yes    login
+get_chats other            | 401    401   401   login login  login login  self  self     self  self  login self   self       self   self   self
+get_contacts self          | 401    401   401   yes   yes    yes   yes    level level    level yes   login level  level      level  yes    login
+get_contacts other         | 401    401   401   login login  login login  self  self     self  self  login self   self       self   self   self
+get_stickersets self       | 401    401   401   yes   yes    yes   yes    level level    level yes   login level  level      level  yes    login
+get_stickersets other      | 401    401   401   login login  login login  self  self     self  self  login self   self       self   self   self
+start_dm self              | 401    401   401   scope yes    yes   yes    level level    level yes   login level  level      level  yes    login
+start_dm other             | 401    401   401   scope login  login login  self  self     self  self  login self   self       self   self   self
+resolve_identifier self    | 401    401   401   yes   yes    yes   yes    level level    level yes   login level  level      level  yes    login
+resolve_identifier other   | 401    401   401   login login  login login  self  self     self  self  login self   self       self   self   self
+post_bot_token self        | 401    401   401   scope scope  yes   yes    level level    level yes   yes   level  level      level  yes    yes
+post_bot_token other       | 401    401   401   scope scope  yes   yes    self  self     self  self  yes   self   self       self   self   self
+post_login_phone self      | 401    401   401   scope scope  yes   yes    level level    level yes   yes   level  level      level  yes    yes
+post_login_phone other     | 401    401   401   scope scope  yes   yes    self  self     self  self  yes   self   self       self   self   self
+post_login_code self       | 401    401   401   scope scope  yes   yes    level level    level yes   yes   level  level      level  yes    yes
+post_login_code other      | 401    401   401   scope scope  yes   yes    self  self     self  self  yes   self   self       self   self   self
+post_login_password self   | 401    401   401   scope scope  yes   yes    level level    level yes   yes   level  level      level  yes    yes
+post_login_password other  | 401    401   401   scope scope  yes   yes    self  self     self  self  yes   self   self       self   self   self
+login_qr self              | 401    401   401   scope scope  yes   yes    level level    level yes   yes   level  level      level  yes    yes
+login_qr other             | 401    401   401   scope scope  yes   yes    self  self     self  self  yes   self   self       self   self   self
+get_login self             | 401    401   401   scope scope  yes   yes    level level    level yes   yes   level  level      level  yes    yes
+get_login other            | 401    401   401   scope scope  yes   yes    self  self     self  self  yes   self   self       self   self   self
+cancel_login self          | 401    401   401   scope scope  yes   yes    level level    level yes   yes   level  level      level  yes    yes
+cancel_login other         | 401    401   401   scope scope  yes   yes    self  self     self  self  yes   self   self       self   self   self
+resend_login_code self     | 401    401   401   scope scope  yes   yes    level level    level yes   yes   level  level      level  yes    yes
+resend_login_code other    | 401    401   401   scope scope  yes   yes    self  self     self  self  yes   self   self       self   self   self
+logout self                | 401    401   401   scope scope  yes   yes    login login    login yes   login login  login      login  yes    login
+logout other               | 401    401   401   scope scope  login login  self  self     self  self  login self   self       self   self   self
+get_portal mine            | 401    401   401   yes   yes    yes   yes    level level    yes   yes   yes   level  level      yes    yes    yes
+get_portal theirs          | 401    401   401   yes   yes    yes   yes    level level    none  none  yes   level  level      none   none   none
+get_portal free            | 401    401   401   none  none   none  none   level level    none  none  none  level  level      none   none   none
+get_portal_by_tgid mine    | 401    401   401   yes   yes    yes   yes    level level    yes   yes   yes   level  level      yes    yes    yes
+get_portal_by_tgid theirs  | 401    401   401   yes   yes    yes   yes    level level    none  none  yes   level  level      none   none   none
+get_portal_by_tgid free    | 401    401   401   none  none   none  none   level level    none  none  none  level  level      none   none   none
+connect_portal free        | 401    401   401   scope yes    yes   yes    power power    login yes   yes   power  power      login  yes    power
+connect_portal to news     | 401    401   401   scope yes    yes   yes    power power    login yes   yes   power  power      login  yes    power
+connect_portal mine        | 401    401   401   scope yes    yes   yes    power power    yes   yes   yes   power  power      yes    yes    power
+connect_portal theirs      | 401    401   401   scope yes    yes   yes    power power    power power yes   power  power      power  power  power
+create_portal free         | 401    401   401   scope yes    yes   yes    power power    login yes   login power  power      login  yes    power
+create_portal mine         | 401    401   401   scope yes    yes   yes    power power    yes   yes   yes   power  power      yes    yes    power
+create_portal theirs       | 401    401   401   scope yes    yes   yes    power power    power power yes   power  power      power  power  power
+disconnect_portal mine     | 401    401   401   scope yes    yes   yes    power power    yes   yes   yes   power  power      yes    yes    power
+disconnect_portal theirs   | 401    401   401   scope yes    yes   yes    power power    none  none  yes   power  power      none   none   none
+disconnect_portal free     | 401    401   401   scope none   none  none   power power    none  none  none  power  power      none   none   none
 `
 
 // rightsRequests are the requests of the rows, by what stands behind the operation.
@@ -122,6 +123,9 @@ var rightsCallers = []struct {
 	{"nobody", "", alice},
 	{"wrong", wrongSecret, alice},
 	{"guest", "guest's", alice},
+	{"read", secretOf(provisioning.ScopeRead), alice},
+	{"bridge", secretOf(provisioning.ScopeBridge), alice},
+	{"all", secretOf(provisioning.ScopeAll), alice},
 	{"secret", secret, alice},
 	{"none", tokenOf(stranger), stranger},
 	{"relaybot", tokenOf(relayed), relayed},
@@ -137,7 +141,7 @@ var rightsCallers = []struct {
 
 // rightsWords are the words of rightsTable for errcodes; every other one is yes.
 var rightsWords = map[string]string{
-	"shared_secret_invalid": "401", "mxid_not_whitelisted": "level", "not_enough_permissions": "power",
+	"shared_secret_invalid": "401", "insufficient_scope": "scope", "mxid_not_whitelisted": "level", "not_enough_permissions": "power",
 	"mxid_mismatch": "self", "not_logged_in": "login", "not_logged_in_real_account": "login", "portal_not_found": "none",
 }
 
