@@ -62,6 +62,13 @@ type Config struct {
 	// metrics.Collector, for example. The zero value observes nothing.
 	Observer Observer
 
+	// Audit is told of every request that is made to change something, and of wrong secrets and
+	// tokens, once the answer is written. The access lines of the same requests have
+	// "audit": true. An operation that goes on beyond its deadline is told of again when it has
+	// ended, under the same request ID. It is called by many goroutines at once, in the middle of
+	// the work: it has to return at once. A panic is recovered and logged. Nil tells nobody.
+	Audit func(AuditEntry)
+
 	// Tokens tells whose Matrix tokens are, which callers may send in place of the secret;
 	// see "Callers". Nil is an API for the shared secret alone.
 	Tokens TokenChecker

@@ -188,7 +188,7 @@ func createPortal(ctx context.Context, s *services, op *operation) (reply, error
 	if err != nil {
 		return reply{}, err
 	}
-	return created(createdBody{info.ID}), nil
+	return created(createdBody{info.ID}).about(op.roomID, info.ID), nil
 }
 
 // contentForBridging reads the room for somebody who may bridge it. Errors: those of mayBridge.
@@ -228,5 +228,5 @@ func disconnectPortal(ctx context.Context, s *services, op *operation) (reply, e
 	if err != nil {
 		return reply{}, err
 	}
-	return accepted(struct{}{}), nil
+	return accepted(struct{}{}).about(op.roomID, portal.ChatID), nil
 }

@@ -1,6 +1,7 @@
 package provisioning
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -26,6 +27,7 @@ type pipeline struct {
 	clientAddress func(*http.Request) string // nil is by RemoteAddr
 	ready         func() error
 	observer      *observers
+	auditor       func(AuditEntry) // nil where nobody is told
 	log           zerolog.Logger
 }
 
@@ -153,6 +155,7 @@ func (p *pipeline) handle(ctx context.Context, c *call) (reply, error) {
 		defer place.end()
 		r := <-handled
 		log.Warn().Err(r.err).Str("op", operation).Msg("An operation has ended after its request was answered at the deadline")
+		p.auditLate(c, r.reply, r.err)
 	}()
 	if waits.Load() > 0 {
 		return reply{}, fmt.Errorf("%w: it is still waited for at the deadline", ErrDatabase)
@@ -295,9 +298,13 @@ func atOnce(do ...func() error) error {
 	return nil
 }
 
-// report writes the access line and tells the observer.
+// report writes the access line and tells the observer and, of what is for it, the auditor.
 func (p *pipeline) report(c *call, rep reply, o outcome, err error, took time.Duration) {
-	c.accessLine(rep.status, o, err, took)
+	entry, audited := p.entryOf(c, rep, o, err)
+	c.accessLine(rep.status, o, err, took, entry, audited)
+	if audited {
+		p.audit(entry)
+	}
 	p.observer.request(ObservedRequest{
 		Operation: c.op.rt.operation, Status: rep.status, Errcode: o.errcode, Duration: took, Secret: c.op.caller.secretName(),
 	})
@@ -315,7 +322,7 @@ func (p *pipeline) report(c *call, rep reply, o outcome, err error, took time.Du
 
 // accessLine writes one line a request. It has no path and no query, which may
 // hold phone numbers.
-func (c *call) accessLine(status int, o outcome, err error, took time.Duration) {
+func (c *call) accessLine(status int, o outcome, err error, took time.Duration, entry AuditEntry, audited bool) {
 	level := zerolog.InfoLevel
 	switch worst := max(status, o.status); {
 	case worst == http.StatusServiceUnavailable:
@@ -333,8 +340,11 @@ func (c *call) accessLine(status int, o outcome, err error, took time.Duration) 
 	if c.op.caller.userID != "" {
 		line = line.Str("caller_id", string(c.op.caller.userID))
 	}
-	if c.op.userID != "" {
-		line = line.Str("user_id", string(c.op.userID))
+	if userID := cmp.Or(c.op.userID, entry.UserID); userID != "" {
+		line = line.Str("user_id", string(userID))
+	}
+	if audited {
+		line = entry.addTo(line, c.op.rt.operation)
 	}
 	if err != nil {
 		line = line.Str("errcode", o.errcode).Err(err)

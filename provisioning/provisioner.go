@@ -114,7 +114,7 @@ func (p *Provisioner) handler(prefix func(path string) (rest string, ok bool)) h
 	return &pipeline{
 		services: p.services, routes: newRouteTable(), prefix: prefix, cors: newCORSPolicy(p.cfg.CORS),
 		timeout: p.cfg.timeout(), clientAddress: p.cfg.ClientAddress, ready: p.ready,
-		observer: p.observer, log: p.cfg.Log,
+		observer: p.observer, auditor: p.cfg.Audit, log: p.cfg.Log,
 	}
 }
 
