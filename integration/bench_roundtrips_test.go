@@ -164,6 +164,11 @@ func (far *farBridge) client(userID id.UserID) *mautrix.Client {
 	return client
 }
 
+// warm has the bridge connect to the homeserver: as often as it takes to look at a room.
+func (far *farBridge) warm() {
+	far.want(403, http.MethodPost, "/portal/!nowhere:"+dendriteDomain+"/connect/"+farChat(0)+"?"+farAsAda, "")
+}
+
 // room makes a room of Ada's, in which the bridge bot has all power.
 func (far *farBridge) room() id.RoomID {
 	ada, err := far.homeserver.AddUser("ada")
@@ -207,7 +212,6 @@ func (far *farBridge) qr() (*websocket.Conn, string) {
 		Subprotocols: []string{"net.maunium.telegram.login", "net.maunium.telegram.auth-" + secret},
 	})
 	require.NoError(far, err)
-	far.Cleanup(func() { _ = conn.CloseNow() })
 	_, message, err := conn.Read(far.Context())
 	require.NoError(far, err)
 	var shown struct{ Code string }
@@ -245,9 +249,11 @@ func getting(path string, before ...func(*farBridge)) func(*farBridge) run {
 
 // After what an operation is measured.
 var (
-	farLogIn    = (*farBridge).logIn
-	farRestart  = (*farBridge).restart
-	farSeen     = func(path string) func(*farBridge) { return func(far *farBridge) { far.want(200, http.MethodGet, path, "") } }
+	farLogIn   = (*farBridge).logIn
+	farRestart = (*farBridge).restart
+	farSeen    = func(path string) func(*farBridge) {
+		return func(far *farBridge) { far.want(200, http.MethodGet, path, "") }
+	}
 	farRelayBot = func(far *farBridge) {
 		// Nobody waits for the relay bot to log in.
 		for {
@@ -273,6 +279,7 @@ func connecting(chat, query string, before ...func(*farBridge)) func(*farBridge)
 		for _, do := range before {
 			do(far)
 		}
+		far.warm()
 		status := 202
 		if chat == farNoChat {
 			status = 403
@@ -312,6 +319,7 @@ func creating(kind string, ghosts int, before ...func(*farBridge)) func(*farBrid
 		}
 		roomID := far.room()
 		far.addGhosts(roomID, ghosts)
+		far.warm()
 		return func() time.Duration {
 			return far.want(201, http.MethodPost, "/portal/"+string(roomID)+"/create?"+farAsAda, `{"type":"`+kind+`"}`)
 		}
@@ -328,10 +336,13 @@ func startingDM(status int, before ...func(*farBridge)) func(*farBridge) run {
 	return asking(status, http.MethodPost, fmt.Sprintf("%s/pm/@far_user_%d", farUser, farContacts), "", append([]func(*farBridge){farLogIn, func(far *farBridge) {
 		_, err := far.homeserver.AddUser("ada")
 		require.NoError(far, err)
+		far.warm()
 	}}, before...)...)
 }
 
-func farDM(far *farBridge) { startingDM(201)(far)() }
+func farDM(far *farBridge) {
+	far.want(201, http.MethodPost, fmt.Sprintf("%s/pm/@far_user_%d", farUser, farContacts), "")
+}
 
 // scanning waits from the scan of a QR code until the login is done.
 func scanning(account int64) func(*farBridge) run {
@@ -344,6 +355,7 @@ func scanning(account int64) func(*farBridge) run {
 			took := time.Since(begun)
 			require.NoError(far, err)
 			require.JSONEq(far, `{"success":true}`, string(message))
+			_ = conn.CloseNow()
 			return took
 		}
 	}
@@ -353,6 +365,7 @@ func scanning(account int64) func(*farBridge) run {
 func informing(far *farBridge) run {
 	far.logIn()
 	roomID := far.room()
+	far.warm()
 	return func() time.Duration {
 		begun := time.Now()
 		far.want(202, http.MethodPost, "/portal/"+string(roomID)+"/connect/"+farChat(0)+"?"+farAsAda, "")
@@ -394,8 +407,10 @@ var promises = []roundTrips{
 	{name: "login_qr/shown", telegram: 6, prepare: func(far *farBridge) run {
 		return func() time.Duration {
 			begun := time.Now()
-			far.qr()
-			return time.Since(begun)
+			conn, _ := far.qr()
+			took := time.Since(begun)
+			_ = conn.CloseNow()
+			return took
 		}
 	}},
 	{name: "login_qr/scanned", telegram: 1.5, prepare: scanning(farAda.ID)}, // half a round trip to hear of it
@@ -403,10 +418,10 @@ var promises = []roundTrips{
 	{name: "logout", telegram: 1, prepare: asking(200, http.MethodPost, farUser+"/logout", "", farLogIn)},
 	{name: "logout/restarted", telegram: 3, prepare: asking(200, http.MethodPost, farUser+"/logout", "", farLogIn, farRestart)},
 
-	{name: "connect", telegram: 1, homeserver: 1, relayBot: true, prepare: connecting(farChat(0), "?"+farAsAda, farLogIn, farRelayBot)},
+	{name: "connect", telegram: 1, homeserver: 1, relayBot: true, prepare: connecting(farChat(0), "?"+farAsAda, farLogIn, farRelayBot, (*farBridge).once)},
 	{name: "connect/restarted", telegram: 3, homeserver: 1, relayBot: true, prepare: connecting(farChat(0), "?"+farAsAda, farLogIn, farRelayBot, (*farBridge).once, farRestart)},
 	{name: "connect/nobody", telegram: 1, homeserver: 1, relayBot: true, prepare: connecting(farChat(0), "", farRelayBot)},
-	{name: "connect/force", telegram: 1, homeserver: 1, relayBot: true, prepare: connecting(farChat(0), "?force=unbridge&"+farAsAda, farLogIn, farRelayBot, func(far *farBridge) {
+	{name: "connect/force", telegram: 1, homeserver: 1, relayBot: true, prepare: connecting(farChat(0), "?force=unbridge&"+farAsAda, farLogIn, farRelayBot, (*farBridge).once, func(far *farBridge) {
 		require.NoError(far, far.homeserver.AddMembers(far.portal(), 20))
 	})},
 	{name: "connect/listed/page_1", telegram: 1, homeserver: 1, prepare: connecting(farChat(1), "?"+farAsAda, farLogIn, farSeen(farUser+"/chats"))},
@@ -419,8 +434,8 @@ var promises = []roundTrips{
 	{name: "create/supergroup/20_ghosts", telegram: 2, homeserver: 1, prepare: creating("supergroup", 20)},
 	{name: "create/supergroup/relay_bot", telegram: 3, homeserver: 1, relayBot: true, prepare: creating("supergroup", 0, farRelayBot)},
 	{name: "create/supergroup/relay_bot/again", telegram: 2, homeserver: 1, relayBot: true, prepare: creating("supergroup", 0, farRelayBot, farCreated)},
-	{name: "create/group/relay_bot", telegram: 2, homeserver: 1, relayBot: true, prepare: creating("chat", 0, farRelayBot)},
-	{name: "create/group/relay_bot/again", telegram: 1, homeserver: 1, relayBot: true, prepare: creating("chat", 0, farRelayBot, farCreated)},
+	{name: "create/group/relay_bot", telegram: 3, homeserver: 1, relayBot: true, prepare: creating("chat", 0, farRelayBot)},
+	{name: "create/group/relay_bot/again", telegram: 2, homeserver: 1, relayBot: true, prepare: creating("chat", 0, farRelayBot, farCreated)},
 
 	{name: "start_dm", telegram: 1, homeserver: 4, prepare: startingDM(201)},
 	{name: "start_dm/photo_elsewhere", telegram: 1, homeserver: 4, photosElsewhere: true, prepare: startingDM(201)},
