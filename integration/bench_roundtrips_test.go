@@ -3,7 +3,6 @@ package integration
 import (
 	"encoding/json"
 	"fmt"
-	"math"
 	"net/http"
 	"strings"
 	"testing"
@@ -17,6 +16,7 @@ import (
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
+	"github.com/tgprovision/tgprovision/internal/relay"
 	"github.com/tgprovision/tgprovision/portal/matrixtest"
 	"github.com/tgprovision/tgprovision/telegram"
 	"github.com/tgprovision/tgprovision/telegram/telegramtest"
@@ -61,15 +61,15 @@ type farBridge struct {
 	telegram   *telegramtest.Server
 	homeserver *matrixtest.Server
 	as         *appservice.AppService
-	toTelegram *relay
-	toMatrix   *relay
+	toTelegram *relay.Relay
+	toMatrix   *relay.Relay
 	config     hostConfig
 }
 
 func newFarBridge(t testing.TB, o roundTrips) *farBridge {
-	far := &farBridge{TB: t, toTelegram: newRelay(), toMatrix: newRelay()}
-	t.Cleanup(far.toTelegram.close)
-	t.Cleanup(far.toMatrix.close)
+	far := &farBridge{TB: t, toTelegram: relay.New(), toMatrix: relay.New()}
+	t.Cleanup(far.toTelegram.Close)
+	t.Cleanup(far.toMatrix.Close)
 	photo := telegramtest.Photo{ID: 5, Data: []byte("\xff\xd8\xff\xe0 photo")}
 	ada := farAda
 	accounts := []telegramtest.Account{farBea, farClara, farBot, farRelay}
@@ -97,7 +97,7 @@ func newFarBridge(t testing.TB, o roundTrips) *farBridge {
 	far.homeserver, err = matrixtest.Start(matrixtest.Config{ServerName: dendriteDomain, Registrations: []*appservice.Registration{registration}})
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, far.homeserver.Close()) })
-	address, err := far.toMatrix.to(strings.TrimPrefix(far.homeserver.URL(), "http://"))
+	address, err := far.toMatrix.To(strings.TrimPrefix(far.homeserver.URL(), "http://"))
 	require.NoError(t, err)
 	far.as, err = appservice.CreateFull(appservice.CreateOpts{Registration: registration, HomeserverDomain: dendriteDomain, HomeserverURL: "http://" + address})
 	require.NoError(t, err)
@@ -108,7 +108,7 @@ func newFarBridge(t testing.TB, o roundTrips) *farBridge {
 		datacenter: &telegram.Datacenter{ID: far.telegram.DC(), Addr: far.telegram.Addr(), Key: key},
 		appservice: far.as,
 		tune: func(c *telegram.Config) {
-			c.Resolver = dcs.Plain(dcs.PlainOptions{Dial: far.toTelegram.dial})
+			c.Resolver = dcs.Plain(dcs.PlainOptions{Dial: far.toTelegram.Dial})
 			if o.oldAccounts {
 				c.AccountAge = 1
 			}
@@ -151,7 +151,7 @@ func (far *farBridge) logIn() {
 
 // rest waits until nothing goes on.
 func (far *farBridge) rest() {
-	for !far.toTelegram.silent(150*time.Millisecond) || !far.toMatrix.silent(150*time.Millisecond) {
+	for !far.toTelegram.Silent(150*time.Millisecond) || !far.toMatrix.Silent(150*time.Millisecond) {
 		<-time.After(10 * time.Millisecond)
 	}
 }
@@ -459,50 +459,22 @@ func (far *farBridge) once() {
 }
 
 // BenchmarkRoundTrips measures how many round trips to Telegram and to the homeserver each
-// operation waits for, one after the other: relays delay what passes, and what a delay of each
-// adds is divided by it.
+// operation waits for, one after the other.
 func BenchmarkRoundTrips(b *testing.B) {
-	const (
-		rounds        = 3
-		telegramDelay = 200 * time.Millisecond
-		matrixDelay   = 100 * time.Millisecond
-	)
 	for _, o := range promises {
 		b.Run(o.name, func(b *testing.B) {
-			// delayed returns how long the operation takes with delays.
-			delayed := func(toTelegram, toMatrix time.Duration) time.Duration {
+			relay.Compare(b, o.telegram, o.homeserver, func(toTelegram, toMatrix time.Duration) time.Duration {
 				far := newFarBridge(b, o)
+				defer far.host.stop()
 				do := o.prepare(far)
 				far.rest()
-				far.toTelegram.setRoundTrip(toTelegram)
-				far.toMatrix.setRoundTrip(toMatrix)
+				far.toTelegram.SetRoundTrip(toTelegram)
+				far.toMatrix.SetRoundTrip(toMatrix)
 				took := do()
-				far.toTelegram.setRoundTrip(0)
-				far.toMatrix.setRoundTrip(0)
-				far.host.stop()
+				far.toTelegram.SetRoundTrip(0)
+				far.toMatrix.SetRoundTrip(0)
 				return took
-			}
-			var none, telegramOnly, matrixOnly, usual []time.Duration
-			for b.Loop() {
-				for range rounds {
-					none = append(none, delayed(0, 0))
-					telegramOnly = append(telegramOnly, delayed(telegramDelay, 0))
-					matrixOnly = append(matrixOnly, delayed(0, matrixDelay))
-					usual = append(usual, delayed(60*time.Millisecond, 20*time.Millisecond))
-				}
-			}
-			toTelegram := trips(median(telegramOnly)-median(none), telegramDelay)
-			toMatrix := trips(median(matrixOnly)-median(none), matrixDelay)
-			b.ReportMetric(toTelegram, "T")
-			b.ReportMetric(toMatrix, "M")
-			b.ReportMetric(toTelegram-o.telegram, "T-above")
-			b.ReportMetric(toMatrix-o.homeserver, "M-above")
-			b.ReportMetric(float64(median(usual).Milliseconds()), "ms-at-60/20")
+			})
 		})
 	}
-}
-
-// trips is how many round trips a time is, to the nearest half.
-func trips(took, roundTrip time.Duration) float64 {
-	return math.Max(0, math.Round(2*float64(took)/float64(roundTrip))/2)
 }

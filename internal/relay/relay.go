@@ -1,4 +1,6 @@
-package integration
+// Package relay is a network between programs and servers that takes its time, for
+// benchmarks of how many round trips something waits for.
+package relay
 
 import (
 	"context"
@@ -8,10 +10,10 @@ import (
 	"time"
 )
 
-// relay is the network between a bridge and servers: it passes on all bytes, each half a round
-// trip later. The first of a connection come a round trip later still, which is what connecting
-// takes.
-type relay struct {
+// Relay passes on all bytes between programs and servers, each half a round trip later. The
+// first of a connection come a round trip later still, which is what connecting takes. It is
+// safe for concurrent use.
+type Relay struct {
 	roundTrip atomic.Int64 // a time.Duration
 	last      atomic.Int64 // when something was passed on, in nanoseconds since 1970
 
@@ -19,17 +21,19 @@ type relay struct {
 	listeners map[string]net.Listener // by the address of the server
 }
 
-func newRelay() *relay { return &relay{listeners: map[string]net.Listener{}} }
+// New returns a relay whose round trips take no time.
+func New() *Relay { return &Relay{listeners: map[string]net.Listener{}} }
 
-func (r *relay) setRoundTrip(d time.Duration) { r.roundTrip.Store(int64(d)) }
+// SetRoundTrip says how long a round trip takes from now on.
+func (r *Relay) SetRoundTrip(d time.Duration) { r.roundTrip.Store(int64(d)) }
 
-// silent says that nothing has been passed on for so long, and not for a round trip.
-func (r *relay) silent(d time.Duration) bool {
+// Silent says whether nothing has been passed on for so long, and a round trip more.
+func (r *Relay) Silent(d time.Duration) bool {
 	return time.Since(time.Unix(0, r.last.Load())) > d+time.Duration(r.roundTrip.Load())
 }
 
-// to returns the address at which the relay stands for a server.
-func (r *relay) to(server string) (address string, err error) {
+// To returns the address at which the relay stands for a server.
+func (r *Relay) To(server string) (address string, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if listener := r.listeners[server]; listener != nil {
@@ -44,9 +48,9 @@ func (r *relay) to(server string) (address string, err error) {
 	return listener.Addr().String(), nil
 }
 
-// dial connects to a server by the relay.
-func (r *relay) dial(ctx context.Context, network, server string) (net.Conn, error) {
-	address, err := r.to(server)
+// Dial connects to a server by the relay.
+func (r *Relay) Dial(ctx context.Context, network, server string) (net.Conn, error) {
+	address, err := r.To(server)
 	if err != nil {
 		return nil, err
 	}
@@ -54,8 +58,8 @@ func (r *relay) dial(ctx context.Context, network, server string) (net.Conn, err
 	return dialer.DialContext(ctx, network, address)
 }
 
-// close ends the relay; its connections end with those who have them.
-func (r *relay) close() {
+// Close ends the relay. Its connections end when one of their ends does.
+func (r *Relay) Close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for _, listener := range r.listeners {
@@ -63,7 +67,7 @@ func (r *relay) close() {
 	}
 }
 
-func (r *relay) accept(listener net.Listener, server string) {
+func (r *Relay) accept(listener net.Listener, server string) {
 	for {
 		client, err := listener.Accept()
 		if err != nil {
@@ -81,7 +85,7 @@ func (r *relay) accept(listener net.Listener, server string) {
 }
 
 // pass passes on what comes from one connection, in its order, and closes both when it ends.
-func (r *relay) pass(from, to net.Conn, connected time.Time) {
+func (r *Relay) pass(from, to net.Conn, connected time.Time) {
 	type part struct {
 		data []byte
 		due  time.Time
