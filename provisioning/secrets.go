@@ -68,7 +68,7 @@ func ParseScope(name string) (Scope, error) {
 
 // SetSecrets has API clients send other secrets from now on, in place of those that the
 // [Config] or an earlier call has named, Config.Secret among them. Requests that are under way
-// go on. It returns an error that names every fault, never a value, and changes nothing then.
+// go on, and other processes are not told. It returns an error that names every fault, never a value, and changes nothing then.
 // It may be called at any time.
 func (p *Provisioner) SetSecrets(secrets []Secret) error {
 	faults := checkSecrets(secrets)
