@@ -27,7 +27,7 @@ type Config struct {
 	AppService *appservice.AppService
 	// Network is the bridge's Telegram connector. Required.
 	Network Network
-	// API is the configuration of the API. Its Secret is required, such as the shared
+	// API is the configuration of the API. Its Secret, or Secrets, are required, such as the shared
 	// secret of the bridge's own provisioning API. The Host sets Users, Telegram,
 	// Portals, Tasks, Rooms and RelayBot, and Log where it is the zero value.
 	API provisioning.Config

@@ -60,6 +60,7 @@ func parseFlags(args []string, getenv func(string) string, stdout io.Writer) (se
 		metrics       = flags.Bool("metrics", true, "serve Prometheus metrics at /metrics, to everybody who can reach -listen")
 		matrixAuth    = flags.Bool("matrix-auth", false, "take the homeserver's access tokens and OpenID tokens in place of the secret")
 		cors          = flags.String("cors", "", "`origins` of web pages that may call the API, such as https://app.example.com,http://localhost:8080 or *")
+		auditLog      = flags.String("audit-log", "", "`file` that the audit trail is added to, an entry a line, in JSON")
 		logLevel      = flags.String("log-level", "info", "trace, debug, info, warn, error or disabled")
 		logFormat     = flags.String("log-format", "console", "console or json")
 	)
@@ -81,7 +82,7 @@ func parseFlags(args []string, getenv func(string) string, stdout io.Writer) (se
 	}
 
 	s := settings{listen: *listen, logFormat: *logFormat, generate: *generate, forget: id.UserID(*forget)}
-	s.host = hostConfig{database: *database, sessionKeyFile: *sessionKeys, dropSessions: *dropSessions, secret: *secret, relayBot: *relayBotToken, matrixAuth: *matrixAuth, metrics: *metrics}
+	s.host = hostConfig{database: *database, sessionKeyFile: *sessionKeys, dropSessions: *dropSessions, secret: *secret, relayBot: *relayBotToken, matrixAuth: *matrixAuth, metrics: *metrics, auditLog: *auditLog}
 	if *cors != "" {
 		s.host.cors = strings.Split(*cors, ",")
 	}
