@@ -79,6 +79,16 @@ const (
 	ChatTypeChannel
 )
 
+// chatKind is what the API calls a kind of chat, as create_portal does: a direct chat is a "user".
+func chatKind(chatID ChatID, megagroup bool) string {
+	switch kind, _, _ := chatID.Split(); {
+	case megagroup:
+		return "supergroup"
+	default:
+		return string(kind)
+	}
+}
+
 // NewChat is a chat to be created.
 type NewChat struct {
 	// Type is which kind of chat it is to be.

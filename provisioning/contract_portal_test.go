@@ -30,6 +30,14 @@ func portalOperations() []operation {
 			cases:      append(lookupCases("PortalByChat"), getPortalByTgidCases()...),
 		},
 		{
+			op: "preflight_connect", method: http.MethodGet, path: "/portal/{room_id}/connect/{chat_id}",
+			documented: []string{
+				"200 ", "400 mxid_empty", "400 mxid_invalid", "400 tgid_invalid", "400 body_value_invalid",
+				"403 not_enough_permissions", "500 unhandled_error", "501 not_implemented",
+			},
+			cases: preflightCases(),
+		},
+		{
 			op: "connect_portal", method: http.MethodPost, path: "/portal/{room_id}/connect/{chat_id}",
 			documented: []string{
 				"200 bridge_exists", "202 ", "400 mxid_empty", "400 mxid_invalid", "400 tgid_invalid", "400 body_value_invalid",

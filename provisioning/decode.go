@@ -136,7 +136,7 @@ func (q query) boolean(name string) (bool, error) {
 	return false, errValueUnknown
 }
 
-// decodeForce decodes the query of connect_portal.
+// decodeForce decodes the query of connect_portal and preflight_connect.
 func decodeForce(op *operation, q query) (err error) {
 	if op.force, err = q.value("force"); err != nil {
 		return err

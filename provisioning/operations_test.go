@@ -32,7 +32,7 @@ func TestOperationsOfABridge(t *testing.T) {
 		t.Errorf("minimal clients: %q, want %q", got, want)
 	}
 	got := operationsOf(t, withoutRooms)
-	for _, missing := range []string{"connect_portal", "create_portal", "disconnect_portal", "start_dm"} {
+	for _, missing := range []string{"preflight_connect", "connect_portal", "create_portal", "disconnect_portal", "start_dm"} {
 		if slices.Contains(got, missing) {
 			t.Errorf("without rooms, %s is among %q", missing, got)
 		}

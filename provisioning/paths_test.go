@@ -71,6 +71,8 @@ func TestPaths(t *testing.T) {
 			upgrade(b)
 		}, 202, path{telegram: 1, rooms: 2}},
 		{"connect to what is bridged", http.MethodPost, connectPath, "", elsewhere, 409, path{rooms: 1}},
+		{"preflight", http.MethodGet, connectPath, "", nil, 200, path{telegram: 1, rooms: 1}},
+		{"preflight of what is bridged", http.MethodGet, connectPath + asAlice + "&force=unbridge", "", steps(loggedIn, elsewhere), 200, path{telegram: 1, rooms: 1}},
 		{"disconnect", http.MethodPost, disconnectPath, "", inRoom, 202, path{}},
 		{"disconnect for a user", http.MethodPost, disconnectPath + asAlice, "", inRoom, 202, path{rooms: 1}},
 		{"disconnect and wait", http.MethodPost, disconnectPath + "?sync=1", "", inRoom, 202, path{rooms: 1}},

@@ -90,6 +90,10 @@ connect_portal free        | 401    401   401   scope yes    yes   yes    power 
 connect_portal to news     | 401    401   401   scope yes    yes   yes    power power    login yes   yes   power  power      login  yes    power
 connect_portal mine        | 401    401   401   scope yes    yes   yes    power power    yes   yes   yes   power  power      yes    yes    power
 connect_portal theirs      | 401    401   401   scope yes    yes   yes    power power    power power yes   power  power      power  power  power
+preflight_connect free     | 401    401   401   scope yes    yes   yes    power power    yes   yes   yes   power  power      yes    yes    power
+preflight_connect to news  | 401    401   401   scope yes    yes   yes    power power    yes   yes   yes   power  power      yes    yes    power
+preflight_connect mine     | 401    401   401   scope yes    yes   yes    power power    yes   yes   yes   power  power      yes    yes    power
+preflight_connect theirs   | 401    401   401   scope yes    yes   yes    power power    power power yes   power  power      power  power  power
 create_portal free         | 401    401   401   scope yes    yes   yes    power power    login yes   login power  power      login  yes    power
 create_portal mine         | 401    401   401   scope yes    yes   yes    power power    yes   yes   yes   power  power      yes    yes    power
 create_portal theirs       | 401    401   401   scope yes    yes   yes    power power    power power yes   power  power      power  power  power

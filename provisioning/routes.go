@@ -34,7 +34,8 @@ type route struct {
 	// able says whether the bridge can do the operation, with clients such as one; nil is
 	// every bridge.
 	able func(*services, TelegramClient) bool
-	// bridges: the operation makes a portal of the room in the path, which takes the power to.
+	// bridges: the operation makes a portal of the room in the path, or says whether it can be
+	// made one, which takes the power to.
 	bridges bool
 	// needsRooms: the operation is 501 on a bridge without Rooms.
 	needsRooms bool
@@ -78,6 +79,10 @@ var routes = []route{
 	// Bridging
 	{operation: "get_portal_by_tgid", scope: ScopeRead, method: http.MethodGet, path: "/portal/{group_id}", callerNeed: PermissionUser, asker: askerOptional, handle: getPortalByTgid},
 	{operation: "get_portal", scope: ScopeRead, method: http.MethodGet, path: "/portal/{room_id}", callerNeed: PermissionUser, asker: askerOptional, handle: getPortal},
+	{
+		operation: "preflight_connect", scope: ScopeBridge, method: http.MethodGet, path: "/portal/{room_id}/connect/{chat_id}",
+		asker: askerOptional, askerNeed: PermissionUser, bridges: true, needsRooms: true, query: decodeForce, able: is[ChatGetter], handle: preflightConnect,
+	},
 	{
 		operation: "connect_portal", scope: ScopeBridge, method: http.MethodPost, path: "/portal/{room_id}/connect/{chat_id}",
 		asker: askerOptional, askerNeed: PermissionUser, bridges: true, needsRooms: true, query: decodeForce, detached: true, able: is[ChatGetter], handle: connectPortal,

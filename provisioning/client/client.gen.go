@@ -16,6 +16,24 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for Actor.
+const (
+	ActorRelaybot Actor = "relaybot"
+	ActorUser     Actor = "user"
+)
+
+// Valid indicates whether the value is a known member of the Actor enum.
+func (e Actor) Valid() bool {
+	switch e {
+	case ActorRelaybot:
+		return true
+	case ActorUser:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CodeDelivery.
 const (
 	App        CodeDelivery = "app"
@@ -58,6 +76,24 @@ const (
 func (e CodeSentState) Valid() bool {
 	switch e {
 	case CodeSentStateCode:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Force.
+const (
+	Delete   Force = "delete"
+	Unbridge Force = "unbridge"
+)
+
+// Valid indicates whether the value is a known member of the Force enum.
+func (e Force) Valid() bool {
+	switch e {
+	case Delete:
+		return true
+	case Unbridge:
 		return true
 	default:
 		return false
@@ -181,6 +217,27 @@ func (e ResolvedUserJustCreated) Valid() bool {
 	}
 }
 
+// Defines values for SeenChatType.
+const (
+	SeenChatTypeChannel    SeenChatType = "channel"
+	SeenChatTypeChat       SeenChatType = "chat"
+	SeenChatTypeSupergroup SeenChatType = "supergroup"
+)
+
+// Valid indicates whether the value is a known member of the SeenChatType enum.
+func (e SeenChatType) Valid() bool {
+	switch e {
+	case SeenChatTypeChannel:
+		return true
+	case SeenChatTypeChat:
+		return true
+	case SeenChatTypeSupergroup:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for UserInfoPermissions.
 const (
 	UserInfoPermissionsAdmin    UserInfoPermissions = "admin"
@@ -208,24 +265,6 @@ func (e UserInfoPermissions) Valid() bool {
 	}
 }
 
-// Defines values for ConnectPortalParamsForce.
-const (
-	Delete   ConnectPortalParamsForce = "delete"
-	Unbridge ConnectPortalParamsForce = "unbridge"
-)
-
-// Valid indicates whether the value is a known member of the ConnectPortalParamsForce enum.
-func (e ConnectPortalParamsForce) Valid() bool {
-	switch e {
-	case Delete:
-		return true
-	case Unbridge:
-		return true
-	default:
-		return false
-	}
-}
-
 // Account defines model for Account.
 type Account struct {
 	FirstName string `json:"first_name"`
@@ -240,6 +279,9 @@ type Account struct {
 
 // AccountPhone Digits without `+`; empty where it is not known, and for bots
 type AccountPhone = string
+
+// Actor The account of the user, or the relay bot
+type Actor string
 
 // BotToken defines model for BotToken.
 type BotToken struct {
@@ -323,6 +365,9 @@ type Error struct {
 	TelegramError *string `json:"telegram_error,omitempty"`
 	Username      *string `json:"username,omitempty"`
 }
+
+// Force defines model for Force.
+type Force string
 
 // GroupID A group or channel, as in the Bot API
 type GroupID = int64
@@ -448,6 +493,27 @@ type PortalInfo struct {
 // PortalInfoPeerType A direct chat, a basic group, or a supergroup or channel
 type PortalInfoPeerType string
 
+// Preflight defines model for Preflight.
+type Preflight struct {
+	// Acting Whose Telegram account would act; null where nobody's could
+	Acting *Actor `json:"acting"`
+
+	// Blockers The errors that connect_portal would answer with, each once, that which it would answer with now first. `bridge_exists`: there is nothing left to do.
+	Blockers []Error `json:"blockers"`
+
+	// CanConnect Whether there are no blockers
+	CanConnect bool `json:"can_connect"`
+
+	// Chat The chat as the account sees it, with the ID of the supergroup that a basic group has become; null where it does not
+	Chat *SeenChat `json:"chat"`
+
+	// Replaces The room in which the portal of the chat would end, because of `force`, or which was upgraded to this one
+	Replaces *string `json:"replaces"`
+
+	// Warnings Those of connect_portal
+	Warnings []string `json:"warnings"`
+}
+
 // ResolvedUser defines model for ResolvedUser.
 type ResolvedUser struct {
 	ContactInfo Contact `json:"contact_info"`
@@ -465,6 +531,19 @@ type ResolvedUserJustCreated bool
 
 // RoomID defines model for RoomID.
 type RoomID = string
+
+// SeenChat defines model for SeenChat.
+type SeenChat struct {
+	// Id The chat, as in the Bot API
+	Id    int64  `json:"id"`
+	Title string `json:"title"`
+
+	// Type A basic group, a supergroup, or a channel
+	Type SeenChatType `json:"type"`
+}
+
+// SeenChatType A basic group, a supergroup, or a channel
+type SeenChatType string
 
 // SentCode defines model for SentCode.
 type SentCode struct {
@@ -545,18 +624,25 @@ type GetPortalParams struct {
 	UserId *AskingUser `form:"user_id,omitempty" json:"user_id,omitempty"`
 }
 
-// ConnectPortalParams defines parameters for ConnectPortal.
-type ConnectPortalParams struct {
+// PreflightConnectParams defines parameters for PreflightConnect.
+type PreflightConnectParams struct {
 	// Force What becomes of the room that the chat is bridged to already: with `unbridge` its ghosts leave, with `delete` everybody is
 	// kicked. Without `force`, such a chat is a 409, unless its room was upgraded to this one.
-	Force *ConnectPortalParamsForce `form:"force,omitempty" json:"force,omitempty"`
+	Force *Force `form:"force,omitempty" json:"force,omitempty"`
 
 	// UserId The Matrix user for whom this is done, and whose permissions are checked. Without it none are, or those of the Matrix user who calls.
 	UserId *AskingUser `form:"user_id,omitempty" json:"user_id,omitempty"`
 }
 
-// ConnectPortalParamsForce defines parameters for ConnectPortal.
-type ConnectPortalParamsForce string
+// ConnectPortalParams defines parameters for ConnectPortal.
+type ConnectPortalParams struct {
+	// Force What becomes of the room that the chat is bridged to already: with `unbridge` its ghosts leave, with `delete` everybody is
+	// kicked. Without `force`, such a chat is a 409, unless its room was upgraded to this one.
+	Force *Force `form:"force,omitempty" json:"force,omitempty"`
+
+	// UserId The Matrix user for whom this is done, and whose permissions are checked. Without it none are, or those of the Matrix user who calls.
+	UserId *AskingUser `form:"user_id,omitempty" json:"user_id,omitempty"`
+}
 
 // CreatePortalParams defines parameters for CreatePortal.
 type CreatePortalParams struct {
@@ -684,6 +770,16 @@ type ClientInterface interface {
 	//
 	// Corresponds with GET /v1/portal/{room_id} (the `GetPortal` operationId).
 	GetPortal(ctx context.Context, roomId RoomID, params *GetPortalParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// PreflightConnect See what connect_portal would do
+	//
+	// It makes the checks of connect_portal, all of them, and changes nothing on Matrix, on Telegram or in a portal. Who lacks the
+	// level or the power in the room gets 403 `not_enough_permissions`, and learns nothing else; a Matrix user who calls for
+	// themselves gets 403 `bot_not_in_room` so as well. What can't be looked at, because Telegram or the homeserver can't be reached
+	// for example, is an error. Another request may come between this one and connect_portal.
+	//
+	// Corresponds with GET /v1/portal/{room_id}/connect/{chat_id} (the `PreflightConnect` operationId).
+	PreflightConnect(ctx context.Context, roomId RoomID, chatId ChatID, params *PreflightConnectParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ConnectPortal Bridge a room to a Telegram chat
 	//
@@ -899,6 +995,26 @@ func (c *Client) GetPortalByTgid(ctx context.Context, chatId ChatID, params *Get
 // Corresponds with GET /v1/portal/{room_id} (the `GetPortal` operationId).
 func (c *Client) GetPortal(ctx context.Context, roomId RoomID, params *GetPortalParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetPortalRequest(c.Server, roomId, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// PreflightConnect See what connect_portal would do
+//
+// It makes the checks of connect_portal, all of them, and changes nothing on Matrix, on Telegram or in a portal. Who lacks the
+// level or the power in the room gets 403 `not_enough_permissions`, and learns nothing else; a Matrix user who calls for
+// themselves gets 403 `bot_not_in_room` so as well. What can't be looked at, because Telegram or the homeserver can't be reached
+// for example, is an error. Another request may come between this one and connect_portal.
+//
+// Corresponds with GET /v1/portal/{room_id}/connect/{chat_id} (the `PreflightConnect` operationId).
+func (c *Client) PreflightConnect(ctx context.Context, roomId RoomID, chatId ChatID, params *PreflightConnectParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPreflightConnectRequest(c.Server, roomId, chatId, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1424,6 +1540,86 @@ func NewGetPortalRequest(server string, roomId RoomID, params *GetPortalParams) 
 		// styled parameters, preserving literal commas as delimiters
 		// per the OpenAPI spec (e.g. "color=blue,black,brown").
 		var rawQueryFragments []string
+
+		if params.UserId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user_id", *params.UserId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewPreflightConnectRequest constructs an http.Request for the PreflightConnect method
+func NewPreflightConnectRequest(server string, roomId RoomID, chatId ChatID, params *PreflightConnectParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "room_id", roomId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "chat_id", chatId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int64"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/portal/%s/connect/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Force != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "force", *params.Force, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
 
 		if params.UserId != nil {
 
@@ -2298,6 +2494,18 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/portal/{room_id} (the `GetPortal` operationId).
 	GetPortalWithResponse(ctx context.Context, roomId RoomID, params *GetPortalParams, reqEditors ...RequestEditorFn) (*GetPortalResponse, error)
 
+	// PreflightConnectWithResponse See what connect_portal would do
+	//
+	// It makes the checks of connect_portal, all of them, and changes nothing on Matrix, on Telegram or in a portal. Who lacks the
+	// level or the power in the room gets 403 `not_enough_permissions`, and learns nothing else; a Matrix user who calls for
+	// themselves gets 403 `bot_not_in_room` so as well. What can't be looked at, because Telegram or the homeserver can't be reached
+	// for example, is an error. Another request may come between this one and connect_portal.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/portal/{room_id}/connect/{chat_id} (the `PreflightConnect` operationId).
+	PreflightConnectWithResponse(ctx context.Context, roomId RoomID, chatId ChatID, params *PreflightConnectParams, reqEditors ...RequestEditorFn) (*PreflightConnectResponse, error)
+
 	// ConnectPortalWithResponse Bridge a room to a Telegram chat
 	//
 	// The account of `user_id` acts on Telegram, or the relay bot where nobody is named or logged in. The portal can be read as
@@ -2634,6 +2842,54 @@ func (r GetPortalResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetPortalResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type PreflightConnectResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Preflight
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PreflightConnectResponse) GetJSON200() *Preflight {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r PreflightConnectResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PreflightConnectResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PreflightConnectResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PreflightConnectResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PreflightConnectResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3521,6 +3777,24 @@ func (c *ClientWithResponses) GetPortalWithResponse(ctx context.Context, roomId 
 	return ParseGetPortalResponse(rsp)
 }
 
+// PreflightConnectWithResponse See what connect_portal would do
+//
+// It makes the checks of connect_portal, all of them, and changes nothing on Matrix, on Telegram or in a portal. Who lacks the
+// level or the power in the room gets 403 `not_enough_permissions`, and learns nothing else; a Matrix user who calls for
+// themselves gets 403 `bot_not_in_room` so as well. What can't be looked at, because Telegram or the homeserver can't be reached
+// for example, is an error. Another request may come between this one and connect_portal.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/portal/{room_id}/connect/{chat_id} (the `PreflightConnect` operationId).
+func (c *ClientWithResponses) PreflightConnectWithResponse(ctx context.Context, roomId RoomID, chatId ChatID, params *PreflightConnectParams, reqEditors ...RequestEditorFn) (*PreflightConnectResponse, error) {
+	rsp, err := c.PreflightConnect(ctx, roomId, chatId, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePreflightConnectResponse(rsp)
+}
+
 // ConnectPortalWithResponse Bridge a room to a Telegram chat
 //
 // The account of `user_id` acts on Telegram, or the relay bot where nobody is named or logged in. The portal can be read as
@@ -3932,6 +4206,39 @@ func ParseGetPortalResponse(rsp *http.Response) (*GetPortalResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest PortalInfo
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParsePreflightConnectResponse parses an HTTP response from a PreflightConnectWithResponse call
+func ParsePreflightConnectResponse(rsp *http.Response) (*PreflightConnectResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PreflightConnectResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Preflight
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
