@@ -69,11 +69,12 @@ type Config struct {
 	// None is the default. Pages send the Authorization header themselves: cookies and
 	// other credentials of the browser are not allowed.
 	CORS []string
-	// ClientAddress tells API clients apart, for FailureLimit. Nil takes the host part of
-	// the request's RemoteAddr, of an IPv6 address the first 64 bits. Behind a reverse
-	// proxy it has to be set: it returns what the proxy itself says of the client, such as
-	// the last element of X-Forwarded-For, and nothing that the client can choose. What it
-	// returns is taken as it is and not logged. It is called by many goroutines at once.
+	// ClientAddress tells API clients apart, for the limits; see "Bounds". Nil takes the host
+	// part of the request's RemoteAddr. Behind a reverse proxy it has to be set: it returns
+	// what the proxy itself says of the client, such as the last element of X-Forwarded-For,
+	// and nothing that the client can choose. Of an IPv6 address the first 64 bits count,
+	// anything else is taken as it is. It is not logged. It is called by many goroutines at
+	// once.
 	ClientAddress func(*http.Request) string
 
 	// Timeout is how long one request may wait for Tokens, its body, Telegram, the homeserver
@@ -87,9 +88,9 @@ type Config struct {
 	// MaxRequestsPerUser is how many of them may be one Matrix user's. Zero is 64, but no
 	// more than half of MaxRequests; it can't be negative.
 	MaxRequestsPerUser int
-	// FailureLimit is how many wrong secrets one address may send at once; one more is
-	// allowed every six seconds. See "Bounds". Zero is 10, a negative number turns the
-	// limit off.
+	// FailureLimit is how many wrong secrets and tokens one address may send at once; one more
+	// is allowed every six seconds. All addresses together may send a hundred times as many.
+	// See "Bounds". Zero is 10, a negative number turns the limit off.
 	FailureLimit int
 
 	// Log is where the access lines and the errors of requests go that come

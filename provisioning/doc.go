@@ -56,12 +56,12 @@
 // shared secret that names no user is nobody's.
 //
 // An address that has sent [Config.FailureLimit] wrong secrets gets 429 too_many_requests
-// for the next one. The right secret always passes, whatever its address has sent before. A
-// host behind a proxy, where all callers have one address, sets [Config.ClientAddress]. A token
-// that Tokens says is invalid counts as a wrong secret does, and so, while it is being checked,
-// does any token: a token from an address over its limit is refused. A missing or malformed
-// Authorization header does not count. Up to 10,000 addresses are remembered, by this process
-// alone; of more, those that have the most tries left are forgotten first.
+// for the next one, and so does every address when all together have sent a hundred times as
+// many. The right secret always passes, whatever its address has sent before. A token
+// that Tokens says is invalid counts as a wrong secret does. One that was right when it was
+// checked last always passes too; one that is new is not checked for an address over its limit.
+// A missing or malformed Authorization header does not count. A host behind a proxy, where all
+// callers have one address, sets [Config.ClientAddress].
 //
 // [Config.Timeout] bounds what a request waits for. One that changes something and goes on for
 // a quarter of a second longer is answered then with 500 unknown_error, such as one that

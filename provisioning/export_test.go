@@ -48,14 +48,6 @@ func (p *Provisioner) Authorise(r *http.Request) error {
 	return err
 }
 
-// Held returns how many addresses have tokens that are being checked.
-func (p *Provisioner) Held() int {
-	f := p.services.gate.failures
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.underCheck)
-}
-
 // UnderWay returns how many requests, checks of tokens, WebSockets and users of requests
 // are counted.
 func (p *Provisioner) UnderWay() [4]int {
@@ -78,9 +70,13 @@ func MaxRequestsOf(cfg Config) (requests, perUser, sockets int) {
 // Remembered returns how many addresses are remembered for their wrong secrets.
 func (p *Provisioner) Remembered() int { return len(p.services.gate.failures.guesses) }
 
+// RightTokens returns how many tokens are remembered that were right.
+func (p *Provisioner) RightTokens() int { return len(p.services.gate.failures.right) }
+
 // The constants of the package, for tests.
 const (
-	MaxAddresses              = maxAddresses
+	GuessersInAll             = guessersInAll
+	MaxRightTokens            = maxRightTokens
 	Overdue                   = overdue
 	DefaultTimeout            = defaultTimeout
 	DefaultTaskLifetime       = defaultTaskLifetime

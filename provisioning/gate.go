@@ -67,17 +67,13 @@ func (g *gate) authorise(ctx context.Context, credential string, from func() add
 	if g.isSecret(sum) {
 		return caller{kind: bySecret}, nil
 	}
-	if g.failures != nil {
-		address := from()
-		if err := g.failures.check(address, sum, g.tokens != nil); err != nil {
-			return caller{}, err
-		}
-		defer func() { g.failures.release(address, sum, errors.Is(err, errTokenRefused)) }()
-	}
 	if g.tokens == nil {
-		return caller{}, errUnauthorized
+		if g.failures == nil {
+			return caller{}, errUnauthorized
+		}
+		return caller{}, g.failures.wrongSecret(from())
 	}
-	return g.callerOf(ctx, credential)
+	return g.callerOf(ctx, credential, sum, from())
 }
 
 // isSecret compares hashes, in time that depends on neither secret.
@@ -87,13 +83,27 @@ func (g *gate) isSecret(given [sha256.Size]byte) bool {
 
 var errBadChecker = errors.New("the TokenChecker returned neither a Matrix user ID nor an error")
 
-// callerOf returns whose token it is. Errors: errTokenRefused, errClosed, ErrOverloaded,
-// and others that say nothing of the token.
-func (g *gate) callerOf(ctx context.Context, token string) (caller, error) {
+// callerOf returns whose token it is. Errors: errTokenRefused, errTooManyGuesses, errClosed,
+// ErrOverloaded, and others that say nothing of the token.
+func (g *gate) callerOf(ctx context.Context, token string, sum guess, from address) (who caller, err error) {
 	if err := g.checking.enter(); err != nil {
 		return caller{}, err
 	}
 	defer g.checking.leave("")
+	if g.failures != nil {
+		if err := g.failures.checkToken(from, sum); err != nil {
+			return caller{}, err
+		}
+	}
+	who, err = g.checkToken(ctx, token)
+	if refused := errors.Is(err, errTokenRefused); g.failures != nil && (refused || err == nil) {
+		g.failures.checkedToken(from, sum, !refused)
+	}
+	return who, err
+}
+
+// checkToken asks whose token it is.
+func (g *gate) checkToken(ctx context.Context, token string) (caller, error) {
 	userID, err := g.tokens.CheckToken(ctx, token)
 	if errors.Is(err, ErrMatrixTokenInvalid) {
 		return caller{}, fmt.Errorf("%w: %w", errTokenRefused, err)

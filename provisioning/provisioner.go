@@ -24,6 +24,8 @@ type Provisioner struct {
 	closing context.Context // ends when Close begins
 	close   context.CancelFunc
 
+	proxied sync.Once
+
 	mu      sync.Mutex
 	started bool
 }
@@ -113,7 +115,7 @@ func (p *Provisioner) Handler(prefix string) http.Handler {
 func (p *Provisioner) handler(prefix func(path string) (rest string, ok bool)) http.Handler {
 	return &pipeline{
 		services: p.services, routes: newRouteTable(), prefix: prefix, cors: newCORSPolicy(p.cfg.CORS),
-		timeout: p.cfg.timeout(), clientAddress: p.cfg.ClientAddress, ready: p.ready,
+		timeout: p.cfg.timeout(), clientAddress: p.cfg.ClientAddress, proxied: &p.proxied, ready: p.ready,
 		observer: p.observer, log: p.cfg.Log,
 	}
 }
