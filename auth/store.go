@@ -17,7 +17,7 @@ import (
 
 // StoreConfig is what a [Store] is made of.
 type StoreConfig struct {
-	// DB keeps the links between users and accounts, in tables that begin with
+	// DB keeps the links between users and accounts, and what is limited over time, in tables that begin with
 	// tgprovision_. It may be shared with anything, and stays the host's to close.
 	// Required.
 	DB *dbutil.Database
@@ -52,6 +52,8 @@ type StoreConfig struct {
 // nothing to change returns at once. GET operations see a change by a transaction of the
 // host's, or by other means than a Store, 20 ms after its commit at the latest.
 type Store struct {
+	*LimitStore
+
 	db          schema.DB
 	permissions Permissions
 	bridgeUser  func(id.UserID) bool // nil where no ID is the bridge's own
@@ -71,8 +73,8 @@ var (
 	_ provisioning.Checker       = (*Store)(nil)
 )
 
-// NewStore opens the store, and makes or upgrades its tables, in one transaction.
-// The version table's name begins with tgprovision_ too.
+// NewStore opens the store, and makes or upgrades its tables, and then those of its LimitStore,
+// in one transaction each. The version tables' names begin with tgprovision_ too.
 //
 // SQLite needs a busy timeout where more than one connection writes, and should
 // lock at the start of a transaction. With modernc.org/sqlite:
@@ -93,8 +95,12 @@ func NewStore(ctx context.Context, cfg StoreConfig) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	limits, err := NewLimitStore(ctx, cfg.DB)
+	if err != nil {
+		return nil, err
+	}
 	return &Store{
-		db: tables, permissions: maps.Clone(cfg.Permissions), bridgeUser: cfg.IsBridgeUser,
+		LimitStore: limits, db: tables, permissions: maps.Clone(cfg.Permissions), bridgeUser: cfg.IsBridgeUser,
 		links: dbcache.New[id.UserID, link](tables, "tgprovision_user"),
 	}, nil
 }

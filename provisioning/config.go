@@ -93,6 +93,19 @@ type Config struct {
 	// See "Bounds". Zero is 10, a negative number turns the limit off.
 	FailureLimit int
 
+	// CodesPerPhone is how many login codes may be requested for one phone number, by whomever;
+	// see "Bounds". The default is 5 an hour and 10 a day.
+	CodesPerPhone Allowance
+	// CodesPerUser is how many login codes one Matrix user may request who calls with a token.
+	// The default is 5 an hour and 10 a day.
+	CodesPerUser Allowance
+	// BotTokensPerUser is how many bot tokens one Matrix user may send who calls with a token.
+	// The default is 5 an hour and 10 a day.
+	BotTokensPerUser Allowance
+	// Limits counts for these three. Processes that share a database share one on it, such as
+	// the one of auth.NewStore, and have one Secret. Nil counts in the memory of this process.
+	Limits LimitStore
+
 	// Log is where the access lines and the errors of requests go that come
 	// without a logger in their context (zerolog.Ctx). The zero value is silent. Each
 	// line is one Write of the logger's writer.
@@ -129,6 +142,9 @@ func (c Config) validate() error {
 	}
 	if c.Tokens != nil && missing(c.Tokens) {
 		fault("Config.Tokens holds a nil pointer: leave it out for an API that takes the shared secret alone")
+	}
+	if c.Limits != nil && missing(c.Limits) {
+		fault("Config.Limits holds a nil pointer: leave it out to count in this process")
 	}
 	for _, origin := range c.CORS {
 		if !validOrigin(origin) {

@@ -36,6 +36,9 @@ var (
 
 	// ErrPhoneCodeInvalid: the login code is wrong. The right one may follow.
 	ErrPhoneCodeInvalid = errors.New("login code invalid")
+	// ErrLoginGivenUp: the login code, or the two-factor password, was wrong too often, and the
+	// login is ended. It comes with ErrPhoneCodeInvalid or ErrPasswordInvalid, wrapped together.
+	ErrLoginGivenUp = errors.New("too many were wrong, and the login is given up")
 	// ErrPhoneCodeExpired: no login code was requested, or it timed out.
 	ErrPhoneCodeExpired = errors.New("login code expired or never requested")
 	// ErrCodeNotResendable: Telegram has no further way to send the login code.

@@ -55,6 +55,7 @@ func (op *operation) unrestricted() bool {
 // services are what handlers work with.
 type services struct {
 	gate     *gate
+	limits   *loginLimits
 	accounts *accounts
 	portals  *portals
 	avatars  *avatarFetcher

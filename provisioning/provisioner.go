@@ -45,7 +45,7 @@ func New(cfg Config) (*Provisioner, error) {
 	portals := newPortals(cfg, accounts, events, p.outbox)
 	accounts.endDirect, accounts.endDirectOfOthers = portals.endDirect, portals.endDirectOfOthers
 	p.services = services{
-		gate: newGate(cfg), accounts: accounts, portals: portals,
+		gate: newGate(cfg), limits: newLoginLimits(cfg), accounts: accounts, portals: portals,
 		avatars: newAvatarFetcher(cfg), qr: newQRLogins(cfg, p.closing), routes: routes,
 	}
 	return p, nil

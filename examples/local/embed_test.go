@@ -41,7 +41,7 @@ func embed(ctx context.Context, db *dbutil.Database, as *appservice.AppService, 
 		return nil, err
 	}
 	p, err := provisioning.New(provisioning.Config{
-		Secret: secret, Users: users, Portals: portals, Tasks: portals, Rooms: rooms, Telegram: clients,
+		Secret: secret, Users: users, Portals: portals, Tasks: portals, Rooms: rooms, Telegram: clients, Limits: users,
 		// As the reverse proxy sets it. Leave it out where there is none.
 		ClientAddress: func(r *http.Request) string { return r.Header.Get("X-Real-IP") },
 	})

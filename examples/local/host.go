@@ -50,6 +50,9 @@ type hostConfig struct {
 	metrics        bool     // serve /metrics
 	matrixAuth     bool     // take tokens of the homeserver's users
 	cors           []string // origins of web pages
+	codes          provisioning.Allowance
+	maxRequests    int
+	failureLimit   int
 }
 
 // newHost wires the bundled parts together.
@@ -103,6 +106,8 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, 
 	settings := provisioning.Config{
 		Secret: cfg.secret, Users: users, Portals: h.portals, Tasks: h.portals, Telegram: h.clients, Rooms: rooms, Log: log,
 		Observer: counted.Observer(), CORS: cfg.cors,
+		// They are counted in the database, for all processes that share it.
+		Limits: users, CodesPerPhone: cfg.codes, CodesPerUser: cfg.codes, MaxRequests: cfg.maxRequests, FailureLimit: cfg.failureLimit,
 		// A bridge starts and stops to sync accounts and portals here.
 		Events: func(_ context.Context, e provisioning.Event) error {
 			log.Info().Str("event", string(e.Type)).Stringer("user_id", e.UserID).Stringer("room_id", e.Portal.RoomID).

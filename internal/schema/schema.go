@@ -15,13 +15,10 @@ import (
 	"go.mau.fi/util/dbutil"
 )
 
-// Folder is where a store's upgrades lie, files such as 01-users.sql in dbutil's
+// Upgrades reads a store's upgrades from a folder of files such as 01-users.sql, in dbutil's
 // form.
-const Folder = "upgrades"
-
-// Upgrades reads a store's upgrades.
-func Upgrades(files embed.FS) dbutil.UpgradeTable {
-	sub, err := fs.Sub(files, Folder) // dbutil itself would join paths as Windows does
+func Upgrades(files embed.FS, folder string) dbutil.UpgradeTable {
+	sub, err := fs.Sub(files, folder) // dbutil itself would join paths as Windows does
 	if err != nil {
 		panic(err) // the folder's name is valid
 	}
