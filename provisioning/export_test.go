@@ -48,16 +48,17 @@ func (p *Provisioner) Authorise(r *http.Request) error {
 	return err
 }
 
-// UnderWay returns how many requests, checks of tokens, WebSockets and users of requests
-// are counted.
+// UnderWay returns how many requests, checks of tokens and WebSockets there are, and between how
+// many users and addresses the places of requests are shared.
 func (p *Provisioner) UnderWay() [4]int {
 	var counts [4]int
-	for i, g := range []*requestGroup{&p.services.gate.requests, &p.services.gate.checking, &p.services.qr.sockets} {
-		g.mu.Lock()
-		counts[i] = g.count
-		counts[3] += len(g.users)
-		g.mu.Unlock()
+	g := p.services.gate
+	for i, group := range []*requestGroup{&g.requests.group, &g.checking.group, &p.services.qr.sockets} {
+		group.mu.Lock()
+		counts[i] = group.count
+		group.mu.Unlock()
 	}
+	_, _, counts[3] = g.requests.places.Counts()
 	return counts
 }
 

@@ -37,6 +37,14 @@ type address struct {
 	name string
 }
 
+// String returns what tells the address from others.
+func (a address) String() string {
+	if a.ip.IsValid() {
+		return a.ip.String()
+	}
+	return a.name
+}
+
 // guess is the hash of a credential that is not the shared secret.
 type guess = [sha256.Size]byte
 

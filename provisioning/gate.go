@@ -19,8 +19,9 @@ type gate struct {
 	users    UserReader
 	rooms    Rooms
 
-	requests requestGroup // authorised ones
-	checking requestGroup // those whose tokens are being checked
+	requests hall // authorised ones
+	checking hall // those whose tokens are being checked
+	perUser  int  // how many requests may be one user's
 }
 
 func newGate(cfg Config) *gate {
@@ -31,8 +32,9 @@ func newGate(cfg Config) *gate {
 		failures: newFailures(cfg.FailureLimit),
 		users:    cfg.Users,
 		rooms:    cfg.Rooms,
-		requests: requestGroup{most: maxRequests, perUser: perUser, full: errRequestsFull},
-		checking: requestGroup{most: maxRequests, full: errChecksFull},
+		requests: newHall(maxRequests, reserved(maxRequests), errRequestsFull),
+		checking: newHall(maxRequests, 0, errChecksFull),
+		perUser:  perUser,
 	}
 }
 
@@ -50,6 +52,8 @@ type caller struct {
 	kind callerKind
 	// userID is the Matrix user, "" for the shared secret.
 	userID id.UserID
+	// from is where a Matrix user calls from.
+	from address
 }
 
 // trusted callers act for everybody.
@@ -86,16 +90,19 @@ var errBadChecker = errors.New("the TokenChecker returned neither a Matrix user 
 // callerOf returns whose token it is. Errors: errTokenRefused, errTooManyGuesses, errClosed,
 // ErrOverloaded, and others that say nothing of the token.
 func (g *gate) callerOf(ctx context.Context, token string, sum guess, from address) (who caller, err error) {
-	if err := g.checking.enter(); err != nil {
+	var claim placeClaim
+	claim.Parties[0].Key.from = from
+	if err := g.checking.enter(ctx, claim); err != nil {
 		return caller{}, err
 	}
-	defer g.checking.leave("")
+	defer g.checking.leave(claim)
 	if g.failures != nil {
 		if err := g.failures.checkToken(from, sum); err != nil {
 			return caller{}, err
 		}
 	}
-	who, err = g.checkToken(ctx, token)
+	who, err = g.checkToken(withClient(ctx, from), token)
+	who.from = from
 	if refused := errors.Is(err, errTokenRefused); g.failures != nil && (refused || err == nil) {
 		g.failures.checkedToken(from, sum, !refused)
 	}
@@ -115,9 +122,9 @@ func (g *gate) checkToken(ctx context.Context, token string) (caller, error) {
 		return caller{}, errBadChecker
 	}
 	if strings.HasPrefix(token, "openid:") {
-		return caller{byOpenID, userID}, nil
+		return caller{kind: byOpenID, userID: userID}, nil
 	}
-	return caller{byMatrix, userID}, nil
+	return caller{kind: byMatrix, userID: userID}, nil
 }
 
 // checkCaller checks that a Matrix caller has a level. Errors: errCallerLevel.
@@ -229,6 +236,6 @@ func (g *gate) checkPower(ctx context.Context, op *operation, roomID id.RoomID, 
 // close lets nobody in any more, and waits until nothing is under way. Errors: the
 // context's.
 func (g *gate) close(ctx context.Context) error {
-	g.requests.stop()
-	return errors.Join(g.checking.close(ctx), g.requests.close(ctx))
+	g.requests.group.stop()
+	return errors.Join(g.checking.group.close(ctx), g.requests.group.close(ctx))
 }

@@ -98,7 +98,7 @@ func (p *pipeline) answer(c *call, start time.Time) (rep reply, err error) {
 	if err := p.ready(); err != nil {
 		return reply{}, err
 	}
-	if c.admission, err = p.services.gate.admit(c.op.caller); err != nil {
+	if c.admission, err = p.services.gate.admit(ctx, c.op.caller); err != nil {
 		return reply{}, err
 	}
 	ctx, cancel = p.operationContext(ctx, c)

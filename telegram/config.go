@@ -80,7 +80,8 @@ type Config struct {
 	// updates. Zero is 15 minutes, a negative value stops none.
 	IdleTimeout time.Duration
 	// MaxClients is how many clients run at once, each with a connection to Telegram;
-	// logins by QR code count. Where there are as many, the one that was idle longest makes
+	// logins by QR code count. Half of them may be logins that are making their sessions: one
+	// more of these waits for two seconds at most. Where there are as many, the one that was idle longest makes
 	// room for the next, and if all are in use there is none: provisioning.ErrOverloaded,
 	// which the API answers with 503. A host whose clients are always in use sets it above
 	// the number of its users. Zero is 5,000; it can't be negative.

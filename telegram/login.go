@@ -170,6 +170,11 @@ var errEndedWhileTrying = fmt.Errorf("%w: the login took too long", provisioning
 // ended when the bot is logged in.
 func (cl *Client) LoginBot(ctx context.Context, token string) (account provisioning.Account, err error) {
 	err = cl.withLogin(ctx, func(l *login) error {
+		leave, err := l.f.newSessions.enter(ctx, l.key)
+		if err != nil {
+			return err
+		}
+		defer leave()
 		c, err := l.begin(ctx)
 		if err != nil {
 			return err

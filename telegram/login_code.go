@@ -46,6 +46,11 @@ func (cl *Client) RequestCode(ctx context.Context, given string) (sent provision
 
 // requestFirstCode begins a login.
 func (l *login) requestFirstCode(ctx context.Context, phone string) (provisioning.SentCode, error) {
+	leave, err := l.f.newSessions.enter(ctx, l.key)
+	if err != nil {
+		return provisioning.SentCode{}, err
+	}
+	defer leave()
 	c, err := l.begin(ctx)
 	if err != nil {
 		return provisioning.SentCode{}, err
