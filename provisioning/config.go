@@ -82,8 +82,8 @@ type Config struct {
 	// the last. It is also how long an API client may take for 64 KiB of a long answer, before
 	// it is hung up on. Zero is 30 seconds; it can't be negative.
 	Timeout time.Duration
-	// MaxRequests is how many authorised requests may be under way at once; see "Bounds".
-	// Zero is 1,000; it can't be negative.
+	// MaxRequests is how many authorised requests may be under way at once, and how many more
+	// may have their tokens checked; see "Bounds". Zero is 1,000; it can't be negative.
 	MaxRequests int
 	// MaxRequestsPerUser is how many of them may be one Matrix user's. Zero is 64, but no
 	// more than half of MaxRequests; it can't be negative.
@@ -94,13 +94,14 @@ type Config struct {
 	FailureLimit int
 
 	// CodesPerPhone is how many login codes may be requested for one phone number, by whomever;
-	// see "Bounds". The default is 5 an hour and 10 a day.
+	// see "Bounds". Zero is 5 an hour and 10 a day, which is what one person needs; a negative
+	// number is no limit.
 	CodesPerPhone Allowance
-	// CodesPerUser is how many login codes one Matrix user may request who calls with a token.
-	// The default is 5 an hour and 10 a day.
+	// CodesPerUser is how many login codes one Matrix user may request who calls with a token,
+	// for whatever number. Zero is 5 an hour and 10 a day, a negative number no limit.
 	CodesPerUser Allowance
 	// BotTokensPerUser is how many bot tokens one Matrix user may send who calls with a token.
-	// The default is 5 an hour and 10 a day.
+	// Zero is 5 an hour and 10 a day, a negative number no limit.
 	BotTokensPerUser Allowance
 	// Limits counts for these three. Processes that share a database share one on it, such as
 	// the one of auth.NewStore, and have one Secret. Nil counts in the memory of this process.
