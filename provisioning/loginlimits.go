@@ -98,17 +98,28 @@ func (l *loginLimits) countBotToken(ctx context.Context, who caller) error {
 	return l.count(ctx, "bot token of user", string(who.userID), l.botTokensPerUser, errLoginsOfUser)
 }
 
-// countingCodes returns a context in which CountCode counts for a caller. Errors of CountCode:
-// errLoginsOfUser, errCodesOfPhone.
+// countingCodes returns a context in which CountCode counts one code for a caller, though several
+// parts of a host may call it, one after the other.
 func (l *loginLimits) countingCodes(ctx context.Context, who caller) context.Context {
+	counted := false
 	return WithCodeCounter(ctx, func(ctx context.Context, phone string) error {
-		if !who.trusted() {
-			if err := l.count(ctx, "code of user", string(who.userID), l.codesPerUser, errLoginsOfUser); err != nil {
-				return err
-			}
+		if counted {
+			return nil
 		}
-		return l.count(ctx, "code of phone", phone, l.codesPerPhone, errCodesOfPhone)
+		err := l.countCode(ctx, who, phone)
+		counted = err == nil
+		return err
 	})
+}
+
+// countCode counts a login code. Errors: errLoginsOfUser, errCodesOfPhone.
+func (l *loginLimits) countCode(ctx context.Context, who caller, phone string) error {
+	if !who.trusted() {
+		if err := l.count(ctx, "code of user", string(who.userID), l.codesPerUser, errLoginsOfUser); err != nil {
+			return err
+		}
+	}
+	return l.count(ctx, "code of phone", phone, l.codesPerPhone, errCodesOfPhone)
 }
 
 type codeCounterKey struct{}
@@ -121,7 +132,8 @@ func WithCodeCounter(ctx context.Context, count func(ctx context.Context, phone 
 
 // CountCode counts a login code that a client is about to request from Telegram, for
 // [Config.CodesPerPhone] and [Config.CodesPerUser]. The phone number is in one spelling, whatever
-// the user has typed. After an error, which the client returns, it must not request the code.
+// the user has typed. Of several calls in one request the first counts. After an error, which
+// the client returns, it must not request the code.
 // The context is that of the request; without one of the core's, nothing is counted.
 func CountCode(ctx context.Context, phone string) error {
 	count, ok := ctx.Value(codeCounterKey{}).(func(context.Context, string) error)
