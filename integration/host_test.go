@@ -48,9 +48,10 @@ type hostConfig struct {
 	appservice *appservice.AppService
 	// listener is where the host serves, nil for one of its own. A homeserver has to know
 	// the address before the host can start.
-	listener *httptest.Server
-	tune     func(*telegram.Config)
-	log      zerolog.Logger // of requests
+	listener   *httptest.Server
+	relayToken string // of the relay bot, "" for none
+	tune       func(*telegram.Config)
+	log        zerolog.Logger // of requests
 }
 
 // mountPath is where a host has the API.
@@ -98,6 +99,10 @@ func startHost(t testing.TB, cfg hostConfig) *host {
 	clients, err := telegram.NewFactory(t.Context(), clientConfig)
 	require.NoError(t, err)
 	settings.Telegram = clients
+	if cfg.relayToken != "" {
+		settings.RelayBot, err = clients.RelayBot(cfg.relayToken)
+		require.NoError(t, err)
+	}
 	core, err := provisioning.New(settings)
 	require.NoError(t, err)
 	require.NoError(t, core.Start(context.WithoutCancel(t.Context())))

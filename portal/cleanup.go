@@ -33,6 +33,7 @@ const (
 // ghosts known to be there are that of a direct chat and those that the appservice's
 // StateStore has seen there, and if one of them is, all the others as well.
 func (r *Rooms) CleanUp(ctx context.Context, portal provisioning.Portal, everybody bool) error {
+	r.uninvited.Delete(portal.RoomID)
 	keeper, err := r.keeper(ctx, portal, everybody)
 	if err != nil || keeper == nil {
 		return err

@@ -41,6 +41,7 @@ func (r *Rooms) CreateDirect(ctx context.Context, _ id.UserID, contact provision
 		r.abandon(ctx, ghost, roomID)
 		return "", err
 	}
+	r.uninvited.Store(roomID, nil)
 	return roomID, nil
 }
 
@@ -93,7 +94,13 @@ func (r *Rooms) abandon(ctx context.Context, ghost *mautrix.Client, roomID id.Ro
 // InviteToDirect implements [provisioning.DirectRooms]. Where the ghost can't, the bridge
 // bot invites.
 func (r *Rooms) InviteToDirect(ctx context.Context, roomID id.RoomID, userID id.UserID, telegramID provisioning.TelegramID) error {
-	for _, inviter := range []*mautrix.Client{r.ghost(telegramID), r.bot} {
+	ghost := r.ghost(telegramID)
+	if _, made := r.uninvited.LoadAndDelete(roomID); made {
+		if may, err := inviteDirect(ctx, ghost, roomID, userID); err != nil || may {
+			return err
+		}
+	}
+	for _, inviter := range []*mautrix.Client{ghost, r.bot} {
 		var own, membership event.Membership
 		err := atOnce(func() (err error) {
 			own, err = membershipOf(ctx, inviter, roomID, inviter.UserID)
@@ -111,11 +118,16 @@ func (r *Rooms) InviteToDirect(ctx context.Context, roomID id.RoomID, userID id.
 		if membership == event.MembershipJoin || membership == event.MembershipInvite {
 			return nil
 		}
-		// POST …/invite can't say that the chat is direct.
-		content := map[string]any{"membership": event.MembershipInvite, "is_direct": true}
-		if may, err := setState(ctx, inviter, roomID, event.StateMember, string(userID), content); err != nil || may {
+		if may, err := inviteDirect(ctx, inviter, roomID, userID); err != nil || may {
 			return err
 		}
 	}
 	return provisioning.ErrMatrixInviteRefused
+}
+
+// inviteDirect invites a user to a direct chat, and returns whether the inviter may.
+func inviteDirect(ctx context.Context, inviter *mautrix.Client, roomID id.RoomID, userID id.UserID) (may bool, err error) {
+	// POST …/invite can't say that the chat is direct.
+	content := map[string]any{"membership": event.MembershipInvite, "is_direct": true}
+	return setState(ctx, inviter, roomID, event.StateMember, string(userID), content)
 }

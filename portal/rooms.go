@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/rs/zerolog"
 	"go.mau.fi/util/dbutil"
@@ -80,6 +81,7 @@ type Rooms struct {
 	log           zerolog.Logger
 	photos        keyed.Mutex[int64] // by Telegram's ID of the photo
 	ghosts        keyed.Mutex[int64] // by Telegram user ID
+	uninvited     sync.Map           // IDs of rooms that CreateDirect has made and nobody was invited to
 }
 
 var (

@@ -367,7 +367,7 @@ func TestConnectionsAreKept(t *testing.T) {
 	}})
 	const atOnce = 10
 	for range 3 {
-		gate := w.hs.Hold("getState")
+		gate := w.hs.Hold("GET state")
 		var requests sync.WaitGroup
 		for range atOnce {
 			requests.Go(func() { assert.NoError(t, rooms.CheckBot(ctx, roomID)) })

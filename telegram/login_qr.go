@@ -221,6 +221,7 @@ func (q *qrLogin) take(ctx context.Context, r record) error {
 		// Without a client the login is one all the same.
 		if c, err := q.f.clientOf(ctx, q.key, l.slot, r.row); err == nil {
 			c.authorize()
+			c.rememberAccount(r.account, time.Now())
 		}
 		return nil
 	})

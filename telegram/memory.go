@@ -246,7 +246,7 @@ func share[T any](patience, ctx context.Context, f *Factory, name string, run fu
 		answers := f.shared.DoChan(name, func() (any, error) { return detached(ctx, f, run) })
 		select {
 		case answer := <-answers:
-			if errors.Is(answer.Err, context.DeadlineExceeded) && patience.Err() == nil {
+			if errors.Is(answer.Err, context.DeadlineExceeded) && !over(patience) {
 				continue // it was the deadline of whoever asked first
 			}
 			if answer.Err != nil {
@@ -257,6 +257,13 @@ func share[T any](patience, ctx context.Context, f *Factory, name string, run fu
 			return none, fmt.Errorf("wait for Telegram: %w", patience.Err())
 		}
 	}
+}
+
+// over says whether a context has ended, or reaches its deadline in this moment: another
+// context with the same deadline may have ended a little earlier.
+func over(ctx context.Context) bool {
+	deadline, limited := ctx.Deadline()
+	return ctx.Err() != nil || limited && !time.Now().Before(deadline)
 }
 
 // detached runs a function with a context that has the values and the deadline of another

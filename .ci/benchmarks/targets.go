@@ -38,6 +38,9 @@ var targets = []target{
 	{"Requests a second on a bridge of bridgev2, of those of whoami of its own API", named(`examples/bridgev2\.BenchmarkBesideV3/(get_bridge|get_me|get_portal/hit)`), "of-whoami", atLeast(1)},
 	{"The same, of a room that is no portal", named(`examples/bridgev2\.BenchmarkBesideV3/get_portal/miss`), "of-whoami", atLeast(0.6)},
 
+	{"Round trips to Telegram, one after the other, above those that the promise needs", named(`(integration|examples/bridgev2)\.BenchmarkRoundTrips`), "T-above", atMost(1)},
+	{"Round trips to the homeserver, one after the other, above those that the promise needs", named(`(integration|examples/bridgev2)\.BenchmarkRoundTrips`), "M-above", atMost(1)},
+
 	{"From the start to the first answer, 1,000,000 portals and 100,000 users against none", named(`integration\.BenchmarkStart`), "x-of-empty", atMost(1.2)},
 	{"A lookup among 1,000,000 portals and 100,000 users against 1,000 and 100", named(`integration\.BenchmarkLookups`), "x-of-1000", atMost(1.2)},
 	{"Heap for 100,000 idle users, in MB", named(`integration\.BenchmarkIdleUsers`), "MB-above-empty", atMost(10)},

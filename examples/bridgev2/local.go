@@ -32,6 +32,8 @@ type local struct {
 	logLevel   string
 	logFile    string // "" logs to stderr
 
+	homeserverURL, telegramAddr string // where the bridge finds them
+
 	listener     net.Listener
 	server       *http.Server
 	handler      atomic.Pointer[http.ServeMux] // the bridge's; nil while none runs
@@ -81,6 +83,7 @@ func startLocal(logLevel string, accounts []telegramtest.Account) (l *local, err
 	if l.homeserver, err = matrixtest.Start(matrixtest.Config{}); err != nil {
 		return nil, err
 	}
+	l.homeserverURL, l.telegramAddr = l.homeserver.URL(), l.telegram.Addr()
 	if l.listener, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
 		return nil, err
 	}
@@ -107,7 +110,7 @@ var configuration = template.Must(template.New("config.yaml").Parse(`network:
     api_hash: local
     datacenter:
         id: {{.Telegram.DC}}
-        addr: "{{.Telegram.Addr}}"
+        addr: "{{.TelegramAddr}}"
         key_file: {{.Dir}}/telegram.pem
     create_limit: 15
 bridge:
@@ -119,7 +122,7 @@ database:
     max_open_conns: 5
     max_idle_conns: 5
 homeserver:
-    address: {{.Homeserver.URL}}
+    address: {{.HomeserverURL}}
     domain: {{.Homeserver.ServerName}}
 appservice:
     address: {{.Address}}
@@ -141,7 +144,7 @@ func (l *local) writeConfig() (path string, err error) {
 		return "", err
 	}
 	err = configuration.Execute(file, map[string]any{
-		"Telegram": l.telegram, "Homeserver": l.homeserver, "Dir": l.dir, "Address": l.address(), "Secret": l.secret, "LogLevel": l.logLevel, "LogFile": l.logFile,
+		"Telegram": l.telegram, "TelegramAddr": l.telegramAddr, "Homeserver": l.homeserver, "HomeserverURL": l.homeserverURL, "Dir": l.dir, "Address": l.address(), "Secret": l.secret, "LogLevel": l.logLevel, "LogFile": l.logFile,
 	})
 	return path, errors.Join(err, file.Close())
 }

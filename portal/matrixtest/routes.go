@@ -18,6 +18,7 @@ type routes struct {
 
 func (s *Server) handler() http.Handler {
 	r := routes{s, http.NewServeMux()}
+	s.script.known = map[string]bool{}
 	r.addUsers()
 	r.addRooms()
 	r.mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
@@ -79,6 +80,7 @@ func (r routes) addRooms() {
 // open adds an operation that needs no token. {v} in a path is any of the versions that
 // clients use.
 func (r routes) open(method, path, operation string, handle func(*http.Request) (any, *fault)) {
+	r.server.script.known[operation] = true
 	for _, version := range []string{"v3", "r0"} {
 		r.mux.HandleFunc(method+" "+strings.Replace(path, "{v}", version, 1), func(w http.ResponseWriter, request *http.Request) {
 			r.server.cfg.Log.Debug().Str("operation", operation).Msg("Request")

@@ -2,12 +2,15 @@ package matrixtest
 
 import (
 	"context"
+	"fmt"
 	"sync"
 )
 
 // script counts the calls of operations, makes them fail, and holds them. Operations
 // go by names such as "createRoom" or "PUT state"; "" is every one.
 type script struct {
+	known map[string]bool // the operations; set before the server starts
+
 	mu    sync.Mutex
 	calls map[string]int
 	fails map[string]*failure
@@ -19,8 +22,18 @@ type failure struct {
 	fault fault
 }
 
-// Calls returns how often an operation was asked for.
+// check panics where there is no such operation: a test that waits for its calls, or counts
+// them, would prove nothing.
+func (c *script) check(operation string) {
+	if !c.known[operation] {
+		panic(fmt.Sprintf("matrixtest: no operation is named %q", operation))
+	}
+}
+
+// Calls returns how often an operation was asked for. It panics where there is none of that
+// name, as Fail and Hold do.
 func (s *Server) Calls(operation string) int {
+	s.script.check(operation)
 	s.script.mu.Lock()
 	defer s.script.mu.Unlock()
 	return s.script.calls[operation]
@@ -29,6 +42,9 @@ func (s *Server) Calls(operation string) int {
 // Fail makes the next n calls of an operation fail with a status and an errcode;
 // operation "" is any.
 func (s *Server) Fail(operation string, n, status int, errcode string) {
+	if operation != "" {
+		s.script.check(operation)
+	}
 	s.script.mu.Lock()
 	defer s.script.mu.Unlock()
 	if s.script.fails == nil {
@@ -39,6 +55,7 @@ func (s *Server) Fail(operation string, n, status int, errcode string) {
 
 // Hold makes every later call of an operation wait until the gate is released.
 func (s *Server) Hold(operation string) *Gate {
+	s.script.check(operation)
 	s.script.mu.Lock()
 	defer s.script.mu.Unlock()
 	if s.script.gates == nil {

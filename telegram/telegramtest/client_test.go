@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/gotd/td/crypto"
 	"github.com/gotd/td/session"
 	"github.com/gotd/td/telegram"
 	"github.com/gotd/td/telegram/auth"
@@ -58,13 +59,26 @@ func withResolver(options dcs.PlainOptions) setting {
 	return func(o *telegram.Options) { o.Resolver = dcs.Plain(options) }
 }
 
-// start starts a client, which is stopped when the test ends.
+// sessionOf returns a session with a new auth key of an account, 0 for one that is logged in
+// to none. gotd takes half a second of a processor to make a key itself.
+func sessionOf(t *testing.T, s *telegramtest.Server, accountID int64) session.Storage {
+	t.Helper()
+	key, err := s.AddAuthKey(accountID)
+	require.NoError(t, err)
+	keyID := crypto.Key(key).ID()
+	storage := &session.StorageMemory{}
+	loader := session.Loader{Storage: storage}
+	require.NoError(t, loader.Save(t.Context(), &session.Data{DC: s.DC(), AuthKey: key, AuthKeyID: keyID[:]}))
+	return storage
+}
+
+// start starts a client, which is stopped when the test ends. Nobody is logged in.
 func start(t *testing.T, s *telegramtest.Server, settings ...setting) *client {
 	t.Helper()
 	c := &client{t: t, updates: make(chan tg.UpdatesClass, 100), stopped: make(chan struct{})}
 	options := telegram.Options{
 		DC: s.DC(), DCList: s.DCList(), PublicKeys: []telegram.PublicKey{s.PublicKey()},
-		Resolver: dcs.Plain(dcs.PlainOptions{}), SessionStorage: &session.StorageMemory{},
+		Resolver: dcs.Plain(dcs.PlainOptions{}),
 		// A busy machine takes its time for a key exchange: no second one because of it.
 		DialTimeout: time.Hour, ExchangeTimeout: time.Hour,
 		UpdateHandler: telegram.UpdateHandlerFunc(func(_ context.Context, u tg.UpdatesClass) error {
@@ -74,6 +88,9 @@ func start(t *testing.T, s *telegramtest.Server, settings ...setting) *client {
 	}
 	for _, set := range settings {
 		set(&options)
+	}
+	if options.SessionStorage == nil {
+		options.SessionStorage = sessionOf(t, s, 0)
 	}
 	c.Client = telegram.NewClient(1, "hash", options)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))

@@ -2,9 +2,11 @@ package telegramtest
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
+	"github.com/gotd/td/tg"
 	"github.com/gotd/td/tgerr"
 )
 
@@ -32,6 +34,17 @@ type failure struct {
 	err   *tgerr.Error
 }
 
+// methodNames has the names of TL.
+var methodNames = sync.OnceValue(tg.NamesMap)
+
+// checkMethod panics for what is no TL method: a test that waits for its calls, or counts
+// them, would prove nothing.
+func checkMethod(name string) {
+	if _, ok := methodNames()[name]; !ok && name != AnyMethod {
+		panic(fmt.Sprintf("telegramtest: TL has no method %q", name))
+	}
+}
+
 func newFaults() faults {
 	return faults{
 		calls: map[string]int{}, failures: map[string][]failure{},
@@ -42,8 +55,10 @@ func newFaults() faults {
 // Fail makes the next calls of a TL method, such as auth.sendCode, get an error of
 // Telegram's, such as 420 FLOOD_WAIT_5, 303 NETWORK_MIGRATE_4 or -503 Timeout, instead of
 // being done. Code and message go out as they are. Errors that are set while others are left
-// come after them. Zero times takes back those that are left.
+// come after them. Zero times takes back those that are left. It panics for a name that is no
+// method's, as Hold, Latency and Calls do.
 func (s *Server) Fail(method string, times, code int, message string) {
+	checkMethod(method)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if times <= 0 {
@@ -108,6 +123,7 @@ type Held struct {
 // whether it has to fail, and who makes it. A later Hold of the same method takes
 // over the calls that arrive from then on.
 func (s *Server) Hold(method string) *Held {
+	checkMethod(method)
 	h := &Held{server: s, method: method, arrived: make(chan struct{}), released: make(chan struct{})}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -147,6 +163,7 @@ func (h *Held) wait(ctx context.Context) error {
 
 // Latency makes every call of a TL method take that much longer. Zero ends it.
 func (s *Server) Latency(method string, d time.Duration) {
+	checkMethod(method)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults.latency[method] = d

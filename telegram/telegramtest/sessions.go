@@ -131,6 +131,7 @@ func (s *Server) loggedInAs(id keyID) int64 {
 // Calls counts the calls of a TL method that have arrived since the start or the
 // last ResetCalls; those of [AnyMethod] are all of them.
 func (s *Server) Calls(method string) int {
+	checkMethod(method)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.faults.calls[method]

@@ -31,16 +31,7 @@ func TestSessionsOutlastConnections(t *testing.T) {
 func TestAddAuthKey(t *testing.T) {
 	options := telegramtest.Config{StateFile: filepath.Join(t.TempDir(), "telegram.json")}
 	s := newServer(t, options)
-	storage := func(accountID int64) session.Storage {
-		key, err := s.AddAuthKey(accountID)
-		require.NoError(t, err)
-		keyID := crypto.Key(key).ID()
-		storage := &session.StorageMemory{}
-		loader := session.Loader{Storage: storage}
-		require.NoError(t, loader.Save(t.Context(), &session.Data{DC: s.DC(), AuthKey: key, AuthKeyID: keyID[:]}))
-		return storage
-	}
-	adas, nobodys := storage(ada.ID), storage(0)
+	adas, nobodys := sessionOf(t, s, ada.ID), sessionOf(t, s, 0)
 	start(t, s, withSession(adas)).is(ada)
 	assert.Equal(t, 1, s.Sessions(ada.ID))
 	c := start(t, s, withSession(nobodys))
