@@ -104,9 +104,7 @@ func TestLimitStoreConforms(t *testing.T) {
 	provisioningtest.TestLimitStore(t, func(t *testing.T) func(*testing.T) provisioning.LimitStore {
 		path := filepath.Join(t.TempDir(), "bridge.db")
 		return func(t *testing.T) provisioning.LimitStore {
-			store, err := auth.NewLimitStore(t.Context(), openDatabase(t, path, options))
-			require.NoError(t, err)
-			return store
+			return newStore(t, openDatabase(t, path, options), auth.StoreConfig{})
 		}
 	})
 }

@@ -14,8 +14,8 @@ import (
 	"maunium.net/go/mautrix/bridgev2"
 	"maunium.net/go/mautrix/id"
 
-	"github.com/tgprovision/tgprovision/auth"
 	"github.com/tgprovision/tgprovision/internal/keyed"
+	"github.com/tgprovision/tgprovision/internal/limitstore"
 	"github.com/tgprovision/tgprovision/portal"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
@@ -124,7 +124,7 @@ func (h *Host) Start(ctx context.Context) error {
 		return fmt.Errorf("open the tasks of the provisioning API: %w", err)
 	}
 	if h.limits != nil {
-		if h.limits.LimitStore, err = auth.NewLimitStore(ctx, h.br.DB.Database); err != nil {
+		if h.limits.LimitStore, err = limitstore.Open(ctx, h.br.DB.Database); err != nil {
 			return fmt.Errorf("open the limits of the provisioning API: %w", err)
 		}
 	}

@@ -61,7 +61,7 @@ func TestLimitStoreOnPostgres(t *testing.T) {
 	provisioningtest.TestLimitStore(t, func(t *testing.T) func(t *testing.T) provisioning.LimitStore {
 		url := postgres.newDatabase(t)
 		return func(t *testing.T) provisioning.LimitStore {
-			store, err := auth.NewLimitStore(t.Context(), openPostgres(t, url))
+			store, err := auth.NewStore(t.Context(), auth.StoreConfig{DB: openPostgres(t, url)})
 			require.NoError(t, err)
 			return store
 		}

@@ -18,7 +18,7 @@ var upgradeFiles embed.FS
 // can't encrypt. loginTimeout is for half-done logins of versions that have not stored
 // when they end.
 func (s *sessionStore) upgrades(loginTimeout time.Duration) dbutil.UpgradeTable {
-	return append(schema.Upgrades(upgradeFiles, "upgrades"), dbutil.WrapUpgrade(4, 5, 5, "A row for each auth key, which can be encrypted", dbutil.TxnModeOn,
+	return append(schema.Upgrades(upgradeFiles), dbutil.WrapUpgrade(4, 5, 5, "A row for each auth key, which can be encrypted", dbutil.TxnModeOn,
 		func(ctx context.Context, _ *dbutil.Database) error { return s.upgradeToRows(ctx, loginTimeout) }))
 }
 

@@ -15,10 +15,13 @@ import (
 	"go.mau.fi/util/dbutil"
 )
 
-// Upgrades reads a store's upgrades from a folder of files such as 01-users.sql, in dbutil's
+// Folder is where a store's upgrades lie, files such as 01-users.sql in dbutil's
 // form.
-func Upgrades(files embed.FS, folder string) dbutil.UpgradeTable {
-	sub, err := fs.Sub(files, folder) // dbutil itself would join paths as Windows does
+const Folder = "upgrades"
+
+// Upgrades reads a store's upgrades.
+func Upgrades(files embed.FS) dbutil.UpgradeTable {
+	sub, err := fs.Sub(files, Folder) // dbutil itself would join paths as Windows does
 	if err != nil {
 		panic(err) // the folder's name is valid
 	}

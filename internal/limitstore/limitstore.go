@@ -1,4 +1,5 @@
-package auth
+// Package limitstore counts on SQL what is limited over time.
+package limitstore
 
 import (
 	"context"
@@ -14,33 +15,28 @@ import (
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
-// LimitStore is a [provisioning.LimitStore] on SQL: SQLite or PostgreSQL. It is safe for
-// concurrent use by several goroutines; several stores, in one process or in many, can share a
-// database. Its clock is that of the PostgreSQL server, or of the machine that has the SQLite
-// file. There is nothing to close but the database. A [Store] has one.
-type LimitStore struct{ db schema.DB }
+// Store is a [provisioning.LimitStore] on SQLite or PostgreSQL. It is safe for concurrent use by
+// several goroutines; several stores, in one process or in many, can share a database. Its clock
+// is that of the PostgreSQL server, or of the machine that has the SQLite file.
+type Store struct{ db schema.DB }
 
-var _ provisioning.LimitStore = (*LimitStore)(nil)
+var _ provisioning.LimitStore = (*Store)(nil)
 
-//go:embed limit_upgrades/*.sql
-var limitUpgradeFiles embed.FS
+//go:embed upgrades/*.sql
+var upgradeFiles embed.FS
 
-// NewLimitStore opens the store, and makes or upgrades its table, tgprovision_event, in one
-// transaction. Errors: those of [NewStore], permissions aside.
-func NewLimitStore(ctx context.Context, db *dbutil.Database) (*LimitStore, error) {
-	if db == nil {
-		return nil, errors.New("the database of the limit store is nil: set the bridge's database")
-	}
-	db = db.Child("tgprovision_limit_version", schema.Upgrades(limitUpgradeFiles, "limit_upgrades"), nil)
+// Open opens the store, and makes or upgrades its table, in one transaction.
+func Open(ctx context.Context, shared *dbutil.Database) (*Store, error) {
+	db := shared.Child("tgprovision_limit_version", schema.Upgrades(upgradeFiles), nil)
 	if err := schema.Upgrade(ctx, db, "limit store"); err != nil {
 		return nil, err
 	}
-	return &LimitStore{schema.DB{Database: db}}, nil
+	return &Store{schema.DB{Database: db}}, nil
 }
 
 // CountEvent implements [provisioning.LimitStore]. It is one transaction, which first forgets
 // all events that count for no limit any more. Calls follow one another, in all processes.
-func (s *LimitStore) CountEvent(ctx context.Context, key string, limits []provisioning.Limit) (wait time.Duration, err error) {
+func (s *Store) CountEvent(ctx context.Context, key string, limits []provisioning.Limit) (wait time.Duration, err error) {
 	err = s.db.DoTxn(ctx, func(ctx context.Context) error {
 		now, err := s.beginTurn(ctx)
 		if err != nil {
@@ -73,7 +69,7 @@ func (s *LimitStore) CountEvent(ctx context.Context, key string, limits []provis
 
 // beginTurn waits for the turn, forgets old events, and returns the time, in milliseconds since
 // 1970.
-func (s *LimitStore) beginTurn(ctx context.Context) (now int64, err error) {
+func (s *Store) beginTurn(ctx context.Context) (now int64, err error) {
 	clock := `SELECT CAST((julianday('now')-2440587.5)*86400000 AS INTEGER)`
 	if s.db.Dialect == dbutil.Postgres {
 		clock = `SELECT (extract(epoch FROM clock_timestamp())*1000)::BIGINT`
