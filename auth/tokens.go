@@ -55,6 +55,10 @@ type TokensConfig struct {
 	// AccessTokens takes access tokens, those that Matrix clients work with. At least one
 	// of AccessTokens and OpenID has to be set.
 	AccessTokens bool
+	// Guests takes the access tokens of guests, whom a homeserver lets in without an account.
+	// An OpenID token does not say whether its user is one: where guests may get such tokens,
+	// as on Synapse, their levels have to be low, or OpenID left out.
+	Guests bool
 	// OpenID takes OpenID tokens, sent as "openid:" and the token. They can do nothing but
 	// tell who somebody is, and last for an hour on most homeservers. A homeserver that
 	// does not serve the server-server API, at least what is about OpenID, can't be asked:
@@ -99,6 +103,7 @@ type Tokens struct {
 	checks    *places.Places[string] // of clients
 	flights   singleflight.Group
 	waiting   int // how many may for one token
+	guests    bool
 
 	mu      sync.Mutex
 	waiters map[tokenKey]int // how many do
@@ -136,7 +141,7 @@ func NewTokens(cfg TokensConfig) (*Tokens, error) {
 	defaultTo(&cfg.Waiting, defaultTokenWaiting)
 	t := &Tokens{
 		kinds: map[string]*tokenKind{}, servers: slices.Clone(cfg.ServerNames), transport: cfg.Transport,
-		timeout: cfg.Timeout, checks: places.New[string](cfg.Checks, 0, checksLine*cfg.Checks), waiting: cfg.Waiting, waiters: map[tokenKey]int{},
+		timeout: cfg.Timeout, checks: places.New[string](cfg.Checks, 0, checksLine*cfg.Checks), waiting: cfg.Waiting, guests: cfg.Guests, waiters: map[tokenKey]int{},
 		valid: newTokenCache(cfg.Keep, cfg.Remember), invalid: newTokenCache(cfg.KeepInvalid, cfg.Remember),
 	}
 	if t.transport == nil {
@@ -211,6 +216,7 @@ var (
 	errNotTaken = fmt.Errorf("%w: tokens of this kind are not taken", provisioning.ErrMatrixTokenInvalid)
 	errNoToken  = fmt.Errorf("%w: it does not look like one", provisioning.ErrMatrixTokenInvalid)
 	errUnknown  = fmt.Errorf("%w: the homeserver does not know it", provisioning.ErrMatrixTokenInvalid)
+	errGuest    = fmt.Errorf("%w: its user is a guest", provisioning.ErrMatrixTokenInvalid)
 	errForeign  = fmt.Errorf("%w: its user is another server's", provisioning.ErrMatrixTokenInvalid)
 )
 
@@ -351,6 +357,9 @@ func (t *Tokens) ask(ctx context.Context, kind *tokenKind, token string) (verdic
 		return verdict{}, errors.New("status 200, and no Matrix user ID")
 	case !slices.Contains(t.servers, server):
 		return verdict{err: errForeign}, nil
+	}
+	if guest := body["is_guest"]; guest != nil && guest != false && !t.guests {
+		return verdict{err: errGuest}, nil
 	}
 	return verdict{userID: id.UserID(userID)}, nil
 }

@@ -153,7 +153,9 @@ func TestAnswersOfTheHomeserver(t *testing.T) {
 		want   error // nil is alice
 	}{
 		{"alice", 200, aliceSays, nil, nil},
-		{"guest", 200, `{"user_id":"@alice:example.com","is_guest":true,"sub":"@alice:example.com"}`, nil, nil},
+		{"guest", 200, `{"user_id":"@alice:example.com","is_guest":true,"sub":"@alice:example.com"}`, nil, provisioning.ErrMatrixTokenInvalid},
+		{"no guest", 200, `{"user_id":"@alice:example.com","is_guest":false,"sub":"@alice:example.com"}`, nil, nil},
+		{"guest in some words", 200, `{"user_id":"@alice:example.com","is_guest":"yes","sub":"@alice:example.com"}`, nil, provisioning.ErrMatrixTokenInvalid},
 		{"unknown", 401, `{"errcode":"M_UNKNOWN_TOKEN","error":"no"}`, nil, provisioning.ErrMatrixTokenInvalid},
 		{"soft logout", 401, `{"errcode":"M_UNKNOWN_TOKEN","soft_logout":true}`, nil, provisioning.ErrMatrixTokenInvalid},
 		{"locked", 401, `{"errcode":"M_USER_LOCKED"}`, nil, provisioning.ErrMatrixTokenInvalid},
@@ -375,3 +377,14 @@ func TestTokensOfAHomeserver(t *testing.T) {
 }
 
 func openIDToken(token *mautrix.RespOpenIDToken) string { return "openid:" + token.AccessToken }
+
+// Guests call where the host allows it.
+func TestGuests(t *testing.T) {
+	h := &homeserver{}
+	h.takes(0, 200, `{"user_id":"@alice:example.com","is_guest":true}`)
+	userID, err := newTokens(t, h, func(c *auth.TokensConfig) { c.Guests = true }).CheckToken(t.Context(), "alice-1")
+	require.NoError(t, err)
+	assert.Equal(t, alice, userID)
+	_, err = newTokens(t, h).CheckToken(t.Context(), "alice-1")
+	require.ErrorIs(t, err, provisioning.ErrMatrixTokenInvalid)
+}

@@ -55,7 +55,10 @@ func TestTokenStory(t *testing.T) {
 			for _, c := range []struct {
 				user    *mautrix.Client
 				errcode string
-			}{{bob, "not_enough_permissions"}, {alice, ""}} {
+			}{{bob, "not_enough_permissions"}, {alice, "not_logged_in"}, {alice, ""}} {
+				if c.errcode == "" { // the relay bot does not act for her
+					s.login(alice, ada)
+				}
 				api, err := client.New(s.example.url, c.user.AccessToken, client.WithHTTPClient(&http.Client{Transport: checked{t}}))
 				require.NoError(t, err)
 				_, err = client.Do(api.ConnectPortalWithResponse(t.Context(), string(roomID), -1000000000011, nil))
@@ -64,6 +67,18 @@ func TestTokenStory(t *testing.T) {
 					require.NoError(t, err)
 				} else if assert.ErrorAs(t, err, &fault) {
 					assert.Equal(t, c.errcode, fault.Errcode)
+				}
+			}
+			// Who has joined the room sees its portal, as does an admin.
+			for user, errcode := range map[*mautrix.Client]string{bob: "", alice: "", admin: "", s.hs.user(t, "carol"): "portal_not_found"} {
+				api, err := client.New(s.example.url, user.AccessToken, client.WithHTTPClient(&http.Client{Transport: checked{t}}))
+				require.NoError(t, err)
+				_, err = client.Do(api.GetPortalWithResponse(t.Context(), string(roomID), nil))
+				var fault *client.Error
+				if errcode == "" {
+					require.NoError(t, err, user.UserID)
+				} else if assert.ErrorAs(t, err, &fault) {
+					assert.Equal(t, errcode, fault.Errcode)
 				}
 			}
 		})

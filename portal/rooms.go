@@ -238,6 +238,9 @@ func (r *Rooms) unlessGone(ctx context.Context, roomID id.RoomID, err error) err
 // Room implements [provisioning.Rooms]. What somebody has set that makes no sense, such as a
 // number for a name, counts as nothing.
 func (r *Rooms) Room(ctx context.Context, roomID id.RoomID, query provisioning.RoomQuery) (room provisioning.Room, err error) {
+	if query.Member != "" {
+		return r.member(ctx, roomID, query.Member)
+	}
 	var alias, algorithm, replacement string
 	var joined []id.UserID
 	text := func(eventType event.Type, field string, to *string) func() error {
@@ -274,6 +277,19 @@ func (r *Rooms) Room(ctx context.Context, roomID id.RoomID, query provisioning.R
 		case !ghost && userID != r.bot.UserID:
 			room.Users = append(room.Users, userID)
 		}
+	}
+	return room, nil
+}
+
+// member reads whether a Matrix user has joined a room.
+func (r *Rooms) member(ctx context.Context, roomID id.RoomID, userID id.UserID) (room provisioning.Room, err error) {
+	err = r.readRoom(ctx, roomID, func() error {
+		membership, err := membershipOf(ctx, r.bot, roomID, userID)
+		room.Joined = membership == event.MembershipJoin
+		return err
+	})
+	if err != nil {
+		return provisioning.Room{}, err
 	}
 	return room, nil
 }

@@ -193,7 +193,7 @@ func (a *accounts) mayLogIn(ctx context.Context, userID id.UserID) (user User, m
 	if user, err = a.lookUp(ctx, userID); err != nil {
 		return User{}, false, err
 	}
-	if may = user.Permission >= PermissionFull; !may {
+	if may = mayUseTelegram(user); !may {
 		zerolog.Ctx(ctx).Info().Msg("A user has lost the level for a login before it was recorded")
 	}
 	return user, may, nil

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"maunium.net/go/mautrix/id"
 )
 
 // relay returns the account of the relay bot. Errors: ErrNotLoggedIn where there is no
@@ -29,14 +31,17 @@ type actor struct {
 	relay   bool
 }
 
-// actor returns the account of a user, if there is a user and they are logged in, else the
-// relay bot. Errors: ErrNotLoggedIn where there is neither.
+// actor returns the account of a user, if there is a user whose account may act, else the
+// relay bot where that may act for the caller. Errors: ErrNotLoggedIn where there is neither.
 func (a *accounts) actor(ctx context.Context, p *person) (actor, error) {
 	if p.userID != "" {
 		act, err := a.own(ctx, p)
 		if err == nil || !errors.Is(err, ErrNotLoggedIn) {
 			return act, err
 		}
+	}
+	if !p.relay {
+		return actor{}, errOwnAccountOnly
 	}
 	account, err := a.relay(acting(ctx))
 	if err != nil {
@@ -67,10 +72,10 @@ func (a *accounts) inChat(ctx context.Context, p *person, chatID ChatID) (actor,
 	return act, info, err
 }
 
-// recorded returns the client of a user who is on record as logged in, nil for anybody else.
-// It is for operations that show something: Telegram is not asked.
+// recorded returns the client of a user who is on record as logged in and may use it, nil for
+// anybody else. It is for operations that show something: Telegram is not asked.
 func (a *accounts) recorded(ctx context.Context, p *person) TelegramClient {
-	if p.userID == "" || p.user.TelegramID == 0 || p.user.Displaced {
+	if p.userID == "" || p.user.TelegramID == 0 || p.user.Displaced || !mayUseTelegram(p.user) {
 		return nil
 	}
 	client, err := a.client(ctx, p.userID)
@@ -80,11 +85,26 @@ func (a *accounts) recorded(ctx context.Context, p *person) TelegramClient {
 	return client
 }
 
+// allowedClient returns the client of a user who may use Telegram now. Errors: errSessionKept.
+func (a *accounts) allowedClient(ctx context.Context, userID id.UserID) (TelegramClient, error) {
+	user, err := a.lookUp(ctx, userID)
+	switch {
+	case err != nil:
+		return nil, err
+	case !mayUseTelegram(user):
+		return nil, errSessionKept
+	}
+	return a.client(ctx, userID)
+}
+
 // watcher returns who looks at Telegram for an operation that shows something: a user who is
-// on record as logged in, else the relay bot, nil where there is neither.
+// on record as logged in, else the relay bot where it may, nil where there is neither.
 func (a *accounts) watcher(ctx context.Context, p *person) TelegramClient {
 	if client := a.recorded(ctx, p); client != nil {
 		return client
+	}
+	if !p.relay {
+		return nil
 	}
 	return a.relayBot
 }
@@ -95,14 +115,19 @@ func acting(ctx context.Context) context.Context {
 	return WithRecordedAccount(WithCachedReads(ctx, true), true)
 }
 
-// own returns a user's own account, as it is on record. Errors: ErrNotLoggedIn.
+// own returns a user's own account, as it is on record. That of somebody who may not use
+// Telegram any more counts as none. Errors: ErrNotLoggedIn.
 func (a *accounts) own(ctx context.Context, p *person) (act actor, err error) {
 	if p.client, err = a.client(ctx, p.userID); err != nil {
 		return actor{}, err
 	}
 	account, err := a.loggedIn(acting(ctx), p)
-	if err != nil {
+	switch {
+	case err != nil:
 		return actor{}, err
+	case !mayUseTelegram(p.user):
+		p.client = nil
+		return actor{}, errSessionKept
 	}
 	return actor{client: p.client, account: account}, nil
 }

@@ -193,8 +193,8 @@ func TestHangUpAnywhere(t *testing.T) {
 	}
 }
 
-// Of a query parameter that comes twice, the first counts; of a name in a body, the
-// last.
+// Of a query parameter that comes twice, the first counts, but for the user; of a name in a
+// body, the last.
 func TestDuplicates(t *testing.T) {
 	const asAlice, asBob = "user_id=@alice:example.com", "user_id=@bob:example.com" // bob has no power
 	connect, disconnect := "/portal/!room:example.com/connect/-1000000000009?", "/portal/!room:example.com/disconnect?"
@@ -203,10 +203,15 @@ func TestDuplicates(t *testing.T) {
 		status  int
 		errcode string
 	}{
-		{connect + asAlice + "&" + asBob, 202, ""},
-		{connect + asBob + "&" + asAlice, 403, "not_enough_permissions"},
-		{connect + "user%5Fid=@bob:example.com&" + asAlice, 403, "not_enough_permissions"},
-		{connect + "&&x&" + asBob + "&user_id", 403, "not_enough_permissions"},
+		{connect + asAlice + "&" + asBob, 400, "mxid_invalid"},
+		{connect + asBob + "&" + asAlice, 400, "mxid_invalid"},
+		{connect + "user%5Fid=@bob:example.com&" + asAlice, 400, "mxid_invalid"},
+		{connect + asAlice + "&user_id=%40alice%3Aexample.com", 202, ""},
+		{connect + "&&x&" + asBob + "&user_id", 400, "mxid_invalid"},
+		{connect + "user_id&" + asBob, 400, "mxid_invalid"},
+		{connect + "user_id", 400, "mxid_empty"},
+		{connect + "user_id=%zz&" + asAlice, 400, "mxid_invalid"},
+		{connect + asAlice + "&user_id=%zz", 400, "mxid_invalid"},
 		{connect + "force=delete&force=nonsense", 202, ""},
 		{connect + "force=nonsense&force=delete", 400, "body_value_invalid"},
 		{disconnect + "delete=1&delete=nonsense", 404, "portal_not_found"},

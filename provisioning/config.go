@@ -12,9 +12,6 @@ import (
 	"github.com/rs/zerolog"
 )
 
-// MinSecretLength is the smallest length of [Config.Secret], in bytes.
-const MinSecretLength = 16
-
 // The defaults of the fields of a Config.
 const (
 	defaultTimeout      = 30 * time.Second
@@ -25,10 +22,14 @@ const (
 // in it.
 type Config struct {
 	// Secret is the shared secret that API clients send as
-	// "Authorization: Bearer <secret>". Required, at least MinSecretLength bytes,
-	// without blanks at its ends. Browsers can send it with a WebSocket, for login_qr, only
-	// where it has no characters but letters, digits and !#$%&'*+-.^_`|~.
+	// "Authorization: Bearer <secret>", and may do everything with. At least MinSecretLength
+	// bytes, without blanks at its ends. Browsers can send it with a WebSocket, for login_qr, only
+	// where it has no characters but letters, digits and !#$%&'*+-.^_`|~. Its name in log lines
+	// is DefaultSecretName. One of Secret and Secrets is required.
 	Secret string
+	// Secrets are shared secrets besides, each with a name, and with what it is for.
+	// [Provisioner.SetSecrets] replaces them all.
+	Secrets []Secret
 	// Users knows the Matrix users. It is a UserStore, or a UserReader of a bridge whose
 	// Telegram sessions are the links between users and accounts. Required.
 	Users UserReader
@@ -60,6 +61,13 @@ type Config struct {
 	// Observer is told of requests, logins and background work, for metrics: the one of
 	// metrics.Collector, for example. The zero value observes nothing.
 	Observer Observer
+
+	// Audit is told of every request that is made to change something, and of wrong secrets and
+	// tokens, once the answer is written. The access lines of the same requests have
+	// "audit": true. An operation that goes on beyond its deadline is told of again when it has
+	// ended, under the same request ID. It is called by many goroutines at once, in the middle of
+	// the work: it has to return at once. A panic is recovered and logged. Nil tells nobody.
+	Audit func(AuditEntry)
 
 	// Tokens tells whose Matrix tokens are, which callers may send in place of the secret;
 	// see "Callers". Nil is an API for the shared secret alone.
@@ -104,7 +112,7 @@ type Config struct {
 	// Zero is 5 an hour and 10 a day, a negative number no limit.
 	BotTokensPerUser Allowance
 	// Limits counts for these three. Processes that share a database share one on it, such as
-	// the one of auth.NewStore, and have one Secret. Nil counts in the memory of this process.
+	// the one of auth.NewStore, and have the same first secret. Nil counts in the memory of this process.
 	Limits LimitStore
 
 	// Log is where the access lines and the errors of requests go that come
@@ -118,13 +126,13 @@ type Config struct {
 func (c Config) validate() error {
 	var faults []error
 	fault := func(format string, args ...any) { faults = append(faults, fmt.Errorf(format, args...)) }
-	switch {
-	case c.Secret == "":
-		fault("Config.Secret is empty: set the shared secret that API clients send, at least %d characters", MinSecretLength)
-	case len(c.Secret) < MinSecretLength:
-		fault("Config.Secret has %d characters: use at least %d, random ones", len(c.Secret), MinSecretLength)
-	case !sendable(c.Secret):
-		fault("Config.Secret holds a blank, a control character or a character outside ASCII, which a header can't carry: use letters and digits")
+	secrets := c.secrets()
+	if wrong := faultOfValue(c.Secret); wrong != "" && len(secrets) != len(c.Secrets) || len(secrets) == 0 {
+		fault("Config.Secret %s", wrong)
+		secrets = c.Secrets
+	}
+	for _, wrong := range checkSecrets(secrets) {
+		fault("Config.Secrets are not sound: %w", wrong)
 	}
 	if missing(c.Users) {
 		fault("Config.Users is nil: set a UserStore, for example the one of auth.NewStore")
@@ -173,17 +181,6 @@ func (c Config) validate() error {
 func (c Config) timeout() time.Duration { return cmp.Or(c.Timeout, defaultTimeout) }
 
 func (c Config) taskLifetime() time.Duration { return cmp.Or(c.TaskLifetime, defaultTaskLifetime) }
-
-// sendable says whether an HTTP client can send the secret in a header and this
-// side gets the same bytes.
-func sendable(secret string) bool {
-	for _, c := range []byte(secret) {
-		if c <= ' ' || c >= 0x7f {
-			return false
-		}
-	}
-	return true
-}
 
 // missing says whether an interface holds nothing, or a nil pointer.
 func missing(v any) bool {

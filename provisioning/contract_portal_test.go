@@ -117,6 +117,12 @@ func askerCases(prepare func(*testing.T, *bridge), body string) []wireCase {
 		return c
 	}
 	return []wireCase{
+		with(wireCase{name: "user empty", path: "?user_id=", status: 400, errcode: "mxid_empty"}),
+		with(wireCase{name: "user without a value", path: "?user_id", status: 400, errcode: "mxid_empty"}),
+		with(wireCase{name: "user empty, twice", path: "?user_id=&user_id", status: 400, errcode: "mxid_empty"}),
+		with(wireCase{name: "user empty, then named", path: "?user_id=&" + asAlice[1:], status: 400, errcode: "mxid_invalid"}),
+		with(wireCase{name: "user named, then empty", path: asAlice + "&user_id=", status: 400, errcode: "mxid_invalid"}),
+		with(wireCase{name: "two users", path: asAdmin + "&" + asAlice[1:], status: 400, errcode: "mxid_invalid"}),
 		with(wireCase{name: "user invalid", path: "?user_id=alice", status: 400, errcode: "mxid_invalid"}),
 		with(wireCase{name: "user not UTF-8", path: "?user_id=@al%ffice:example.com", status: 400, errcode: "mxid_invalid"}),
 		with(wireCase{name: "user refused", path: asAlice, prepare: brokenUsers(provisioning.ErrMatrixUserRefused), status: 403, errcode: "not_enough_permissions"}),
@@ -145,7 +151,9 @@ func lookupCases(method string) []wireCase {
 	return []wireCase{
 		found("found", "", false),
 		found("trailing slash", "", false),
-		found("empty user", "?user_id=", false),
+		{name: "empty user", change: inRooms, prepare: bridged(room, news), path: "?user_id=", status: 400, errcode: "mxid_empty"},
+		{name: "two users", change: inRooms, prepare: bridged(room, news), path: "?user_id=@none:example.com&" + asAlice[1:], status: 400, errcode: "mxid_invalid"},
+		found("the same user twice", asAlice+"&user_id=%40alice%3Aexample.com", true),
 		found("alice has the power", asAlice, true),
 		found("alice has the power, encoded", "?user_id=%40alice%3Aexample.com&room_id=nonsense", true),
 		found("bob lacks one level of power", "?user_id=@bob:example.com", false),
@@ -247,7 +255,7 @@ func connectCases() []wireCase {
 		b.rooms.Add(room, r)
 	}
 	connected("relay bot", "")
-	connected("empty user", "?user_id=&force=")
+	connected("empty force", "?force=")
 	connected("alice, not logged in", asAlice)
 	connected("alice, logged in", asAlice, as(aliceAccount))
 	connected("level user", "?user_id=@user:example.com")
@@ -359,7 +367,7 @@ func disconnectCases() []wireCase {
 		add(wireCase{name: name, path: query, prepare: prepare, status: status, errcode: errcode, after: wantPortal(room, news.ID)})
 	}
 	disconnected("nobody asks", "")
-	disconnected("empty queries", "?user_id=&delete=&sync=")
+	disconnected("empty queries", "?delete=&sync=")
 	disconnected("alice", asAlice)
 	disconnected("level user", "?user_id=@user:example.com")
 	disconnected("admin", asAdmin)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"net/url"
 	"os"
@@ -13,6 +14,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"maunium.net/go/mautrix/id"
 )
 
 // maxBodySize is the largest request body that is read, in bytes.
@@ -73,18 +76,49 @@ type query string
 // value returns a parameter, "" if it is absent. Of one that comes twice the first counts.
 // Errors: errValueUnknown for what can't be decoded.
 func (q query) value(name string) (string, error) {
-	for parameter := range strings.SplitSeq(string(q), "&") {
-		key, value, _ := strings.Cut(parameter, "=")
-		if key, err := url.QueryUnescape(key); err != nil || key != name {
-			continue
-		}
-		value, err := url.QueryUnescape(value)
-		if err != nil {
-			return "", errValueUnknown
-		}
-		return value, nil
+	for value, err := range q.values(name) {
+		return value, err
 	}
 	return "", nil
+}
+
+// values yields what a parameter is given as, each time that it is. Errors: errValueUnknown
+// for what can't be decoded.
+func (q query) values(name string) iter.Seq2[string, error] {
+	return func(yield func(string, error) bool) {
+		for parameter := range strings.SplitSeq(string(q), "&") {
+			key, value, _ := strings.Cut(parameter, "=")
+			if key, err := url.QueryUnescape(key); err != nil || key != name {
+				continue
+			}
+			value, err := url.QueryUnescape(value)
+			if err != nil {
+				value, err = "", errValueUnknown
+			}
+			if !yield(value, err) {
+				return
+			}
+		}
+	}
+}
+
+// userID returns the user in user_id, "" if it is absent: nothing else says that nobody is
+// named. Errors: errUserIDEmpty, errUserIDInvalid also where two are named.
+func (q query) userID() (userID id.UserID, err error) {
+	given := false
+	for value, err := range q.values("user_id") {
+		if err != nil || given && value != string(userID) {
+			return "", errUserIDInvalid
+		}
+		given, userID = true, id.UserID(value)
+	}
+	switch {
+	case !given:
+		return "", nil
+	case userID == "":
+		return "", errUserIDEmpty
+	}
+	return checkUserID(string(userID))
 }
 
 // boolean reads a parameter that is yes or no. Absent and empty are no.

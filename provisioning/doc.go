@@ -29,14 +29,28 @@
 //
 // # Callers
 //
-// A caller with the shared secret may do everything for everybody. Where it names nobody in
-// user_id, no rights are checked; where it names a user, that user's are.
+// A caller with a shared secret acts for everybody, within the [Scope] of the secret: the one
+// of [Config.Secret] may do everything. Where it names nobody in user_id, no rights are
+// checked; where it names a user, that user's are. Nobody is named by leaving user_id out, and
+// only so: an empty one is 400 mxid_empty, and two different ones are 400 mxid_invalid. A
+// [Secret] can demand that somebody is named. [Provisioner.SetSecrets] replaces the secrets
+// while requests come.
 //
 // With [Config.Tokens], Matrix users call for themselves. To name another user is 403
 // mxid_mismatch, but for those of the level admin. Where nobody is named it is the caller,
 // whose rights are checked. get_bridge takes any level above none, and reading a portal
-// takes the level user, whatever rooms the caller is in. Tokens is not asked about the
-// shared secret.
+// takes the level user. Tokens is not asked about a shared secret.
+//
+// Below the level admin, they get no further with a token than without. A portal is there for
+// those who have joined its room, which [Rooms] says, and for the user whose direct chat it
+// is; for others it is 404 portal_not_found, the same as none. The relay bot does not act for
+// them: who is not logged in gets 403 not_logged_in. An OpenID token, which clients hand to
+// widgets, never has the rights of the level admin.
+//
+// A level that is taken away counts at once. A login that ends after it is not recorded, and
+// its session is ended. Sessions of users below the level full are kept: get_me shows them to
+// their owner, to admins and to the secret, all of whom may log them out, and nothing else
+// acts with them.
 //
 // Web pages of the origins in [Config.CORS] call as any other client does. Preflight
 // requests of these origins are answered without authentication, for every path alike.

@@ -17,11 +17,20 @@ import (
 type reply struct {
 	status int
 	body   any
+	// roomID and chatID are for the audit trail: what was not named in the path.
+	roomID id.RoomID
+	chatID ChatID
 }
 
-func ok(body any) reply       { return reply{http.StatusOK, body} }
-func created(body any) reply  { return reply{http.StatusCreated, body} }
-func accepted(body any) reply { return reply{http.StatusAccepted, body} }
+func ok(body any) reply       { return reply{status: http.StatusOK, body: body} }
+func created(body any) reply  { return reply{status: http.StatusCreated, body: body} }
+func accepted(body any) reply { return reply{status: http.StatusAccepted, body: body} }
+
+// about returns the reply with the portal that it is about.
+func (r reply) about(roomID id.RoomID, chatID ChatID) reply {
+	r.roomID, r.chatID = roomID, chatID
+	return r
+}
 
 // errorBody is the body of every error. State, Username and Phone are of login
 // operations. TelegramError is Telegram's name of what it has refused, BotMXID the bridge
@@ -80,7 +89,7 @@ func errorReply(err error, rt *route, botID func() id.UserID, header http.Header
 			header.Set("Retry-After", strconv.FormatInt(body.RetryAfter, 10))
 		}
 	}
-	return reply{o.status, body}, o
+	return reply{status: o.status, body: body}, o
 }
 
 // nameOfTelegram matches Telegram's names of errors and types.

@@ -42,6 +42,7 @@ var (
 	errRoomIDInvalid   = errors.New("not a Matrix room ID")
 	errChatIDInvalid   = errors.New("not the ID of a group or channel")
 	errNotWhitelisted  = errors.New("permission level too low")
+	errScope           = errors.New("the shared secret is for less than that")
 	errCallerLevel     = errors.New("permission level of the caller too low")
 	errNotYourself     = errors.New("the caller is another user than the one named")
 	errWrongVerb       = errors.New("wrong verb")
@@ -49,6 +50,8 @@ var (
 	errFloodWait       = errors.New("flood wait")
 	errBridgeExists    = errors.New("the room is bridged to this chat already")
 	errNoPower         = errors.New("may not bridge or unbridge the room")
+	errOwnAccountOnly  = fmt.Errorf("%w, and the relay bot does not act for the caller", ErrNotLoggedIn)
+	errSessionKept     = fmt.Errorf("%w: the level for that was taken away, and the session is kept", ErrNotLoggedIn)
 	errNoRealAccount   = errors.New("not logged in with a real account")
 	errTitleEmpty      = errors.New("no title for a new chat")
 	errRelayNotInChat  = errors.New("the relay bot is not in the chat")
@@ -130,6 +133,7 @@ var outcomes = []outcome{
 	{err: errUserIDEmpty, status: 400, errcode: "mxid_empty", sentence: "The Matrix user ID is missing."},
 	{err: errUserIDInvalid, status: 400, errcode: "mxid_invalid", sentence: "That is not a valid Matrix user ID."},
 	{err: ErrMatrixUserRefused, ops: userOps, status: 403, errcode: "mxid_not_whitelisted", sentence: "This Matrix user may not use the bridge."},
+	{err: errScope, status: 403, errcode: "insufficient_scope", sentence: "The shared secret is not for that."},
 	{err: errCallerLevel, status: 403, errcode: "mxid_not_whitelisted", sentence: "This Matrix user may not use the bridge."},
 	{err: errNotYourself, status: 403, errcode: "mxid_mismatch", sentence: "You may do this for yourself only, not for another Matrix user."},
 	{err: errNotWhitelisted, status: 403, errcode: "mxid_not_whitelisted", sentence: "This Matrix user may not log in to Telegram through the bridge."},
@@ -178,6 +182,7 @@ var outcomes = []outcome{
 	{err: ErrBridgeBotNotInRoom, ops: []string{"connect_portal", "create_portal", "disconnect_portal"}, status: 403, errcode: "bot_not_in_room", sentence: "The bridge bot is not in the room. Please invite it first."},
 	{err: errRelayNotInChat, status: 403, errcode: "bot_not_in_chat", sentence: "The bridge's relay bot is not in the Telegram chat. Please add it first."},
 	{err: ErrNotInChat, ops: []string{"connect_portal"}, status: 403, errcode: "user_not_in_chat", sentence: "Your Telegram account is not in that chat."},
+	{err: errOwnAccountOnly, status: 403, errcode: "not_logged_in", sentence: "You are not logged in to Telegram. Please log in first."},
 	{err: ErrNotLoggedIn, ops: []string{"connect_portal"}, status: 403, errcode: "not_logged_in", sentence: "You are not logged in to Telegram, and the bridge has no relay bot."},
 	{err: errNoRealAccount, status: 403, errcode: "not_logged_in_real_account", sentence: "You are not logged in to Telegram with a real account, which creating a chat takes."},
 	{err: ErrNotLoggedIn, ops: []string{"create_portal"}, status: 403, errcode: "not_logged_in_real_account", sentence: "You are not logged in to Telegram any more. Please log in again."},

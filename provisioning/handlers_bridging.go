@@ -25,22 +25,25 @@ func getPortal(ctx context.Context, s *services, op *operation) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
+	if err = s.rights.maySee(ctx, op, portal); err != nil {
+		return reply{}, err
+	}
 	return showPortal(ctx, s, op, s.portals.shown(ctx, &op.person, portal))
 }
 
 // getPortalByTgid is get_portal_by_tgid.
 func getPortalByTgid(ctx context.Context, s *services, op *operation) (reply, error) {
 	portal, err := s.portals.byChat(ctx, op.chatID, op.user.TelegramID)
-	switch {
-	case err == nil:
-		portal = s.portals.shown(ctx, &op.person, portal)
-	case errors.Is(err, ErrPortalNotFound):
+	if errors.Is(err, ErrPortalNotFound) {
 		portal, err = s.portals.sought(ctx, &op.person, op.chatID)
 	}
 	if err != nil {
 		return reply{}, err
 	}
-	return showPortal(ctx, s, op, portal)
+	if err = s.rights.maySee(ctx, op, portal); err != nil {
+		return reply{}, err
+	}
+	return showPortal(ctx, s, op, s.portals.shown(ctx, &op.person, portal))
 }
 
 func showPortal(ctx context.Context, s *services, op *operation, portal Portal) (reply, error) {
@@ -50,7 +53,7 @@ func showPortal(ctx context.Context, s *services, op *operation, portal Portal) 
 		About: portal.About, Username: portal.Username, Megagroup: portal.Megagroup,
 	}
 	if op.userID != "" && s.portals.rooms != nil {
-		err := s.gate.mayUnbridge(ctx, op, portal.RoomID)
+		err := s.rights.mayUnbridge(ctx, op, portal.RoomID)
 		if err != nil && !errors.Is(err, errNoPower) && !errors.Is(err, ErrBridgeBotNotInRoom) {
 			return reply{}, err
 		}
@@ -78,13 +81,10 @@ const warnRoomEncrypted = "room_encrypted"
 func connectPortal(ctx context.Context, s *services, op *operation) (reply, error) {
 	c := &connection{
 		roomID: op.roomID, chatID: op.chatID, userID: op.userID, account: op.user.TelegramID, force: op.force,
-		mayEnd: func(ctx context.Context, old Portal) error { return s.gate.mayUnbridge(ctx, op, old.RoomID) },
+		mayEnd: func(ctx context.Context, old Portal) error { return s.rights.mayUnbridge(ctx, op, old.RoomID) },
 	}
 	var warnings []string
-	err := atOnce(func() error { return mayConnect(ctx, s, op) }, func() error {
-		_, err := s.portals.replaced(ctx, c)
-		return err
-	}, func() error {
+	err := atOnce(func() error { return mayConnect(ctx, s, op) }, func() error { return mayReplace(ctx, s, op, c) }, func() error {
 		warnings = s.portals.warnings(ctx, op.roomID)
 		return nil
 	})
@@ -95,7 +95,9 @@ func connectPortal(ctx context.Context, s *services, op *operation) (reply, erro
 	if err != nil {
 		return reply{}, err
 	}
-	c.account = op.user.TelegramID // who may have been logged out meanwhile
+	if act.relay { // the user may have been logged out meanwhile, or their account may not act
+		c.account = 0
+	}
 	if err := s.portals.connect(ctx, c, info, act); err != nil {
 		return reply{}, err
 	}
@@ -110,13 +112,24 @@ func mayConnect(ctx context.Context, s *services, op *operation) error {
 	if err != nil && !errors.Is(err, ErrRoomBridged) {
 		return err
 	}
-	switch may := s.gate.mayBridge(ctx, op); {
+	switch may := s.rights.mayBridge(ctx, op); {
 	case err == nil:
 		return may
 	case may != nil:
 		return err
 	}
 	return s.portals.checkMigrated(ctx, &op.person, op.roomID, op.chatID)
+}
+
+// mayReplace returns nil when the portal that the chat has, if there is one, may give way. A
+// confined caller is told of it when their account is in the chat, and not before. Errors:
+// those of replaced.
+func mayReplace(ctx context.Context, s *services, op *operation, c *connection) error {
+	if op.caller.confined() {
+		return nil
+	}
+	_, err := s.portals.replaced(ctx, c)
+	return err
 }
 
 type createdBody struct {
@@ -175,12 +188,12 @@ func createPortal(ctx context.Context, s *services, op *operation) (reply, error
 	if err != nil {
 		return reply{}, err
 	}
-	return created(createdBody{info.ID}), nil
+	return created(createdBody{info.ID}).about(op.roomID, info.ID), nil
 }
 
 // contentForBridging reads the room for somebody who may bridge it. Errors: those of mayBridge.
 func contentForBridging(ctx context.Context, s *services, op *operation) (room Room, err error) {
-	err = atOnce(func() error { return s.gate.mayBridge(ctx, op) }, func() (err error) {
+	err = atOnce(func() error { return s.rights.mayBridge(ctx, op) }, func() (err error) {
 		room, err = s.portals.content(ctx, op.roomID)
 		return err
 	})
@@ -193,7 +206,10 @@ func disconnectPortal(ctx context.Context, s *services, op *operation) (reply, e
 	if err != nil {
 		return reply{}, err
 	}
-	if err = s.gate.mayUnbridge(ctx, op, op.roomID); err != nil {
+	if err = s.rights.maySee(ctx, op, portal); err != nil {
+		return reply{}, err
+	}
+	if err = s.rights.mayUnbridge(ctx, op, op.roomID); err != nil {
 		return reply{}, err
 	}
 	cleaned, err := s.portals.end(ctx, portal, op.userID, op.everybody, op.wait)
@@ -212,5 +228,5 @@ func disconnectPortal(ctx context.Context, s *services, op *operation) (reply, e
 	if err != nil {
 		return reply{}, err
 	}
-	return accepted(struct{}{}), nil
+	return accepted(struct{}{}).about(op.roomID, portal.ChatID), nil
 }

@@ -80,10 +80,12 @@ func startDM(ctx context.Context, s *services, op *operation) (reply, error) {
 		return reply{}, err
 	}
 	body := newStartedBody(ctx, s, op, portal, contact)
-	if body.JustCreated = isNew; isNew {
-		return created(body), nil
+	rep := ok(body)
+	if isNew {
+		body.JustCreated = true
+		rep = created(body)
 	}
-	return ok(body), nil
+	return rep.about(portal.RoomID, portal.ChatID), nil
 }
 
 // resolveIdentifier is resolve_identifier: start_dm without the start.

@@ -108,7 +108,7 @@ func TestOverloadInTheLog(t *testing.T) {
 		if line["level"] != "warn" || line["op"] != "get_bridge" || line["errcode"] != "overloaded" || !strings.Contains(fmt.Sprint(line["error"]), "Config.MaxRequests") {
 			t.Errorf("the access line is %v", line)
 		}
-		equal(t, "requests", o.requests, provisioning.ObservedRequest{Operation: "get_bridge", Status: 503, Errcode: "overloaded"})
+		equal(t, "requests", o.requests, provisioning.ObservedRequest{Operation: "get_bridge", Status: 503, Errcode: "overloaded", Secret: "default"})
 		s.finish()
 	})
 }

@@ -55,7 +55,7 @@ type loginLimits struct {
 	store LimitStore
 	// key makes the keys of the store: what it stores names neither users nor phone numbers.
 	// There are too few phone numbers for a hash without a secret, which could be searched
-	// for each of them. All processes with one secret have one key.
+	// for each of them. All processes whose first secret is the same have one key.
 	key []byte
 
 	codesPerPhone, codesPerUser, botTokensPerUser []Limit
@@ -63,7 +63,7 @@ type loginLimits struct {
 
 func newLoginLimits(cfg Config) *loginLimits {
 	l := &loginLimits{
-		store: cfg.Limits, key: []byte(cfg.Secret),
+		store: cfg.Limits, key: []byte(cfg.secrets()[0].Value),
 		codesPerPhone: cfg.CodesPerPhone.limits(), codesPerUser: cfg.CodesPerUser.limits(), botTokensPerUser: cfg.BotTokensPerUser.limits(),
 	}
 	if l.store == nil {

@@ -36,6 +36,8 @@ type ObservedRequest struct {
 	Errcode string
 	// Duration is the time from the request's header to the end of the answer.
 	Duration time.Duration
+	// Secret is the name of the shared secret that the request came with, "" for none.
+	Secret string
 }
 
 // LoginMethod is a way to log in to Telegram.

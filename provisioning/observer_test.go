@@ -76,12 +76,12 @@ func TestObserverIsToldOfRequests(t *testing.T) {
 	b.call(t, http.MethodGet, user(alice, ""), "").want(t, 500, "unhandled_error")
 	equal(
 		t, "requests", o.requests,
-		provisioning.ObservedRequest{Operation: "get_me", Status: 200},
-		provisioning.ObservedRequest{Operation: "get_chats", Status: 403, Errcode: "mxid_not_whitelisted"},
-		provisioning.ObservedRequest{Operation: "unknown_route", Status: 404, Errcode: "unhandled_http_404"},
-		provisioning.ObservedRequest{Operation: "wrong_verb", Status: 405, Errcode: "unhandled_http_405"},
+		provisioning.ObservedRequest{Operation: "get_me", Status: 200, Secret: "default"},
+		provisioning.ObservedRequest{Operation: "get_chats", Status: 403, Errcode: "mxid_not_whitelisted", Secret: "default"},
+		provisioning.ObservedRequest{Operation: "unknown_route", Status: 404, Errcode: "unhandled_http_404", Secret: "default"},
+		provisioning.ObservedRequest{Operation: "wrong_verb", Status: 405, Errcode: "unhandled_http_405", Secret: "default"},
 		provisioning.ObservedRequest{Operation: "unauthorized", Status: 401, Errcode: "shared_secret_invalid"},
-		provisioning.ObservedRequest{Operation: "get_me", Status: 500, Errcode: "unhandled_error"},
+		provisioning.ObservedRequest{Operation: "get_me", Status: 500, Errcode: "unhandled_error", Secret: "default"},
 	)
 	equal(t, "logins", o.logins)
 }

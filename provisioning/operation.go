@@ -27,6 +27,8 @@ type operation struct {
 	everybody bool   // delete
 	wait      bool   // sync: the API client says for how long it waits
 
+	bridgeable bool // it was looked at: the user who asks may bridge the room
+
 	body object
 
 	// connected ends when the API client hangs up, and has no deadline.
@@ -40,22 +42,15 @@ type person struct {
 	userID id.UserID
 	user   User
 	client TelegramClient
-}
-
-// unnamed says whether a trusted caller has named no user: then nobody's rights are
-// checked.
-func (op *operation) unnamed() bool { return op.userID == "" && op.caller.trusted() }
-
-// unrestricted says whether the operation takes no power in a room: nobody is named, or an
-// admin.
-func (op *operation) unrestricted() bool {
-	return op.unnamed() || op.user.Permission >= PermissionAdmin
+	// relay: where the user's own account can't act, the relay bot may.
+	relay bool
 }
 
 // services are what handlers work with.
 type services struct {
 	gate     *gate
 	limits   *loginLimits
+	rights   *rights
 	accounts *accounts
 	portals  *portals
 	avatars  *avatarFetcher

@@ -1,6 +1,7 @@
 package provisioning
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,6 +28,7 @@ type pipeline struct {
 	proxied       *sync.Once                 // for the warning that a proxy makes clientAddress necessary
 	ready         func() error
 	observer      *observers
+	auditor       func(AuditEntry) // nil where nobody is told
 	log           zerolog.Logger
 }
 
@@ -166,6 +168,7 @@ func (p *pipeline) handle(ctx context.Context, c *call) (reply, error) {
 		defer place.end()
 		r := <-handled
 		log.Warn().Err(r.err).Str("op", operation).Msg("An operation has ended after its request was answered at the deadline")
+		p.auditLate(c, r.reply, r.err)
 	}()
 	if waits.Load() > 0 {
 		return reply{}, fmt.Errorf("%w: it is still waited for at the deadline", ErrDatabase)
@@ -193,10 +196,10 @@ func (p *pipeline) operationContext(ctx context.Context, c *call) (context.Conte
 // operations.
 func (p *pipeline) prepare(ctx context.Context, c *call) (err error) {
 	op, rt := &c.op, c.op.rt
-	if err = p.services.gate.checkCaller(ctx, op.caller, rt.callerNeed); err != nil {
+	if err = p.services.rights.checkCaller(ctx, op); err != nil {
 		return err
 	}
-	if rt.needsRooms && p.services.gate.rooms == nil {
+	if rt.needsRooms && p.services.rights.rooms == nil {
 		return ErrNotImplemented
 	}
 	if err = decodePath(op, &c.vars); err != nil {
@@ -233,7 +236,7 @@ func (p *pipeline) prepareUser(ctx context.Context, c *call, segment string) (er
 	if err = p.checkNamed(ctx, c); err != nil {
 		return err
 	}
-	if err = p.services.gate.checkUser(ctx, &c.op); err != nil {
+	if err = p.services.rights.checkUser(ctx, &c.op); err != nil {
 		return err
 	}
 	c.op.client, err = p.services.accounts.client(ctx, c.op.userID)
@@ -243,22 +246,20 @@ func (p *pipeline) prepareUser(ctx context.Context, c *call, segment string) (er
 // prepareAsker decodes and checks the user in the query. Where none is named, that is a
 // Matrix caller, or nobody for a trusted one.
 func (p *pipeline) prepareAsker(ctx context.Context, c *call) (err error) {
-	given, err := query(c.r.URL.RawQuery).value("user_id")
+	named, err := query(c.r.URL.RawQuery).userID()
 	if err != nil {
-		return errUserIDInvalid
+		return err
 	}
-	if c.op.userID = c.op.caller.userID; given != "" {
-		if c.op.userID, err = checkUserID(given); err != nil {
-			return err
-		}
+	if c.op.userID = c.op.caller.userID; named != "" {
+		c.op.userID = named
 		if err = p.checkNamed(ctx, c); err != nil {
 			return err
 		}
 	}
-	if c.op.userID == "" && c.op.rt.asker == askerRequired {
+	if c.op.userID == "" && c.op.mustName() {
 		return errUserIDEmpty
 	}
-	return p.services.gate.checkAsker(ctx, &c.op)
+	return p.services.rights.checkAsker(ctx, &c.op)
 }
 
 // checkNamed counts the request as the named user's, and checks that the caller may name
@@ -267,7 +268,7 @@ func (p *pipeline) checkNamed(ctx context.Context, c *call) error {
 	if err := c.admission.countFor(c.op.userID); err != nil {
 		return err
 	}
-	return p.services.gate.checkNamed(ctx, c.op.caller, c.op.userID)
+	return p.services.rights.checkNamed(ctx, &c.op, c.op.userID)
 }
 
 // logger returns the host's logger of a request, or that of the Config.
@@ -310,10 +311,16 @@ func atOnce(do ...func() error) error {
 	return nil
 }
 
-// report writes the access line and tells the observer.
+// report writes the access line and tells the observer and, of what is for it, the auditor.
 func (p *pipeline) report(c *call, rep reply, o outcome, err error, took time.Duration) {
-	c.accessLine(rep.status, o, err, took)
-	p.observer.request(ObservedRequest{Operation: c.op.rt.operation, Status: rep.status, Errcode: o.errcode, Duration: took})
+	entry, audited := p.entryOf(c, rep, o, err)
+	c.accessLine(rep.status, o, err, took, entry, audited)
+	if audited {
+		p.audit(entry)
+	}
+	p.observer.request(ObservedRequest{
+		Operation: c.op.rt.operation, Status: rep.status, Errcode: o.errcode, Duration: took, Secret: c.op.caller.secretName(),
+	})
 	method, isLogin := loginMethods[c.op.rt.operation]
 	if !isLogin {
 		return
@@ -328,7 +335,7 @@ func (p *pipeline) report(c *call, rep reply, o outcome, err error, took time.Du
 
 // accessLine writes one line a request. It has no path and no query, which may
 // hold phone numbers.
-func (c *call) accessLine(status int, o outcome, err error, took time.Duration) {
+func (c *call) accessLine(status int, o outcome, err error, took time.Duration, entry AuditEntry, audited bool) {
 	level := zerolog.InfoLevel
 	switch worst := max(status, o.status); {
 	case worst == http.StatusServiceUnavailable:
@@ -340,11 +347,17 @@ func (c *call) accessLine(status int, o outcome, err error, took time.Duration) 
 	if c.op.caller.kind != "" {
 		line = line.Str("auth", string(c.op.caller.kind))
 	}
+	if name := c.op.caller.secretName(); name != "" {
+		line = line.Str("secret_name", name)
+	}
 	if c.op.caller.userID != "" {
 		line = line.Str("caller_id", string(c.op.caller.userID))
 	}
-	if c.op.userID != "" {
-		line = line.Str("user_id", string(c.op.userID))
+	if userID := cmp.Or(c.op.userID, entry.UserID); userID != "" {
+		line = line.Str("user_id", string(userID))
+	}
+	if audited {
+		line = entry.addTo(line, c.op.rt.operation)
 	}
 	if err != nil {
 		line = line.Str("errcode", o.errcode).Err(err)

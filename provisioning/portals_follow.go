@@ -45,7 +45,7 @@ func (p *portals) sought(ctx context.Context, who *person, chatID ChatID) (Porta
 	case PeerChannel:
 		portal, err := p.soughtOfUser(ctx, who, chatID)
 		if errors.Is(err, ErrPortalNotFound) {
-			return p.soughtByRelay(ctx, chatID)
+			return p.soughtByRelay(ctx, who, chatID)
 		}
 		return portal, err
 	}
@@ -86,9 +86,9 @@ func (p *portals) soughtOfUser(ctx context.Context, who *person, supergroup Chat
 
 // soughtByRelay returns the portal of the basic group that a supergroup was, where the relay
 // bot is in that. Errors: ErrPortalNotFound.
-func (p *portals) soughtByRelay(ctx context.Context, supergroup ChatID) (Portal, error) {
+func (p *portals) soughtByRelay(ctx context.Context, who *person, supergroup ChatID) (Portal, error) {
 	relay, can := p.accounts.relayBot.(ChatGetter)
-	if !can || p.unrelated.has(supergroup) {
+	if !can || !who.relay || p.unrelated.has(supergroup) {
 		return Portal{}, ErrPortalNotFound
 	}
 	ask, cancel := context.WithTimeout(ctx, followTimeout)

@@ -131,7 +131,10 @@ func (p *portals) photos(ctx context.Context, record setUpRecord) PhotoGetter {
 			return nil
 		}
 		var err error
-		if client, err = p.accounts.client(ctx, record.UserID); err != nil {
+		switch client, err = p.accounts.allowedClient(ctx, record.UserID); {
+		case errors.Is(err, errSessionKept) && record.Contact == nil && p.accounts.relayBot != nil:
+			client = p.accounts.relayBot
+		case err != nil:
 			zerolog.Ctx(ctx).Warn().Err(err).Msg("A portal gets no avatar: no Telegram client")
 			return nil
 		}

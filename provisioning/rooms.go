@@ -18,6 +18,9 @@ type RoomQuery struct {
 	// Content asks for the fields of [Room] that say what the room is called and who is in
 	// it. A large room has many members.
 	Content bool
+	// Member is the Matrix user of whom Joined is asked. Where it is set, nothing else is: the
+	// other fields may be empty.
+	Member id.UserID
 }
 
 // Room is a Matrix room as the bridge bot sees it.
@@ -30,6 +33,9 @@ type Room struct {
 	//
 	// https://spec.matrix.org/v1.16/client-server-api/#room-upgrades
 	Predecessor, Replacement id.RoomID
+
+	// Joined says that the Member of the [RoomQuery] has joined the room.
+	Joined bool
 
 	// Name, Topic and CanonicalAlias are empty where the room has none. They and the
 	// following ones are empty where the [RoomQuery] does not ask for Content.

@@ -15,7 +15,9 @@ type route struct {
 	// operation in log lines and metrics. The function that handles post_login_code is
 	// postLoginCode.
 	operation string
-	method    string
+	// scope is what a shared secret has to be for.
+	scope  Scope
+	method string
 	// path is below /v1. Its variables take one segment, also an empty one, to be told
 	// so; {group_id}, which is a chat_id, takes none that can't be one. {user_id} is the
 	// user that the operation is about.
@@ -32,6 +34,8 @@ type route struct {
 	// able says whether the bridge can do the operation, with clients such as one; nil is
 	// every bridge.
 	able func(*services, TelegramClient) bool
+	// bridges: the operation makes a portal of the room in the path, which takes the power to.
+	bridges bool
 	// needsRooms: the operation is 501 on a bridge without Rooms.
 	needsRooms bool
 	// hasBody: the request has a body, which is a JSON object.
@@ -63,42 +67,42 @@ const (
 // that match a request, the first one counts.
 var routes = []route{
 	// Misc
-	{operation: "get_bridge", method: http.MethodGet, path: "/bridge", callerNeed: PermissionRelaybot, handle: getBridge},
+	{operation: "get_bridge", scope: ScopeRead, method: http.MethodGet, path: "/bridge", callerNeed: PermissionRelaybot, handle: getBridge},
 
 	// User info
-	{operation: "get_me", method: http.MethodGet, path: "/user/{user_id}", handle: getMe},
-	{operation: "get_chats", method: http.MethodGet, path: "/user/{user_id}/chats", need: PermissionFull, able: is[ChatLister], handle: getChats},
-	{operation: "get_contacts", method: http.MethodGet, path: "/user/{user_id}/contacts", need: PermissionFull, able: is[ContactLister], handle: getContacts},
-	{operation: "get_stickersets", method: http.MethodGet, path: "/user/{user_id}/stickersets", need: PermissionFull, able: is[StickerSetLister], handle: getStickersets},
+	{operation: "get_me", scope: ScopeRead, method: http.MethodGet, path: "/user/{user_id}", handle: getMe},
+	{operation: "get_chats", scope: ScopeRead, method: http.MethodGet, path: "/user/{user_id}/chats", need: PermissionFull, able: is[ChatLister], handle: getChats},
+	{operation: "get_contacts", scope: ScopeRead, method: http.MethodGet, path: "/user/{user_id}/contacts", need: PermissionFull, able: is[ContactLister], handle: getContacts},
+	{operation: "get_stickersets", scope: ScopeRead, method: http.MethodGet, path: "/user/{user_id}/stickersets", need: PermissionFull, able: is[StickerSetLister], handle: getStickersets},
 
 	// Bridging
-	{operation: "get_portal_by_tgid", method: http.MethodGet, path: "/portal/{group_id}", callerNeed: PermissionUser, asker: askerOptional, handle: getPortalByTgid},
-	{operation: "get_portal", method: http.MethodGet, path: "/portal/{room_id}", callerNeed: PermissionUser, asker: askerOptional, handle: getPortal},
+	{operation: "get_portal_by_tgid", scope: ScopeRead, method: http.MethodGet, path: "/portal/{group_id}", callerNeed: PermissionUser, asker: askerOptional, handle: getPortalByTgid},
+	{operation: "get_portal", scope: ScopeRead, method: http.MethodGet, path: "/portal/{room_id}", callerNeed: PermissionUser, asker: askerOptional, handle: getPortal},
 	{
-		operation: "connect_portal", method: http.MethodPost, path: "/portal/{room_id}/connect/{chat_id}",
-		asker: askerOptional, askerNeed: PermissionUser, needsRooms: true, query: decodeForce, detached: true, able: is[ChatGetter], handle: connectPortal,
+		operation: "connect_portal", scope: ScopeBridge, method: http.MethodPost, path: "/portal/{room_id}/connect/{chat_id}",
+		asker: askerOptional, askerNeed: PermissionUser, bridges: true, needsRooms: true, query: decodeForce, detached: true, able: is[ChatGetter], handle: connectPortal,
 	},
 	{
-		operation: "create_portal", method: http.MethodPost, path: "/portal/{room_id}/create",
-		asker: askerRequired, askerNeed: PermissionUser, needsRooms: true, hasBody: true, detached: true, able: is[ChatCreator], handle: createPortal,
+		operation: "create_portal", scope: ScopeBridge, method: http.MethodPost, path: "/portal/{room_id}/create",
+		asker: askerRequired, askerNeed: PermissionUser, bridges: true, needsRooms: true, hasBody: true, detached: true, able: is[ChatCreator], handle: createPortal,
 	},
 	{
-		operation: "disconnect_portal", method: http.MethodPost, path: "/portal/{room_id}/disconnect",
+		operation: "disconnect_portal", scope: ScopeBridge, method: http.MethodPost, path: "/portal/{room_id}/disconnect",
 		asker: askerOptional, askerNeed: PermissionUser, needsRooms: true, query: decodeDelete, detached: true, handle: disconnectPortal,
 	},
-	{operation: "start_dm", method: http.MethodPost, path: "/user/{user_id}/pm/{identifier}", need: PermissionFull, detached: true, able: startsDirect, handle: startDM},
-	{operation: "resolve_identifier", method: http.MethodGet, path: "/user/{user_id}/resolve_identifier/{identifier}", need: PermissionFull, able: is[UserResolver], handle: resolveIdentifier},
+	{operation: "start_dm", scope: ScopeBridge, method: http.MethodPost, path: "/user/{user_id}/pm/{identifier}", need: PermissionFull, detached: true, able: startsDirect, handle: startDM},
+	{operation: "resolve_identifier", scope: ScopeRead, method: http.MethodGet, path: "/user/{user_id}/resolve_identifier/{identifier}", need: PermissionFull, able: is[UserResolver], handle: resolveIdentifier},
 
 	// Authentication
-	{operation: "post_bot_token", method: http.MethodPost, path: "/user/{user_id}/login/bot_token", need: PermissionFull, hasBody: true, state: stateToken, detached: true, able: is[BotLogin], handle: postBotToken},
-	{operation: "post_login_phone", method: http.MethodPost, path: "/user/{user_id}/login/request_code", need: PermissionFull, hasBody: true, state: stateRequest, detached: true, able: is[PhoneLogin], handle: postLoginPhone},
-	{operation: "post_login_code", method: http.MethodPost, path: "/user/{user_id}/login/send_code", need: PermissionFull, hasBody: true, state: stateCode, detached: true, able: is[PhoneLogin], handle: postLoginCode},
-	{operation: "post_login_password", method: http.MethodPost, path: "/user/{user_id}/login/send_password", need: PermissionFull, hasBody: true, state: statePassword, detached: true, able: is[PhoneLogin], handle: postLoginPassword},
-	{operation: "login_qr", method: http.MethodGet, path: "/user/{user_id}/login/qr", need: PermissionFull, state: stateRequest, able: is[QRLogin], handle: loginQR},
-	{operation: "get_login", method: http.MethodGet, path: "/user/{user_id}/login", need: PermissionFull, able: is[LoginControl], handle: getLogin},
-	{operation: "cancel_login", method: http.MethodDelete, path: "/user/{user_id}/login", need: PermissionFull, state: stateRequest, detached: true, able: is[LoginControl], handle: cancelLogin},
-	{operation: "resend_login_code", method: http.MethodPost, path: "/user/{user_id}/login/resend_code", need: PermissionFull, state: stateCode, detached: true, able: is[LoginControl], handle: resendLoginCode},
-	{operation: "logout", method: http.MethodPost, path: "/user/{user_id}/logout", detached: true, handle: logout},
+	{operation: "post_bot_token", scope: ScopeAll, method: http.MethodPost, path: "/user/{user_id}/login/bot_token", need: PermissionFull, hasBody: true, state: stateToken, detached: true, able: is[BotLogin], handle: postBotToken},
+	{operation: "post_login_phone", scope: ScopeAll, method: http.MethodPost, path: "/user/{user_id}/login/request_code", need: PermissionFull, hasBody: true, state: stateRequest, detached: true, able: is[PhoneLogin], handle: postLoginPhone},
+	{operation: "post_login_code", scope: ScopeAll, method: http.MethodPost, path: "/user/{user_id}/login/send_code", need: PermissionFull, hasBody: true, state: stateCode, detached: true, able: is[PhoneLogin], handle: postLoginCode},
+	{operation: "post_login_password", scope: ScopeAll, method: http.MethodPost, path: "/user/{user_id}/login/send_password", need: PermissionFull, hasBody: true, state: statePassword, detached: true, able: is[PhoneLogin], handle: postLoginPassword},
+	{operation: "login_qr", scope: ScopeAll, method: http.MethodGet, path: "/user/{user_id}/login/qr", need: PermissionFull, state: stateRequest, able: is[QRLogin], handle: loginQR},
+	{operation: "get_login", scope: ScopeAll, method: http.MethodGet, path: "/user/{user_id}/login", need: PermissionFull, able: is[LoginControl], handle: getLogin},
+	{operation: "cancel_login", scope: ScopeAll, method: http.MethodDelete, path: "/user/{user_id}/login", need: PermissionFull, state: stateRequest, detached: true, able: is[LoginControl], handle: cancelLogin},
+	{operation: "resend_login_code", scope: ScopeAll, method: http.MethodPost, path: "/user/{user_id}/login/resend_code", need: PermissionFull, state: stateCode, detached: true, able: is[LoginControl], handle: resendLoginCode},
+	{operation: "logout", scope: ScopeAll, method: http.MethodPost, path: "/user/{user_id}/logout", detached: true, handle: logout},
 }
 
 // The operations of requests that match no route, in log lines.

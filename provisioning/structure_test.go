@@ -59,6 +59,17 @@ func (s source) lines(n ast.Node) int {
 	return s.fset.Position(n.End()).Line - s.fset.Position(n.Pos()).Line + 1
 }
 
+// names says whether a function has a name in it.
+func (s source) names(f *ast.FuncDecl, name string) bool {
+	found := false
+	ast.Inspect(f, func(n ast.Node) bool {
+		ident, ok := n.(*ast.Ident)
+		found = found || ok && ident.Name == name
+		return true
+	})
+	return found
+}
+
 func (s source) funcs() (funcs []*ast.FuncDecl) {
 	for _, decl := range s.file.Decls {
 		if f, ok := decl.(*ast.FuncDecl); ok {

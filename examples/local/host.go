@@ -34,6 +34,7 @@ type host struct {
 	portals     *portal.Store
 	db          *dbutil.Database
 	stopEvents  func()
+	audit       *auditFile // nil without -audit-log
 }
 
 // hostConfig is what a bridge reads from its configuration file.
@@ -53,6 +54,7 @@ type hostConfig struct {
 	codes          provisioning.Allowance
 	maxRequests    int
 	failureLimit   int
+	auditLog       string // the file of the audit trail, or ""
 }
 
 // newHost wires the bundled parts together.
@@ -115,6 +117,12 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, 
 			return nil
 		},
 	}
+	if h.audit, err = openAuditFile(cfg.auditLog, log); err != nil {
+		return nil, err
+	}
+	if h.audit != nil {
+		settings.Audit = h.audit.add
+	}
 	if cfg.relayBot != "" {
 		if settings.RelayBot, err = h.clients.RelayBot(cfg.relayBot); err != nil {
 			return nil, err
@@ -161,6 +169,9 @@ func (h *host) close(ctx context.Context) error {
 	}
 	if h.db != nil {
 		faults = append(faults, h.db.Close())
+	}
+	if h.audit != nil {
+		faults = append(faults, h.audit.close())
 	}
 	return errors.Join(faults...)
 }

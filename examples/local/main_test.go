@@ -308,7 +308,7 @@ func TestHelp(t *testing.T) {
 	assert.Equal(t, exitOK, run(t.Context(), []string{"-help"}, os.Getenv, &stdout, &stderr))
 	for _, name := range []string{
 		"-listen", "-secret", "-db", "-permissions", "-api-id", "-api-hash", "-telegram-dc", "-telegram-key",
-		"-homeserver", "-registration", "-generate-registration", "-forget-user", "-relay-bot-token", "-metrics", "-matrix-auth", "-cors", "-log-level", "-log-format", "TGPROVISION_",
+		"-homeserver", "-registration", "-generate-registration", "-forget-user", "-relay-bot-token", "-metrics", "-matrix-auth", "-cors", "-audit-log", "-log-level", "-log-format", "TGPROVISION_",
 	} {
 		assert.Contains(t, stdout.String(), name)
 	}

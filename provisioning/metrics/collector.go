@@ -31,6 +31,7 @@ type Config struct {
 type Collector struct {
 	requests        *prometheus.CounterVec
 	requestErrors   *prometheus.CounterVec
+	secrets         *prometheus.CounterVec
 	requestDuration *prometheus.HistogramVec
 	logins          *prometheus.CounterVec
 	tasks           *prometheus.CounterVec
@@ -62,6 +63,7 @@ func New(cfg Config) *Collector {
 		requests: m.counters("requests_total", "Requests answered, by operation and HTTP status.", "operation", "code"),
 		requestErrors: m.counters("request_errors_total",
 			"Requests answered with an errcode, by operation and errcode.", "operation", "errcode"),
+		secrets: m.counters("secret_requests_total", "Requests that came with a shared secret, by its name.", "secret"),
 		requestDuration: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "tgprovision_request_duration_seconds", Help: "Time from a request to the end of its answer, by operation.",
 			ConstLabels: cfg.ConstLabels, Buckets: cfg.RequestBuckets,
@@ -135,6 +137,9 @@ func (c *Collector) request(r provisioning.ObservedRequest) {
 	if r.Errcode != "" {
 		c.requestErrors.WithLabelValues(r.Operation, r.Errcode).Inc()
 	}
+	if r.Secret != "" {
+		c.secrets.WithLabelValues(r.Secret).Inc()
+	}
 	c.requestDuration.WithLabelValues(r.Operation).Observe(r.Duration.Seconds())
 }
 
@@ -202,7 +207,7 @@ func (c *Collector) CountPendingTasks(count func(context.Context) (int, error)) 
 // parts are the metrics that keep their own values.
 func (c *Collector) parts() []prometheus.Collector {
 	return []prometheus.Collector{
-		c.requests, c.requestErrors, c.requestDuration, c.logins, c.tasks,
+		c.requests, c.requestErrors, c.secrets, c.requestDuration, c.logins, c.tasks,
 		c.calls, c.callDuration, c.floodWaits, c.floodSeconds, c.disconnects, c.sessionEnds,
 	}
 }

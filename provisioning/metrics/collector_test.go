@@ -71,7 +71,7 @@ func call(api http.Handler, method, path, secret, body string) int {
 func filled(o metrics.Config) *metrics.Collector {
 	c := metrics.New(o)
 	observer := c.Observer()
-	observer.Request(provisioning.ObservedRequest{Operation: "get_me", Status: 200, Duration: time.Second})
+	observer.Request(provisioning.ObservedRequest{Operation: "get_me", Status: 200, Duration: time.Second, Secret: "panel"})
 	observer.Request(provisioning.ObservedRequest{Operation: "get_me", Status: 401, Errcode: "shared_secret_invalid"})
 	observer.Login(provisioning.ObservedLogin{Method: provisioning.LoginMethodBot})
 	observer.Task(provisioning.ObservedTask{Kind: "set_up", Failed: true})
@@ -112,6 +112,7 @@ func TestNamesFollowTheConventions(t *testing.T) {
 		`tgprovision_request_errors_total{errcode="unhandled_error",operation="create_portal"} 0`,
 		`tgprovision_request_duration_seconds_sum{operation="get_me"} 1`,
 		`tgprovision_request_duration_seconds_bucket{operation="get_me",le="30"} 2`,
+		`tgprovision_secret_requests_total{secret="panel"} 1`,
 		`tgprovision_logins_total{method="bot",outcome="success"} 1`,
 		`tgprovision_tasks_total{kind="set_up",outcome="failed"} 1`,
 		`tgprovision_tasks_total{kind="set_up",outcome="done"} 0`,
@@ -310,6 +311,8 @@ func FuzzLabels(f *testing.F) {
 					ok = err == nil && http.StatusText(status) != ""
 				case "errcode", "outcome":
 					ok = slices.Contains(errcodes, value)
+				case "secret":
+					ok = value == provisioning.DefaultSecretName
 				case "method", "handling":
 					ok = slices.Contains([]string{"phone", "bot", "qr", "waited", "returned"}, value)
 				}

@@ -205,6 +205,9 @@ func (m *MemRooms) Room(ctx context.Context, roomID id.RoomID, query provisionin
 	if err != nil {
 		return provisioning.Room{}, err
 	}
+	if query.Member != "" {
+		return provisioning.Room{Joined: room.joined(query.Member)}, nil
+	}
 	got := room.clone().Room
 	if !query.Content {
 		got = provisioning.Room{Encrypted: got.Encrypted, Predecessor: got.Predecessor, Replacement: got.Replacement}

@@ -55,6 +55,7 @@ var roomsChecks = []suiteCheck[RoomsBackend]{
 	{"what a room has", "Room reads a room: its name, topic, alias, and whether it is encrypted.", checkRoomFields},
 	{"a bare room", "Name, Topic and CanonicalAlias are empty where the room has none.", checkBareRoom},
 	{"an upgraded room", "Predecessor is the room that this one says to be the upgrade of, Replacement the one that it says to have been upgraded to, each \"\" where it says nothing.", checkUpgradedRoom},
+	{"whether somebody is in a room", "Joined says that the Member of the RoomQuery has joined the room.", checkRoomMember},
 	{"who is in a room", "Ghosts are those that have joined the room, and Users the other Matrix users that have, without the bridge bot.", checkRoomMembers},
 
 	{"set up", "SetUpPortal makes a room show that it is bridged: bridge info, and the chat's title, description and photo as name, topic and avatar.", checkSetUp},
@@ -161,6 +162,9 @@ func checkHasPowerWithout(t T, b RoomsBackend) {
 func checkRoomWithout(t T, b RoomsBackend) {
 	wantNotInRoom(t, b, "Room", func(w *roomsWorld, roomID id.RoomID) error {
 		_, err := w.Rooms.Room(t.Context(), roomID, provisioning.RoomQuery{Content: true})
+		if errors.Is(err, provisioning.ErrBridgeBotNotInRoom) {
+			_, err = w.Rooms.Room(t.Context(), roomID, provisioning.RoomQuery{Member: w.alice})
+		}
 		return err
 	})
 }
@@ -187,6 +191,10 @@ func (w *roomsWorld) calls(roomID id.RoomID) []roomsCall {
 		}},
 		{"Room", func(ctx context.Context) error {
 			_, err := w.Rooms.Room(ctx, roomID, provisioning.RoomQuery{Content: true})
+			return err
+		}},
+		{"Room of a Member", func(ctx context.Context) error {
+			_, err := w.Rooms.Room(ctx, roomID, provisioning.RoomQuery{Member: w.alice})
 			return err
 		}},
 		{"SetUpPortal", func(ctx context.Context) error { return w.Rooms.SetUpPortal(ctx, w.setup(roomID)) }},

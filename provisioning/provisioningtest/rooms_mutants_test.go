@@ -230,6 +230,20 @@ func withRoom(change func(a *alteredRooms, roomID id.RoomID, room *provisioning.
 	}
 }
 
+// withMember decides who has joined a room.
+func withMember(decide func(room MemRoom, userID id.UserID, joined bool) bool) func(*alteredRooms) {
+	return func(a *alteredRooms) {
+		a.room = func(ctx context.Context, roomID id.RoomID, query provisioning.RoomQuery) (provisioning.Room, error) {
+			room, err := a.MemRooms.Room(ctx, roomID, query)
+			if query.Member != "" && err == nil {
+				of, _ := a.Get(roomID)
+				room.Joined = decide(of, query.Member, room.Joined)
+			}
+			return room, err
+		}
+	}
+}
+
 var roomsReadMutants = []roomsMutant{
 	{"everybody may", "power levels", withPower(func(MemRoom, id.UserID, string, bool) bool { return true })},
 	{"nobody may", "power levels", withPower(func(MemRoom, id.UserID, string, bool) bool { return false })},
@@ -257,6 +271,28 @@ var roomsReadMutants = []roomsMutant{
 	{"of invited users as well", "power of those in the room", withPower(func(room MemRoom, userID id.UserID, eventType string, has bool) bool {
 		return has || slices.Contains(room.Invited, userID) && room.may(userID, eventType)
 	})},
+	{"everybody has joined", "whether somebody is in a room", withMember(func(MemRoom, id.UserID, bool) bool { return true })},
+	{"nobody has joined", "whether somebody is in a room", withMember(func(MemRoom, id.UserID, bool) bool { return false })},
+	{"invited is joined", "whether somebody is in a room", withMember(func(room MemRoom, userID id.UserID, joined bool) bool {
+		return joined || slices.Contains(room.Invited, userID)
+	})},
+	{"without the bot, everybody has joined", "Room without the bot", func(a *alteredRooms) {
+		a.room = func(ctx context.Context, roomID id.RoomID, query provisioning.RoomQuery) (provisioning.Room, error) {
+			if query.Member != "" {
+				return provisioning.Room{Joined: true}, nil
+			}
+			return a.MemRooms.Room(ctx, roomID, query)
+		}
+	}},
+	{"no answer is no, of a member", "homeserver fails", func(a *alteredRooms) {
+		a.room = func(ctx context.Context, roomID id.RoomID, query provisioning.RoomQuery) (provisioning.Room, error) {
+			room, err := a.MemRooms.Room(ctx, roomID, query)
+			if query.Member != "" && errors.Is(err, provisioning.ErrHomeserver) {
+				err = nil
+			}
+			return room, err
+		}
+	}},
 	{"creators are like others", "power of creators", withPower(func(room MemRoom, userID id.UserID, eventType string, _ bool) bool {
 		room.Creators = nil
 		return room.joined(userID) && room.may(userID, eventType)

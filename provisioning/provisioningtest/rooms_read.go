@@ -77,6 +77,37 @@ func checkPowerOfMembers(t T, b RoomsBackend) {
 	}
 }
 
+// wantJoined asks Room for a Member.
+func (w *roomsWorld) wantJoined(roomID id.RoomID, userID id.UserID, want bool, when string) {
+	w.Helper()
+	got, err := w.Rooms.Room(w.Context(), roomID, provisioning.RoomQuery{Member: userID})
+	if err != nil || got.Joined != want {
+		w.Errorf("Room(Member: %s), %s: %t, %v; want %t", userID, when, got.Joined, err, want)
+	}
+}
+
+func checkRoomMember(t T, b RoomsBackend) {
+	w := newRoomsWorld(t, b)
+	for _, version := range roomVersions {
+		bob, carol := w.user("bob"), w.user("carol")
+		roomID := w.room(version, bob) // a creator, in version 12
+		w.join(roomID, w.Bot)
+		w.wantJoined(roomID, w.alice, true, "who has made the room")
+		w.wantJoined(roomID, w.Bot, true, "the bridge bot")
+		w.wantJoined(roomID, bob, false, "who has not joined yet")
+		w.member(roomID, w.alice, bob, "invite")
+		w.wantJoined(roomID, bob, false, "who is invited")
+		w.join(roomID, bob, carol)
+		w.wantJoined(roomID, bob, true, "who has joined")
+		w.member(roomID, bob, bob, "leave")
+		w.wantJoined(roomID, bob, false, "who has left")
+		w.wantJoined(roomID, carol, true, "who stays")
+		w.member(roomID, w.alice, carol, "ban")
+		w.wantJoined(roomID, carol, false, "who is banned")
+		w.wantJoined(roomID, id.NewUserID("check-nobody", w.Bot.Homeserver()), false, "who does not exist")
+	}
+}
+
 func checkPowerOfCreators(t T, b RoomsBackend) {
 	w := newRoomsWorld(t, b)
 	bob, carol := w.user("bob"), w.user("carol")
