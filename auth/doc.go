@@ -4,6 +4,7 @@
 //
 // [Permissions] are levels by Matrix ID, server name or "*". [Store] keeps the
 // links in SQLite or PostgreSQL; it can share a database with the host's own
-// tables, and several processes can share the database. [Tokens] has the homeserver tell whose a
+// tables, and several processes can share the database. It counts there what is limited over
+// time, too. [Tokens] has the homeserver tell whose a
 // token is.
 package auth

@@ -6,18 +6,20 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"time"
 
 	"go.mau.fi/util/dbutil"
 	"maunium.net/go/mautrix/id"
 
 	"github.com/tgprovision/tgprovision/internal/dbcache"
+	"github.com/tgprovision/tgprovision/internal/limitstore"
 	"github.com/tgprovision/tgprovision/internal/schema"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
 // StoreConfig is what a [Store] is made of.
 type StoreConfig struct {
-	// DB keeps the links between users and accounts, in tables that begin with
+	// DB keeps the links between users and accounts, and what is limited over time, in tables that begin with
 	// tgprovision_. It may be shared with anything, and stays the host's to close.
 	// Required.
 	DB *dbutil.Database
@@ -30,7 +32,7 @@ type StoreConfig struct {
 	IsBridgeUser func(id.UserID) bool
 }
 
-// Store is a [provisioning.UserStore] on SQL: SQLite or PostgreSQL. It is safe for
+// Store is a [provisioning.UserStore], and a [provisioning.LimitStore], on SQL: SQLite or PostgreSQL. It is safe for
 // concurrent use by several goroutines; several stores, in one process or in
 // many, can share a database. There is nothing to close but the database.
 //
@@ -56,7 +58,8 @@ type Store struct {
 	permissions Permissions
 	bridgeUser  func(id.UserID) bool // nil where no ID is the bridge's own
 
-	links *dbcache.Cache[id.UserID, link]
+	links  *dbcache.Cache[id.UserID, link]
+	limits *limitstore.Store
 }
 
 // link is what the database knows of a user.
@@ -68,11 +71,12 @@ type link struct {
 var (
 	_ provisioning.UserStore     = (*Store)(nil)
 	_ provisioning.AccountFinder = (*Store)(nil)
+	_ provisioning.LimitStore    = (*Store)(nil)
 	_ provisioning.Checker       = (*Store)(nil)
 )
 
-// NewStore opens the store, and makes or upgrades its tables, in one transaction.
-// The version table's name begins with tgprovision_ too.
+// NewStore opens the store, and makes or upgrades its tables, in one transaction for users and
+// another one for limits. The version tables' names begin with tgprovision_ too.
 //
 // SQLite needs a busy timeout where more than one connection writes, and should
 // lock at the start of a transaction. With modernc.org/sqlite:
@@ -93,9 +97,13 @@ func NewStore(ctx context.Context, cfg StoreConfig) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	limits, err := limitstore.Open(ctx, cfg.DB)
+	if err != nil {
+		return nil, err
+	}
 	return &Store{
 		db: tables, permissions: maps.Clone(cfg.Permissions), bridgeUser: cfg.IsBridgeUser,
-		links: dbcache.New[id.UserID, link](tables, "tgprovision_user"),
+		links: dbcache.New[id.UserID, link](tables, "tgprovision_user"), limits: limits,
 	}, nil
 }
 
@@ -237,6 +245,13 @@ func (s *Store) UnlinkAccount(ctx context.Context, userID id.UserID, telegramID 
 		return fmt.Errorf("unlink an account: %w", err)
 	}
 	return nil
+}
+
+// CountEvent implements [provisioning.LimitStore]. It is one transaction, in turn with others of
+// its kind, which first forgets all events that count for no limit any more. The clock is that of
+// the PostgreSQL server, or of the machine that has the SQLite file.
+func (s *Store) CountEvent(ctx context.Context, key string, limits []provisioning.Limit) (time.Duration, error) {
+	return s.limits.CountEvent(ctx, key, limits)
 }
 
 // AccountUser implements [provisioning.AccountFinder]. It is one read.

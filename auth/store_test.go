@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -96,6 +97,32 @@ func TestStoreFindsUsersOfAccounts(t *testing.T) {
 			return newStore(t, openDatabase(t, path, options), auth.StoreConfig{})
 		}
 	})
+}
+
+func TestLimitStoreConforms(t *testing.T) {
+	t.Parallel()
+	provisioningtest.TestLimitStore(t, func(t *testing.T) func(*testing.T) provisioning.LimitStore {
+		path := filepath.Join(t.TempDir(), "bridge.db")
+		return func(t *testing.T) provisioning.LimitStore {
+			return newStore(t, openDatabase(t, path, options), auth.StoreConfig{})
+		}
+	})
+}
+
+// Events that count no more are not kept.
+func TestOldEventsAreDeleted(t *testing.T) {
+	t.Parallel()
+	db := openDatabase(t, filepath.Join(t.TempDir(), "bridge.db"), options)
+	store := newStore(t, db, auth.StoreConfig{})
+	for _, key := range []string{"a", "b"} {
+		_, err := store.CountEvent(t.Context(), key, []provisioning.Limit{{Most: 5, Period: time.Hour}})
+		require.NoError(t, err)
+	}
+	require.Equal(t, 2, rows(t, db, "tgprovision_event"))
+	exec(t, db, `UPDATE tgprovision_event SET until=until-$1`, 2*time.Hour.Milliseconds())
+	_, err := store.CountEvent(t.Context(), "c", []provisioning.Limit{{Most: 5, Period: time.Hour}})
+	require.NoError(t, err)
+	require.Equal(t, 1, rows(t, db, "tgprovision_event"))
 }
 
 // Without _txlock, a transaction only fails under load when it reads before it

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sync/singleflight"
 	"maunium.net/go/mautrix/id"
 
+	"github.com/tgprovision/tgprovision/internal/places"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
@@ -30,6 +31,9 @@ const (
 	defaultTokenChecks      = 32
 	defaultTokenWaiting     = 16
 )
+
+// checksLine is how many questions may wait for each that may be under way.
+const checksLine = 4
 
 // maxToken is the largest token that the homeserver is asked about, in bytes.
 const maxToken = 8 << 10
@@ -73,13 +77,15 @@ type TokensConfig struct {
 	// Timeout is how long one question to the homeserver may take. It goes on when those
 	// who wait for the answer are gone. Zero is 10 seconds.
 	Timeout time.Duration
-	// Checks is how many questions to the homeserver may be under way. One more is not
-	// asked, but fails with [provisioning.ErrOverloaded]. Zero is 32.
+	// Checks is how many questions to the homeserver may be under way. They are shared between
+	// API clients, see [provisioning.ClientOf]: a client gets a further one while it has fewer
+	// than are free. One more waits for two seconds at most, with no more than four times as
+	// many others, and then fails with [provisioning.ErrOverloaded]. Zero is 32.
 	Checks int
 	// Waiting is how many checks of one token may wait for the answer to their one
 	// question. One more fails with [provisioning.ErrOverloaded]: nobody can have requests
 	// pile up with a token that the homeserver takes long to answer for. No more than
-	// Checks times Waiting are waiting in all. Zero is 16.
+	// five times Checks times Waiting are waiting in all. Zero is 16.
 	Waiting int
 	// Transport sends the questions. It must not log request headers or query strings,
 	// where the tokens are. Nil is http.DefaultTransport. Redirects are not followed.
@@ -94,7 +100,7 @@ type Tokens struct {
 	servers   []string
 	transport http.RoundTripper
 	timeout   time.Duration
-	checks    chan struct{}
+	checks    *places.Places[string] // of clients
 	flights   singleflight.Group
 	waiting   int // how many may for one token
 	guests    bool
@@ -135,7 +141,7 @@ func NewTokens(cfg TokensConfig) (*Tokens, error) {
 	defaultTo(&cfg.Waiting, defaultTokenWaiting)
 	t := &Tokens{
 		kinds: map[string]*tokenKind{}, servers: slices.Clone(cfg.ServerNames), transport: cfg.Transport,
-		timeout: cfg.Timeout, checks: make(chan struct{}, cfg.Checks), waiting: cfg.Waiting, guests: cfg.Guests, waiters: map[tokenKey]int{},
+		timeout: cfg.Timeout, checks: places.New[string](cfg.Checks, 0, checksLine*cfg.Checks), waiting: cfg.Waiting, guests: cfg.Guests, waiters: map[tokenKey]int{},
 		valid: newTokenCache(cfg.Keep, cfg.Remember), invalid: newTokenCache(cfg.KeepInvalid, cfg.Remember),
 	}
 	if t.transport == nil {
@@ -284,12 +290,12 @@ func (t *Tokens) check(ctx context.Context, kind *tokenKind, token string, key t
 	if v, ok := t.remembered(key); ok { // since CheckToken has looked
 		return v, nil
 	}
-	select {
-	case t.checks <- struct{}{}:
-		defer func() { <-t.checks }()
-	default:
-		return verdict{}, fmt.Errorf("%w: %d tokens are being checked already", provisioning.ErrOverloaded, cap(t.checks))
+	var claim places.Claim[string]
+	claim.Parties[0].Key = provisioning.ClientOf(ctx)
+	if err := t.checks.Enter(ctx, claim); err != nil {
+		return verdict{}, fmt.Errorf("%w: too many other tokens are being checked: %w", provisioning.ErrOverloaded, err)
 	}
+	defer t.checks.Leave(claim)
 	defer func() {
 		if p := recover(); p != nil {
 			// There is no caller on this stack who could.

@@ -2,9 +2,12 @@ package auth_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -188,6 +191,14 @@ func TestSlowHomeserver(t *testing.T) {
 			})
 		}
 		synctest.Wait()
+		for i := range 16 {
+			wg.Go(func() {
+				_, err := tokens.CheckToken(t.Context(), fmt.Sprint("carol-", i))
+				assert.ErrorIs(t, err, provisioning.ErrOverloaded)
+				assert.Equal(t, 2*time.Second, time.Since(start))
+			})
+		}
+		synctest.Wait()
 		for i := range 10 {
 			_, err := tokens.CheckToken(t.Context(), fmt.Sprint("bob-", i))
 			require.ErrorIs(t, err, provisioning.ErrOverloaded)
@@ -204,6 +215,48 @@ func TestSlowHomeserver(t *testing.T) {
 			require.NoError(t, err, "a place is free again")
 		}
 	})
+}
+
+// Clients that send one wrong token after the other, while the homeserver is slow, stop nobody
+// else.
+func TestWrongTokensOfOthers(t *testing.T) {
+	for _, clients := range []int{1, 48} {
+		synctest.Test(t, func(t *testing.T) {
+			h := &homeserver{}
+			tokens := newTokens(t, h)
+			h.answers(func(r *http.Request) (int, string, error) {
+				<-time.After(400 * time.Millisecond)
+				if strings.Contains(r.Header.Get("Authorization"), "nobody") {
+					return http.StatusUnauthorized, `{"errcode":"M_UNKNOWN_TOKEN"}`, nil
+				}
+				return http.StatusOK, aliceSays, nil
+			})
+			var over atomic.Bool
+			var wg sync.WaitGroup
+			for i := range 48 {
+				wg.Go(func() {
+					client := provisioning.WithClient(t.Context(), fmt.Sprint("attacker-", i%clients))
+					for n := 0; !over.Load(); n++ {
+						_, err := tokens.CheckToken(client, fmt.Sprintf("nobody%d-%d", i, n))
+						if errors.Is(err, provisioning.ErrOverloaded) {
+							<-time.After(time.Millisecond)
+						}
+					}
+				})
+			}
+			<-time.After(time.Second)
+			succeeded := 0
+			for n := range 100 {
+				_, err := tokens.CheckToken(provisioning.WithClient(t.Context(), "honest"), fmt.Sprint("alice-", n))
+				if err == nil {
+					succeeded++
+				}
+			}
+			assert.GreaterOrEqual(t, succeeded, 90, "%d clients", clients)
+			over.Store(true)
+			wg.Wait()
+		})
+	}
 }
 
 // Of the checks of one token so many wait, and no more; those of other tokens, and what

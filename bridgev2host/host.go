@@ -1,6 +1,7 @@
 package bridgev2host
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -14,6 +15,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"github.com/tgprovision/tgprovision/internal/keyed"
+	"github.com/tgprovision/tgprovision/internal/limitstore"
 	"github.com/tgprovision/tgprovision/portal"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
@@ -27,9 +29,15 @@ type Config struct {
 	AppService *appservice.AppService
 	// Network is the bridge's Telegram connector. Required.
 	Network Network
+	// WrongCodes is after how many wrong codes a login is given up, and WrongPasswords after how
+	// many wrong passwords, where the login is one of the bridge's login processes; most of
+	// these end at the first. A [LoginNetwork] counts itself. Zero is 5 codes and 10 passwords,
+	// a negative number no limit besides the bridge's and Telegram's.
+	WrongCodes, WrongPasswords int
 	// API is the configuration of the API. Its Secret, or Secrets, are required, such as the shared
 	// secret of the bridge's own provisioning API. The Host sets Users, Telegram,
-	// Portals, Tasks, Rooms and RelayBot, and Log where it is the zero value.
+	// Portals, Tasks, Rooms and RelayBot, Log where it is the zero value, and Limits where it
+	// is nil: they are kept in the bridge's database then.
 	API provisioning.Config
 }
 
@@ -41,9 +49,13 @@ type Host struct {
 	cfg     provisioning.Config
 	api     *provisioning.Provisioner
 
-	portals  *portalStore
-	rooms    *rooms
-	tasks    *tasks
+	portals *portalStore
+	rooms   *rooms
+	tasks   *tasks
+	limits  *limits
+
+	wrongCodes, wrongPasswords int // after which a login is given up
+
 	logins   *loginProcesses
 	accounts accountMemory
 	known    sync.Map // id.UserID of users who have a row
@@ -53,6 +65,9 @@ type Host struct {
 
 // tasks is the task store, which is opened by Start.
 type tasks struct{ provisioning.TaskStore }
+
+// limits is the limit store, which is opened by Start.
+type limits struct{ provisioning.LimitStore }
 
 // New returns a Host. It starts nothing, and asks neither the database nor the homeserver:
 // it may be called as soon as the bridge and its appservice exist. Errors: a configuration
@@ -67,6 +82,7 @@ func New(cfg Config) (*Host, error) {
 		return nil, errors.New("Config.Network is nil: set the bridge's Telegram connector")
 	}
 	h := &Host{br: cfg.Bridge, as: cfg.AppService, network: cfg.Network, tasks: &tasks{}, logins: newLoginProcesses()}
+	h.wrongCodes, h.wrongPasswords = cmp.Or(cfg.WrongCodes, 5), cmp.Or(cfg.WrongPasswords, 10)
 	h.portals = newPortalStore(h)
 	h.rooms = &rooms{h: h}
 	api := cfg.API
@@ -74,6 +90,10 @@ func New(cfg Config) (*Host, error) {
 		api.Log = h.br.Log
 	}
 	api.Users, api.Telegram, api.Portals, api.Tasks, api.Rooms = users{h}, clients{h}, h.portals, h.tasks, h.rooms
+	if api.Limits == nil {
+		h.limits = &limits{}
+		api.Limits = h.limits
+	}
 	if relay := h.br.Config.Relay; relay.Enabled && len(relay.DefaultRelays) > 0 {
 		api.RelayBot = &client{h: h, relay: relay.DefaultRelays[0]}
 	}
@@ -102,6 +122,11 @@ func (h *Host) Start(ctx context.Context) error {
 	taskStore, err := portal.NewTaskStore(ctx, portal.TaskStoreConfig{DB: h.br.DB.Database})
 	if err != nil {
 		return fmt.Errorf("open the tasks of the provisioning API: %w", err)
+	}
+	if h.limits != nil {
+		if h.limits.LimitStore, err = limitstore.Open(ctx, h.br.DB.Database); err != nil {
+			return fmt.Errorf("open the limits of the provisioning API: %w", err)
+		}
 	}
 	roomsOfBot, err := portal.NewRooms(ctx, portal.RoomsConfig{
 		AppService: h.as, DB: h.br.DB.Database, Log: h.br.Log,

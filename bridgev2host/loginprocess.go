@@ -11,6 +11,7 @@ import (
 	"maunium.net/go/mautrix/bridgev2"
 	"maunium.net/go/mautrix/id"
 
+	phonenumber "github.com/tgprovision/tgprovision/internal/phone"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
@@ -58,6 +59,7 @@ type loginProcess struct {
 	field   bridgev2.LoginInputDataField // that the next step asks for
 	phone   string
 	since   time.Time
+	wrong   int // how many codes, or passwords, were wrong
 }
 
 // processLogin is a loginProcess for one request.
@@ -73,7 +75,7 @@ func (p *processLogin) reset() {
 	if p.process != nil {
 		p.process.Cancel()
 	}
-	p.process, p.field, p.phone, p.since = nil, bridgev2.LoginInputDataField{}, "", time.Time{}
+	p.process, p.field, p.phone, p.since, p.wrong = nil, bridgev2.LoginInputDataField{}, "", time.Time{}, 0
 }
 
 // begin starts a flow.
@@ -151,10 +153,29 @@ func digits(phone string) string {
 	}, phone)
 }
 
+// countWrong counts a wrong code or password. The login that has had as many as it may have is
+// ended. It returns the reason, with [provisioning.ErrLoginGivenUp] where the login has ended.
+func (p *processLogin) countWrong(most int, reason error) error {
+	if p.wrong++; most > 0 && p.wrong >= most {
+		p.reset()
+	}
+	if p.process == nil {
+		return fmt.Errorf("%w: %w", provisioning.ErrLoginGivenUp, reason)
+	}
+	return reason
+}
+
 // RequestCode implements [provisioning.PhoneLogin]. Asking again begins anew.
 func (p *processLogin) RequestCode(ctx context.Context, phone string) (provisioning.SentCode, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	number, ok := phonenumber.Normalize(phone)
+	if !ok { // the bridge may know better
+		number = digits(phone)
+	}
+	if err := provisioning.CountCode(ctx, number); err != nil {
+		return provisioning.SentCode{}, err
+	}
 	if _, err := p.begin(ctx, flowPhone); err != nil {
 		return provisioning.SentCode{}, err
 	}
@@ -178,13 +199,17 @@ func (p *processLogin) SubmitCode(ctx context.Context, code provisioning.LoginCo
 	}
 	asked := p.field.Type
 	step, err := p.submit(ctx, code.Value(usualCodeLength))
+	if err == nil && !p.wantsPassword() && p.field.ID != "" && p.field.Type == asked { // it asks once more
+		err = provisioning.ErrPhoneCodeInvalid
+	}
 	switch {
+	case errors.Is(err, provisioning.ErrPhoneCodeInvalid):
+		return provisioning.Account{}, p.countWrong(p.c.h.wrongCodes, err)
 	case err != nil:
 		return provisioning.Account{}, err
 	case p.wantsPassword():
+		p.wrong = 0
 		return provisioning.Account{}, provisioning.ErrPasswordNeeded
-	case p.field.ID != "" && p.field.Type == asked: // it asks once more
-		return provisioning.Account{}, provisioning.ErrPhoneCodeInvalid
 	}
 	return p.finish(ctx, step)
 }
@@ -197,13 +222,16 @@ func (p *processLogin) SubmitPassword(ctx context.Context, password string) (pro
 		return provisioning.Account{}, provisioning.ErrPhoneCodeNotEntered
 	}
 	step, err := p.submit(ctx, password)
+	if err == nil && p.wantsPassword() { // it asks once more
+		err = provisioning.ErrPasswordInvalid
+	}
 	switch {
 	case errors.Is(err, provisioning.ErrNotLoggedIn):
 		return provisioning.Account{}, provisioning.ErrSessionRevoked
+	case errors.Is(err, provisioning.ErrPasswordInvalid):
+		return provisioning.Account{}, p.countWrong(p.c.h.wrongPasswords, err)
 	case err != nil:
 		return provisioning.Account{}, err
-	case p.wantsPassword():
-		return provisioning.Account{}, provisioning.ErrPasswordInvalid
 	}
 	return p.finish(ctx, step)
 }
@@ -288,5 +316,5 @@ func (p *processLogin) take(scanned *loginProcess) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.reset()
-	p.process, p.field, p.since = scanned.process, scanned.field, scanned.since
+	p.process, p.field, p.since, p.wrong = scanned.process, scanned.field, scanned.since, 0
 }

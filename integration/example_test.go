@@ -34,7 +34,7 @@ var listening = regexp.MustCompile(`http://127\.0\.0\.1:[0-9]+/_matrix/provision
 // startExample starts the example and returns when it answers.
 func startExample(t testing.TB, args ...string) *example {
 	t.Helper()
-	args = append([]string{"-listen", "127.0.0.1:0", "-secret", secret, "-log-level", "trace", "-log-format", "json"}, args...)
+	args = append([]string{"-listen", "127.0.0.1:0", "-secret", secret, "-log-level", "trace", "-log-format", "json", "-codes-per-hour", "-1"}, args...)
 	e := &example{cmd: newExample(args), ended: make(chan struct{}), stderr: &lockedBuffer{}}
 	e.cmd.Dir = t.TempDir()
 	e.cmd.Stderr = e.stderr

@@ -75,7 +75,8 @@ type host struct {
 func startHost(t testing.TB, cfg hostConfig) *host {
 	t.Helper()
 	db := openDatabase(t, cfg.database)
-	settings := provisioning.Config{Secret: secret, Log: cfg.log}
+	// The tests log in again and again.
+	settings := provisioning.Config{Secret: secret, Log: cfg.log, CodesPerPhone: provisioning.Allowance{PerHour: -1, PerDay: -1}}
 	userConfig := auth.StoreConfig{DB: db, Permissions: auth.Permissions{"*": provisioning.PermissionFull}}
 	stopEvents := func() {}
 	if cfg.appservice != nil {

@@ -28,6 +28,7 @@ var bridgeConfig = template.Must(template.New("config.yaml").Parse(`network:
         addr: "{{.Telegram.Addr}}"
         key_file: {{.Key}}
     create_limit: {{.CreateLimit}}
+    codes_per_hour: -1
 bridge:
     split_portals: {{.SplitPortals}}
     permissions:

@@ -57,6 +57,17 @@ func TestAccountFinderOnPostgres(t *testing.T) {
 	})
 }
 
+func TestLimitStoreOnPostgres(t *testing.T) {
+	provisioningtest.TestLimitStore(t, func(t *testing.T) func(t *testing.T) provisioning.LimitStore {
+		url := postgres.newDatabase(t)
+		return func(t *testing.T) provisioning.LimitStore {
+			store, err := auth.NewStore(t.Context(), auth.StoreConfig{DB: openPostgres(t, url)})
+			require.NoError(t, err)
+			return store
+		}
+	})
+}
+
 // Databases may have another default than PostgreSQL itself.
 var isolationLevels = []string{"read committed", "serializable"}
 

@@ -140,7 +140,7 @@ func TestTenThousandRequests(t *testing.T) {
 				arrived.Wait()
 				s.handler.ServeHTTP(w, r)
 			})
-		}, limit(-1), maxRequests(count, 0))
+		}, limit(-1), maxRequests(count, 0), manyCodes)
 		var wg sync.WaitGroup
 		for i := range count {
 			wg.Go(func() {

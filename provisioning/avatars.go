@@ -76,7 +76,7 @@ func (f *avatarFetcher) fetch(userID id.UserID, photos PhotoGetter, contacts []C
 	work := &fetching{cancel, make(chan struct{})}
 	f.users[userID] = work
 	go func() {
-		defer f.active.leave("")
+		defer f.active.leave()
 		defer func() {
 			cancel()
 			f.mu.Lock()

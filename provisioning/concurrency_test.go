@@ -89,7 +89,7 @@ func TestTwoLoginsAtOnce(t *testing.T) {
 
 // Many users log in with one account at once: in the end it is one's.
 func TestManyUsersOneAccount(t *testing.T) {
-	b := newBridge(t)
+	b := newBridge(t, manyCodes)
 	var requests []*http.Request
 	var userIDs []id.UserID
 	for i := range 20 {

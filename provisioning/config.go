@@ -77,11 +77,12 @@ type Config struct {
 	// None is the default. Pages send the Authorization header themselves: cookies and
 	// other credentials of the browser are not allowed.
 	CORS []string
-	// ClientAddress tells API clients apart, for FailureLimit. Nil takes the host part of
-	// the request's RemoteAddr, of an IPv6 address the first 64 bits. Behind a reverse
-	// proxy it has to be set: it returns what the proxy itself says of the client, such as
-	// the last element of X-Forwarded-For, and nothing that the client can choose. What it
-	// returns is taken as it is and not logged. It is called by many goroutines at once.
+	// ClientAddress tells API clients apart, for the limits; see "Bounds". Nil takes the host
+	// part of the request's RemoteAddr. Behind a reverse proxy it has to be set: it returns
+	// what the proxy itself says of the client, such as the last element of X-Forwarded-For,
+	// and nothing that the client can choose. Of an IPv6 address the first 64 bits count,
+	// anything else is taken as it is. It is not logged. It is called by many goroutines at
+	// once.
 	ClientAddress func(*http.Request) string
 
 	// Timeout is how long one request may wait for Tokens, its body, Telegram, the homeserver
@@ -89,16 +90,30 @@ type Config struct {
 	// the last. It is also how long an API client may take for 64 KiB of a long answer, before
 	// it is hung up on. Zero is 30 seconds; it can't be negative.
 	Timeout time.Duration
-	// MaxRequests is how many authorised requests may be under way at once; see "Bounds".
-	// Zero is 1,000; it can't be negative.
+	// MaxRequests is how many authorised requests may be under way at once, and how many more
+	// may have their tokens checked; see "Bounds". Zero is 1,000; it can't be negative.
 	MaxRequests int
 	// MaxRequestsPerUser is how many of them may be one Matrix user's. Zero is 64, but no
 	// more than half of MaxRequests; it can't be negative.
 	MaxRequestsPerUser int
-	// FailureLimit is how many wrong secrets one address may send at once; one more is
-	// allowed every six seconds. See "Bounds". Zero is 10, a negative number turns the
-	// limit off.
+	// FailureLimit is how many wrong secrets and tokens one address may send at once; one more
+	// is allowed every six seconds. All addresses together may send a hundred times as many.
+	// See "Bounds". Zero is 10, a negative number turns the limit off.
 	FailureLimit int
+
+	// CodesPerPhone is how many login codes may be requested for one phone number, by whomever;
+	// see "Bounds". Zero is 5 an hour and 10 a day, which is what one person needs; a negative
+	// number is no limit.
+	CodesPerPhone Allowance
+	// CodesPerUser is how many login codes one Matrix user may request who calls with a token,
+	// for whatever number. Zero is 5 an hour and 10 a day, a negative number no limit.
+	CodesPerUser Allowance
+	// BotTokensPerUser is how many bot tokens one Matrix user may send who calls with a token.
+	// Zero is 5 an hour and 10 a day, a negative number no limit.
+	BotTokensPerUser Allowance
+	// Limits counts for these three. Processes that share a database share one on it, such as
+	// the one of auth.NewStore, and have the same first secret. Nil counts in the memory of this process.
+	Limits LimitStore
 
 	// Log is where the access lines and the errors of requests go that come
 	// without a logger in their context (zerolog.Ctx). The zero value is silent. Each
@@ -136,6 +151,9 @@ func (c Config) validate() error {
 	}
 	if c.Tokens != nil && missing(c.Tokens) {
 		fault("Config.Tokens holds a nil pointer: leave it out for an API that takes the shared secret alone")
+	}
+	if c.Limits != nil && missing(c.Limits) {
+		fault("Config.Limits holds a nil pointer: leave it out to count in this process")
 	}
 	for _, origin := range c.CORS {
 		if !validOrigin(origin) {

@@ -32,6 +32,11 @@ func fails(method string, err error, steps ...[2]string) func(*testing.T, *bridg
 	}
 }
 
+// reachedLimit has every limit over time be reached for ten minutes more.
+func reachedLimit(_ *bridge, cfg *provisioning.Config) {
+	cfg.Limits = fixedLimits{wait: 10 * time.Minute}
+}
+
 // overtaken prepares a bridge where a concurrent request has logged alice in by
 // the time that a method is called.
 func overtaken(method string) func(*testing.T, *bridge) {
@@ -95,6 +100,10 @@ func phoneOperations() []operation {
 			prepare: fails("RequestCode", saidBy(provisioning.ErrTelegramRestricted, "PHONE_PASSWORD_PROTECTED")),
 			status:  403, errcode: "telegram_restricted", state: "request", fields: map[string]any{"telegram_error": "PHONE_PASSWORD_PROTECTED"},
 		},
+		wireCase{
+			name: "too many codes", body: `{"phone":"+15550100"}`, change: reachedLimit, status: 429, errcode: "phone_number_flood", state: "request",
+			fields: map[string]any{"retry_after": 600.0},
+		},
 		wireCase{name: "no phone", body: `{}`, status: 400, errcode: "phone_number_invalid", state: "request"},
 		wireCase{name: "name in another case", body: `{"Phone":"+15550100"}`, status: 400, errcode: "phone_number_invalid", state: "request"},
 		wireCase{name: "unknown phone", body: `{"phone":"+15559999"}`, status: 404, errcode: "phone_number_unoccupied", state: "request"},
@@ -138,6 +147,10 @@ func codeOperations() []operation {
 		wireCase{name: "no code", body: `{}`, prepare: after(requestAlice), status: 400, errcode: "body_value_missing", state: "code"},
 		wireCase{name: "none requested", body: `{"code":"01234"}`, status: 403, errcode: "phone_code_expired", state: "request"},
 		wireCase{
+			name: "given up", body: `{"code":"99999"}`, status: 401, errcode: "phone_code_invalid", state: "request",
+			prepare: fails("SubmitCode", fmt.Errorf("%w: %w", provisioning.ErrPhoneCodeInvalid, provisioning.ErrLoginGivenUp), requestAlice),
+		},
+		wireCase{
 			name: "timed out", body: `{"code":"01234"}`, prepare: fails("SubmitCode", provisioning.ErrPhoneCodeExpired, requestAlice),
 			status: 403, errcode: "phone_code_expired", state: "request",
 		},
@@ -178,6 +191,10 @@ func passwordOperations() []operation {
 		{name: "right", body: `{"password":" open sesame "}`, prepare: half, status: 200, success: loggedIn},
 		{name: "missing", body: `{}`, prepare: half, status: 400, errcode: "password_empty", state: "password"},
 		{name: "wrong", body: `{"password":"open"}`, prepare: half, status: 401, errcode: "password_invalid", state: "password"},
+		{
+			name: "given up", body: `{"password":"open"}`, status: 401, errcode: "password_invalid", state: "request",
+			prepare: fails("SubmitPassword", fmt.Errorf("%w: %w", provisioning.ErrPasswordInvalid, provisioning.ErrLoginGivenUp), requestGuarded, codeGuarded),
+		},
 		{name: "spaces count", body: `{"password":"open sesame"}`, prepare: half, status: 401, errcode: "password_invalid", state: "password"},
 		{name: "blank is a password", body: `{"password":" "}`, prepare: half, status: 401, errcode: "password_invalid", state: "password"},
 		{name: "no login", body: `{"password":"x"}`, status: 400, errcode: "phone_code_not_entered", state: "request"},

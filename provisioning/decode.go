@@ -160,7 +160,7 @@ func decodeDelete(op *operation, q query) (err error) {
 // function of its own.
 func addressOf(r *http.Request, clientAddress func(*http.Request) string) address {
 	if clientAddress != nil {
-		return named(clientAddress(r))
+		return clientAddressOf(clientAddress(r))
 	}
 	return parseAddress(r.RemoteAddr)
 }

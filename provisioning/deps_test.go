@@ -16,6 +16,7 @@ const module = "github.com/tgprovision/tgprovision"
 var allowedDeps = []string{
 	module + "/provisioning",
 	module + "/internal/keyed",
+	module + "/internal/places",
 	"github.com/gorilla/mux",
 	"github.com/coder/websocket",
 	"github.com/rs/zerolog",

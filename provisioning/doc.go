@@ -58,24 +58,37 @@
 // # Bounds
 //
 // [Config.MaxRequests] requests may be under way at once in the process, the writing of
-// their answers included. One more waits for nothing: it gets 503 overloaded, with
-// Retry-After. A quarter of them, but at least one, may be WebSockets of login_qr, which
-// last for minutes. Besides these, as many requests may wait for Tokens. Without such a
-// bound, a homeserver or a database that has become slow would have requests pile up until
-// the memory is full.
+// their answers included. A quarter of them is for callers with the shared secret alone. A
+// quarter, but at least one, may be WebSockets of login_qr, which last for minutes. Besides
+// these, as many requests may wait for Tokens. Without such a bound, a homeserver or a database
+// that has become slow would have requests pile up until the memory is full.
 //
-// [Config.MaxRequestsPerUser] of them may be one Matrix user's, so that nobody takes them
-// all; one more gets 429 too_many_requests. They are the user's who calls with a token,
-// else those of the user in the path or, where it is used, in user_id. A request by the
-// shared secret that names no user is nobody's.
+// [Config.MaxRequestsPerUser] of them may be one Matrix user's; one more gets 429
+// too_many_requests. They are the user's who calls with a token, else those of the user in the
+// path or, where it is used, in user_id. A request by the shared secret that names no user is
+// nobody's.
+//
+// Nobody takes all places. A Matrix user, or an address from which Matrix users call, gets one
+// more while it has fewer than are free: one alone has half of all, two have a third each, and
+// there is one for whoever has none. A request that gets no place waits for two seconds at
+// most, with no more than a quarter of MaxRequests others, in a queue that is shared in the same
+// way. Then it gets 503 overloaded. A user who is named by the shared secret and has more than
+// are free gets 429 at once.
 //
 // An address that has sent [Config.FailureLimit] wrong secrets gets 429 too_many_requests
-// for the next one. The right secret always passes, whatever its address has sent before. A
-// host behind a proxy, where all callers have one address, sets [Config.ClientAddress]. A token
-// that Tokens says is invalid counts as a wrong secret does, and so, while it is being checked,
-// does any token: a token from an address over its limit is refused. A missing or malformed
-// Authorization header does not count. Up to 10,000 addresses are remembered, by this process
-// alone; of more, those that have the most tries left are forgotten first.
+// for the next one, and so does every address when all together have sent a hundred times as
+// many. The right secret always passes, whatever its address has sent before. A token
+// that Tokens says is invalid counts as a wrong secret does. One that was right when it was
+// checked last always passes too; one that is new is not checked for an address over its limit.
+// A missing or malformed Authorization header does not count. A host behind a proxy, where all
+// callers have one address, sets [Config.ClientAddress].
+//
+// Login codes are limited over time: [Config.CodesPerPhone] for a phone number, 429
+// phone_number_flood, and [Config.CodesPerUser] for a Matrix user who calls with a token, 429
+// too_many_requests, as [Config.BotTokensPerUser] are for bot tokens. A client counts a code
+// when it is about to request it from Telegram, see [CountCode]. [Config.Limits] keeps the
+// counts. Wrong codes and passwords are limited by the client, which gives the login up; see
+// [ErrLoginGivenUp].
 //
 // [Config.Timeout] bounds what a request waits for. One that changes something and goes on for
 // a quarter of a second longer is answered then with 500 unknown_error, such as one that

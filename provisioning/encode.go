@@ -114,6 +114,9 @@ func retryAfter(err error) int64 {
 	if e, ok := errors.AsType[*tooManyGuessesError](err); ok {
 		return waitSeconds(e.wait)
 	}
+	if e, ok := errors.AsType[*limitReachedError](err); ok {
+		return waitSeconds(e.wait)
+	}
 	if errors.Is(err, ErrOverloaded) || errors.Is(err, errUserBusy) || errors.Is(err, errNotReady) {
 		return waitSeconds(overloadRetryAfter)
 	}

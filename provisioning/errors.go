@@ -36,6 +36,9 @@ var (
 
 	// ErrPhoneCodeInvalid: the login code is wrong. The right one may follow.
 	ErrPhoneCodeInvalid = errors.New("login code invalid")
+	// ErrLoginGivenUp: the login code, or the two-factor password, was wrong too often, and the
+	// login is ended. It comes with ErrPhoneCodeInvalid or ErrPasswordInvalid, wrapped together.
+	ErrLoginGivenUp = errors.New("too many were wrong, and the login is given up")
 	// ErrPhoneCodeExpired: no login code was requested, or it timed out.
 	ErrPhoneCodeExpired = errors.New("login code expired or never requested")
 	// ErrCodeNotResendable: Telegram has no further way to send the login code.
@@ -109,8 +112,8 @@ var (
 	// ID, its version, or a request that it makes wrongly. Who runs the bridge has to act. It
 	// wraps a [TelegramError].
 	ErrBridgeRefused = errors.New("the bridge itself is refused by Telegram")
-	// ErrOverloaded: a bound is reached, such as that of connections to Telegram, and
-	// nothing waits in line for its end. It may work in a moment.
+	// ErrOverloaded: a bound is reached, such as that of connections to Telegram, and nobody
+	// waits longer than a moment for its end. It may work in some seconds.
 	ErrOverloaded = errors.New("too much under way at once")
 	// ErrNotImplemented: this host can't do the operation.
 	ErrNotImplemented = errors.New("not implemented by this bridge")

@@ -26,6 +26,7 @@ var hostErrors = map[string]error{
 	"ErrPhoneNumberUnoccupied":         provisioning.ErrPhoneNumberUnoccupied,
 	"ErrPhoneNumberFlood":              provisioning.ErrPhoneNumberFlood,
 	"ErrPhoneCodeInvalid":              provisioning.ErrPhoneCodeInvalid,
+	"ErrLoginGivenUp":                  provisioning.ErrLoginGivenUp,
 	"ErrPhoneCodeExpired":              provisioning.ErrPhoneCodeExpired,
 	"ErrCodeNotResendable":             provisioning.ErrCodeNotResendable,
 	"ErrPhoneCodeNotEntered":           provisioning.ErrPhoneCodeNotEntered,

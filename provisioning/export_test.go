@@ -48,24 +48,17 @@ func (p *Provisioner) Authorise(r *http.Request) error {
 	return err
 }
 
-// Held returns how many addresses have tokens that are being checked.
-func (p *Provisioner) Held() int {
-	f := p.services.gate.failures
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return len(f.underCheck)
-}
-
-// UnderWay returns how many requests, checks of tokens, WebSockets and users of requests
-// are counted.
+// UnderWay returns how many requests, checks of tokens and WebSockets there are, and between how
+// many users and addresses the places of requests are shared.
 func (p *Provisioner) UnderWay() [4]int {
 	var counts [4]int
-	for i, g := range []*requestGroup{&p.services.gate.requests, &p.services.gate.checking, &p.services.qr.sockets} {
-		g.mu.Lock()
-		counts[i] = g.count
-		counts[3] += len(g.users)
-		g.mu.Unlock()
+	g := p.services.gate
+	for i, group := range []*requestGroup{&g.requests.group, &g.checking.group, &p.services.qr.sockets} {
+		group.mu.Lock()
+		counts[i] = group.count
+		group.mu.Unlock()
 	}
+	_, _, counts[3] = g.requests.places.Counts()
 	return counts
 }
 
@@ -78,9 +71,13 @@ func MaxRequestsOf(cfg Config) (requests, perUser, sockets int) {
 // Remembered returns how many addresses are remembered for their wrong secrets.
 func (p *Provisioner) Remembered() int { return len(p.services.gate.failures.guesses) }
 
+// RightTokens returns how many tokens are remembered that were right.
+func (p *Provisioner) RightTokens() int { return len(p.services.gate.failures.right) }
+
 // The constants of the package, for tests.
 const (
-	MaxAddresses              = maxAddresses
+	GuessersInAll             = guessersInAll
+	MaxRightTokens            = maxRightTokens
 	Overdue                   = overdue
 	DefaultTimeout            = defaultTimeout
 	DefaultTaskLifetime       = defaultTaskLifetime

@@ -1,11 +1,10 @@
 package provisioning
 
 import (
-	"cmp"
 	"crypto/sha256"
+	"maps"
 	"net"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -20,14 +19,16 @@ const defaultFailureLimit = 10
 const (
 	// guessInterval is the time after which an address may guess once more.
 	guessInterval = 6 * time.Second
-	// maxAddresses is how many addresses are remembered.
-	maxAddresses = 10_000
+	// guessersInAll is as how many addresses all together may guess.
+	guessersInAll = 100
+	// maxRightTokens is how many tokens are remembered that were right.
+	maxRightTokens = 10_000
 )
 
 // tooManyGuessesError says when an address may send a secret again.
 type tooManyGuessesError struct{ wait time.Duration }
 
-func (e *tooManyGuessesError) Error() string        { return "too many wrong secrets from this address" }
+func (e *tooManyGuessesError) Error() string        { return "too many wrong secrets" }
 func (e *tooManyGuessesError) Is(target error) bool { return target == errTooManyGuesses }
 
 // address is where requests come from: an IP address or, where there is none, a name.
@@ -36,21 +37,30 @@ type address struct {
 	name string
 }
 
-// failures limits the wrong secrets of each address.
-type failures struct {
-	limit int
-
-	mu sync.Mutex
-	// guesses are the buckets of those that each address may send. An address without one has
-	// a full one.
-	guesses map[address]*rate.Limiter
-	// underCheck are the guesses of each address that may be tokens and are being checked, with
-	// the number of requests that wait for it.
-	underCheck map[address]map[guess]int
+// String returns what tells the address from others.
+func (a address) String() string {
+	if a.ip.IsValid() {
+		return a.ip.String()
+	}
+	return a.name
 }
 
 // guess is the hash of a credential that is not the shared secret.
 type guess = [sha256.Size]byte
+
+// failures limits the wrong secrets and tokens of each address, and of all together.
+type failures struct {
+	limit int
+
+	mu  sync.Mutex
+	all *rate.Limiter
+	// guesses are the limiters of the addresses. One without has guessed nothing lately.
+	guesses map[address]*rate.Limiter
+	tidyAt  int // how many of them there are when those are looked for that are not needed
+	// right are the tokens that were right when they were checked last. They are limited by
+	// nothing: what others have sent from the same address does not stop them.
+	right map[guess]struct{}
+}
 
 // newFailures returns nil where nothing is limited.
 func newFailures(limit int) *failures {
@@ -60,92 +70,96 @@ func newFailures(limit int) *failures {
 	case limit == 0:
 		limit = defaultFailureLimit
 	}
-	return &failures{limit: limit, guesses: map[address]*rate.Limiter{}, underCheck: map[address]map[guess]int{}}
+	return &failures{
+		limit: limit, all: rate.NewLimiter(rate.Every(guessInterval/guessersInAll), limit*guessersInAll),
+		guesses: map[address]*rate.Limiter{}, right: map[guess]struct{}{},
+	}
 }
 
-// check counts a credential that is not the shared secret. It looks at the address and counts
-// in one step, so that guesses sent in parallel are no more than others. With mayBeToken, it
-// may be a token that is right: after nil it is as good as counted, until release tells.
-// Errors: errTooManyGuesses, and errUnauthorized without mayBeToken.
-func (f *failures) check(from address, sum guess, mayBeToken bool) error {
+// checkToken returns nil for what may be a token and may be checked now. Errors:
+// errTooManyGuesses.
+func (f *failures) checkToken(from address, sum guess) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if wait := f.wait(from, sum); wait > 0 {
-		return &tooManyGuessesError{wait}
+	if _, right := f.right[sum]; right {
+		return nil
 	}
-	if !mayBeToken {
-		f.count(from)
-		return errUnauthorized
+	return f.wait(from, time.Now())
+}
+
+// checkedToken counts a token that was wrong, and remembers one that was right. Of tokens that
+// were checked at the same time more may be wrong than the address may send: it waits the
+// longer for the next one.
+func (f *failures) checkedToken(from address, sum guess, right bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !right {
+		delete(f.right, sum)
+		f.count(from, time.Now())
+		return
 	}
-	if f.underCheck[from] == nil {
-		f.underCheck[from] = map[guess]int{}
+	if _, known := f.right[sum]; known {
+		return
 	}
-	f.underCheck[from][sum]++
+	for other := range f.right {
+		if len(f.right) < maxRightTokens {
+			break
+		}
+		delete(f.right, other)
+	}
+	f.right[sum] = struct{}{}
+}
+
+// wrongSecret counts a wrong secret. Errors: errTooManyGuesses, and it has not counted then;
+// errUnauthorized.
+func (f *failures) wrongSecret(from address) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	now := time.Now()
+	if err := f.wait(from, now); err != nil {
+		return err
+	}
+	f.count(from, now)
+	return errUnauthorized
+}
+
+// wait returns a tooManyGuessesError where an address may not guess now.
+func (f *failures) wait(from address, now time.Time) error {
+	for _, limiter := range []*rate.Limiter{f.guesses[from], f.all} {
+		if limiter == nil {
+			continue
+		}
+		next := limiter.ReserveN(now, 1)
+		wait := next.DelayFrom(now)
+		next.CancelAt(now)
+		if wait > 0 {
+			return &tooManyGuessesError{wait}
+		}
+	}
 	return nil
 }
 
-// release ends what check has begun with mayBeToken: the guess counts only if it was wrong.
-func (f *failures) release(from address, sum guess, wrong bool) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	checked := f.underCheck[from]
-	if checked[sum]--; checked[sum] == 0 {
-		delete(checked, sum)
-	}
-	if len(checked) == 0 {
-		delete(f.underCheck, from)
-	}
-	if wrong {
-		f.count(from)
-	}
-}
-
-// count takes a guess from an address. Where too many addresses are remembered, others are
-// forgotten.
-func (f *failures) count(from address) {
-	bucket := f.guesses[from]
-	if bucket == nil {
-		if len(f.guesses) >= maxAddresses {
-			f.makeRoom(time.Now())
-		}
-		bucket = rate.NewLimiter(rate.Every(guessInterval), f.limit)
+// count takes a guess from an address and from all, though there may be none left.
+func (f *failures) count(from address, now time.Time) {
+	limiter := f.guesses[from]
+	if limiter == nil {
+		f.tidy(now)
+		limiter = rate.NewLimiter(rate.Every(guessInterval), f.limit)
 		from.name = strings.Clone(from.name) // which may be a part of a large header
-		f.guesses[from] = bucket
+		f.guesses[from] = limiter
 	}
-	bucket.Allow()
+	limiter.ReserveN(now, 1)
+	f.all.ReserveN(now, 1)
 }
 
-// wait returns the time until an address may guess this, zero if it may now. Of what is
-// under check, the same guess does not count: it tells nothing new.
-func (f *failures) wait(from address, sum guess) time.Duration {
-	left := float64(f.limit)
-	if bucket := f.guesses[from]; bucket != nil {
-		left = bucket.Tokens()
+// tidy forgets the addresses that have guessed nothing lately. All others are no more than may
+// guess in the meantime: it is the limit of all that bounds them.
+func (f *failures) tidy(now time.Time) {
+	if len(f.guesses) < f.tidyAt {
+		return
 	}
-	if checked := f.underCheck[from]; checked != nil {
-		left -= float64(len(checked))
-		if checked[sum] > 0 {
-			left++
-		}
-	}
-	return time.Duration(max(0, 1-left) * float64(guessInterval))
-}
-
-// makeRoom removes a tenth of the addresses: those with the fullest buckets. A full bucket
-// is no loss.
-func (f *failures) makeRoom(now time.Time) {
-	type candidate struct {
-		from address
-		left float64
-	}
-	candidates := make([]candidate, 0, len(f.guesses))
-	for from, bucket := range f.guesses {
-		candidates = append(candidates, candidate{from, bucket.TokensAt(now)})
-	}
-	slices.SortFunc(candidates, func(a, b candidate) int { return cmp.Compare(b.left, a.left) })
-	for _, c := range candidates[:maxAddresses/10] {
-		delete(f.guesses, c.from)
-	}
+	maps.DeleteFunc(f.guesses, func(_ address, limiter *rate.Limiter) bool { return limiter.TokensAt(now) >= float64(f.limit) })
+	f.tidyAt = 2*len(f.guesses) + 100
 }
 
 // parseAddress returns the address of a RemoteAddr, as net/http has it.
@@ -154,9 +168,14 @@ func parseAddress(remote string) address {
 	if h, _, err := net.SplitHostPort(host); err == nil {
 		host = h
 	}
-	ip, err := netip.ParseAddr(host)
+	return clientAddressOf(host)
+}
+
+// clientAddressOf returns the address that an IP address, or another name, is.
+func clientAddressOf(name string) address {
+	ip, err := netip.ParseAddr(name)
 	if err != nil {
-		return named(host)
+		return named(name)
 	}
 	if ip = ip.Unmap(); ip.Is6() {
 		// Whoever has an IPv6 address has the 2^64 of its network.

@@ -184,6 +184,11 @@ func TestClientAddress(t *testing.T) {
 		as("198.51.100.2", wrongSecret).want(t, 401, "shared_secret_invalid")
 		as("", wrongSecret).want(t, 401, "shared_secret_invalid")
 		as("198.51.100.1", secret).want(t, 200, "")
+		for range provisioning.DefaultFailureLimit {
+			as("2001:db8::1", wrongSecret).want(t, 401, "shared_secret_invalid")
+		}
+		as("2001:db8::ffff:1", wrongSecret).want(t, 429, "too_many_requests")
+		as("2001:db8:0:1::1", wrongSecret).want(t, 401, "shared_secret_invalid")
 	})
 	b := newBridge(t, func(_ *bridge, cfg *provisioning.Config) {
 		cfg.ClientAddress = func(*http.Request) string { panic("no address") }
@@ -191,34 +196,93 @@ func TestClientAddress(t *testing.T) {
 	b.send(t, from(proxy, wrongSecret)).want(t, 500, "unhandled_error")
 }
 
-// What is remembered has a limit, and a full bucket goes before others.
+// Many addresses together can't guess without a bound, and don't lock out who has the secret.
+func TestFailureLimitOfAll(t *testing.T) {
+	t.Parallel()
+	inBubble(t, func(t *testing.T) {
+		const limited = 3
+		b := newBridge(t, limit(limited))
+		addresses := 0
+		guessed := func() (n int) {
+			for n < 10*limited*provisioning.GuessersInAll {
+				addresses++
+				switch a := b.send(t, from(fmt.Sprintf("10.1.%d.%d:1", addresses>>8, addresses&255), wrongSecret)); a.status {
+				case 401:
+					n++
+				default:
+					a.want(t, 429, "too_many_requests")
+					if got := a.header.Get("Retry-After"); got != "1" {
+						t.Errorf("Retry-After %q, want 1", got)
+					}
+					return n
+				}
+			}
+			return n
+		}
+		if got := guessed(); got != limited*provisioning.GuessersInAll {
+			t.Errorf("all addresses may guess %d times, want %d", got, limited*provisioning.GuessersInAll)
+		}
+		for range 10 {
+			b.send(t, from("10.1.0.1:1", secret)).want(t, 200, "")
+		}
+		advance(6 * time.Second)
+		if got := guessed(); got != provisioning.GuessersInAll {
+			t.Errorf("after six seconds all addresses may guess %d times, want %d", got, provisioning.GuessersInAll)
+		}
+	})
+}
+
+// A bridge behind a proxy is told once that it has to say who its clients are.
+func TestProxyWarning(t *testing.T) {
+	const warning = "Config.ClientAddress is not set"
+	for _, header := range []string{"Forwarded", "X-Forwarded-For"} {
+		for _, set := range []bool{false, true} {
+			b := newBridge(t, func(_ *bridge, cfg *provisioning.Config) {
+				if set {
+					cfg.ClientAddress = func(*http.Request) string { return "198.51.100.1" }
+				}
+			})
+			b.send(t, from("192.0.2.1:1", secret)).want(t, 200, "")
+			if strings.Contains(b.log.String(), warning) {
+				t.Errorf("without a proxy: %s", b.log.String())
+			}
+			for _, given := range []string{wrongSecret, secret} {
+				r := from("192.0.2.1:1", given)
+				r.Header.Set(header, "198.51.100.1")
+				b.send(t, r)
+			}
+			want := 1
+			if set {
+				want = 0
+			}
+			if got := strings.Count(b.log.String(), warning); got != want {
+				t.Errorf("%s, with ClientAddress %t: %d warnings, want %d", header, set, got, want)
+			}
+		}
+	}
+}
+
+// What is remembered has a bound, and who guesses is not forgotten.
 func TestRememberedAddresses(t *testing.T) {
 	t.Parallel()
 	const guesser = "198.51.100.1:1"
 	inBubble(t, func(t *testing.T) {
 		b := newBridge(t)
-		r := from("", wrongSecret)
-		try := func(i int) {
-			r.RemoteAddr = fmt.Sprintf("10.%d.%d.%d:1", i>>16, i>>8&255, i&255)
-			_ = b.provisioner.Authorise(r)
-			if n := b.provisioner.Remembered(); n > provisioning.MaxAddresses {
-				t.Fatalf("%d addresses are remembered, want %d at most", n, provisioning.MaxAddresses)
+		most, address := 0, 0
+		for range 60 {
+			b.guess(t, guesser)
+			for range 2 * provisioning.GuessersInAll {
+				address++
+				r := from(fmt.Sprintf("10.%d.%d.%d:1", address>>16, address>>8&255, address&255), wrongSecret)
+				_ = b.provisioner.Authorise(r)
 			}
+			b.send(t, from(guesser, wrongSecret)).want(t, 429, "too_many_requests")
+			most = max(most, b.provisioner.Remembered())
+			advance(6 * time.Second)
 		}
-		b.guess(t, guesser)
-		for i := range 20_000 {
-			try(i)
-		}
-		b.send(t, from(guesser, wrongSecret)).want(t, 429, "too_many_requests")
-
-		advance(6 * time.Second) // the buckets of the 20,000 are full again
-		b.guess(t, guesser)
-		for i := 20_000; i < 45_000; i++ {
-			try(i)
-		}
-		b.send(t, from(guesser, wrongSecret)).want(t, 429, "too_many_requests")
-		if b.provisioner.Remembered() < provisioning.MaxAddresses*9/10 {
-			t.Errorf("%d addresses are remembered after 45,000", b.provisioner.Remembered())
+		// Each of those that may guess is remembered for six seconds.
+		if bound := 2 * provisioning.DefaultFailureLimit * provisioning.GuessersInAll; most > bound {
+			t.Errorf("%d addresses were remembered of %d, want %d at most", most, address, bound)
 		}
 	})
 }

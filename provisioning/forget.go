@@ -66,7 +66,7 @@ func (p *Provisioner) ForgetUser(ctx context.Context, userID id.UserID) (Forgott
 	if err := p.forgetting.enter(); err != nil {
 		return Forgotten{}, err
 	}
-	defer p.forgetting.leave("")
+	defer p.forgetting.leave()
 	f := &forgetter{services: &p.services, person: person{userID: userID}}
 	for _, step := range []func(context.Context) error{
 		f.findMissing, f.stopWork, f.endLogins, f.removePortals, f.removeGhosts, f.removeTasks,

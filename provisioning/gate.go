@@ -17,8 +17,9 @@ type gate struct {
 	tokens   TokenChecker // nil where only secrets authorise
 	failures *failures    // nil where wrong secrets are not limited
 
-	requests requestGroup // authorised ones
-	checking requestGroup // those whose tokens are being checked
+	requests sharedGroup // authorised ones
+	checking sharedGroup // those whose tokens are being checked
+	perUser  int         // how many requests may be one user's
 }
 
 func newGate(cfg Config) *gate {
@@ -26,8 +27,9 @@ func newGate(cfg Config) *gate {
 	g := &gate{
 		tokens:   cfg.Tokens,
 		failures: newFailures(cfg.FailureLimit),
-		requests: requestGroup{most: maxRequests, perUser: perUser, full: errRequestsFull},
-		checking: requestGroup{most: maxRequests, full: errChecksFull},
+		requests: newSharedGroup(maxRequests, reserved(maxRequests), errRequestsFull),
+		checking: newSharedGroup(maxRequests, 0, errChecksFull),
+		perUser:  perUser,
 	}
 	held := hold(cfg.secrets())
 	g.secrets.Store(&held)
@@ -52,6 +54,8 @@ type caller struct {
 	userID id.UserID
 	// admin: the level of the Matrix user was looked at, and is admin.
 	admin bool
+	// from is where a Matrix user calls from.
+	from address
 }
 
 // trusted callers act for everybody.
@@ -80,28 +84,41 @@ func (g *gate) authorise(ctx context.Context, credential string, from func() add
 	if secret := g.secrets.Load().find(sum); secret != nil {
 		return caller{kind: bySecret, secret: secret}, nil
 	}
-	if g.failures != nil {
-		address := from()
-		if err := g.failures.check(address, sum, g.tokens != nil); err != nil {
-			return caller{}, err
-		}
-		defer func() { g.failures.release(address, sum, errors.Is(err, errTokenRefused)) }()
-	}
 	if g.tokens == nil {
-		return caller{}, errUnauthorized
+		if g.failures == nil {
+			return caller{}, errUnauthorized
+		}
+		return caller{}, g.failures.wrongSecret(from())
 	}
-	return g.callerOf(ctx, credential)
+	return g.callerOf(ctx, credential, sum, from())
 }
 
 var errBadChecker = errors.New("the TokenChecker returned neither a Matrix user ID nor an error")
 
-// callerOf returns whose token it is. Errors: errTokenRefused, errClosed, ErrOverloaded,
-// and others that say nothing of the token.
-func (g *gate) callerOf(ctx context.Context, token string) (caller, error) {
-	if err := g.checking.enter(); err != nil {
+// callerOf returns whose token it is. Errors: errTokenRefused, errTooManyGuesses, errClosed,
+// ErrOverloaded, and others that say nothing of the token.
+func (g *gate) callerOf(ctx context.Context, token string, sum guess, from address) (who caller, err error) {
+	var claim placeClaim
+	claim.Parties[0].Key.from = from
+	if err := g.checking.enter(ctx, claim); err != nil {
 		return caller{}, err
 	}
-	defer g.checking.leave("")
+	defer g.checking.leave(claim)
+	if g.failures != nil {
+		if err := g.failures.checkToken(from, sum); err != nil {
+			return caller{}, err
+		}
+	}
+	who, err = g.checkToken(withClient(ctx, from), token)
+	who.from = from
+	if refused := errors.Is(err, errTokenRefused); g.failures != nil && (refused || err == nil) {
+		g.failures.checkedToken(from, sum, !refused)
+	}
+	return who, err
+}
+
+// checkToken asks whose token it is.
+func (g *gate) checkToken(ctx context.Context, token string) (caller, error) {
 	userID, err := g.tokens.CheckToken(ctx, token)
 	if errors.Is(err, ErrMatrixTokenInvalid) {
 		return caller{}, fmt.Errorf("%w: %w", errTokenRefused, err)
@@ -121,6 +138,6 @@ func (g *gate) callerOf(ctx context.Context, token string) (caller, error) {
 // close lets nobody in any more, and waits until nothing is under way. Errors: the
 // context's.
 func (g *gate) close(ctx context.Context) error {
-	g.requests.stop()
-	return errors.Join(g.checking.close(ctx), g.requests.close(ctx))
+	g.requests.group.stop()
+	return errors.Join(g.checking.group.close(ctx), g.requests.group.close(ctx))
 }

@@ -62,6 +62,9 @@ func postBotToken(ctx context.Context, s *services, op *operation) (reply, error
 	if err != nil {
 		return reply{}, err
 	}
+	if err := s.limits.countBotToken(ctx, op.caller); err != nil {
+		return reply{}, err
+	}
 	account, err := login.LoginBot(ctx, token)
 	return loggedIn(ctx, s, op, account, err)
 }
@@ -76,7 +79,7 @@ func postLoginPhone(ctx context.Context, s *services, op *operation) (reply, err
 	if err != nil {
 		return reply{}, err
 	}
-	sent, err := login.RequestCode(ctx, phone)
+	sent, err := login.RequestCode(s.limits.countingCodes(ctx, op.caller), phone)
 	if err != nil {
 		return reply{}, loginFault(ctx, s, op, fmt.Errorf("request a code: %w", err))
 	}
@@ -183,7 +186,7 @@ func resendLoginCode(ctx context.Context, s *services, op *operation) (reply, er
 	if err != nil {
 		return reply{}, err
 	}
-	sent, err := control.ResendCode(ctx)
+	sent, err := control.ResendCode(s.limits.countingCodes(ctx, op.caller))
 	if err != nil {
 		return reply{}, loginFault(ctx, s, op, fmt.Errorf("send a code again: %w", err))
 	}

@@ -70,7 +70,7 @@ func TestMaxRequests(t *testing.T) {
 			b.call(t, http.MethodGet, "/bridge", "").want(t, 200, "")
 			s.begin(t, get(id.UserID(fmt.Sprintf("@user-%d:example.com", i))))
 		}
-		for range 3 {
+		for i := range 3 {
 			for path, method := range everyPath() {
 				a := b.call(t, method, path, everyBody)
 				a.want(t, 503, "overloaded")
@@ -85,9 +85,9 @@ func TestMaxRequests(t *testing.T) {
 			}
 			s.finish().want(t, 200, "")
 			b.call(t, http.MethodGet, "/bridge", "").want(t, 200, "")
-			s.begin(t, get("@next:example.com"))
+			s.begin(t, get(id.UserID(fmt.Sprintf("@next-%d:example.com", i))))
 		}
-		s.wantUnderWay(t, most, 0, 0, 1)
+		s.wantUnderWay(t, most, 0, 0, most)
 		for range most {
 			s.finish().want(t, 200, "")
 		}
@@ -185,9 +185,13 @@ func TestMaxRequestsPerUser(t *testing.T) {
 				for _, r := range c.taken {
 					b.send(t, r.Clone(t.Context())).want(t, 200, "")
 				}
-				s.wantUnderWay(t, most, 0, 0, 1)
+				parties := 1
+				if c.held.Header.Get("Authorization") != "Bearer "+secret { // the caller's address too
+					parties++
+				}
+				s.wantUnderWay(t, most, 0, 0, parties)
 				s.finish().want(t, 200, "")
-				s.wantUnderWay(t, most-1, 0, 0, 1)
+				s.wantUnderWay(t, most-1, 0, 0, parties)
 				for _, r := range c.refused {
 					if a := b.send(t, r.Clone(t.Context())); a.status == 429 {
 						t.Errorf("%s: %d %s, when one was done", r.URL, a.status, a.body)
@@ -236,6 +240,90 @@ func TestPlacesAreGivenBack(t *testing.T) {
 	}
 	if got := b.provisioner.UnderWay(); got != [4]int{} {
 		t.Errorf("requests, checks, WebSockets and users that are counted: %v", got)
+	}
+}
+
+// Who waits for a place gets it when one is free, or is refused after two seconds.
+func TestShortLine(t *testing.T) {
+	const most = 4 // and one in line
+	inBubble(t, func(t *testing.T) {
+		b := newBridge(t, maxRequests(most, most))
+		s := holdUsers(t, b)
+		for i := range most {
+			s.begin(t, get(id.UserID(fmt.Sprintf("@user-%d:example.com", i))))
+		}
+		for _, free := range []bool{true, false} {
+			waiting := make(chan answer)
+			start := time.Now()
+			go func() { waiting <- b.call(t, http.MethodGet, "/bridge", "") }()
+			synctest.Wait()
+			b.call(t, http.MethodGet, "/bridge", "").wantRetry(t, 503, overloaded)
+			if took := time.Since(start); took != 0 {
+				t.Errorf("a request for which there is no place in the queue was refused after %s", took)
+			}
+			if free {
+				s.finish().want(t, 200, "")
+				(<-waiting).want(t, 200, "")
+				s.begin(t, get(alice))
+				continue
+			}
+			(<-waiting).wantRetry(t, 503, overloaded)
+			if took := time.Since(start); took != 2*time.Second {
+				t.Errorf("a request was refused after %s in line, want 2s", took)
+			}
+		}
+		for range most {
+			s.finish().want(t, 200, "")
+		}
+		s.wantUnderWay(t, 0, 0, 0, 0)
+	})
+}
+
+// honest sends a hundred requests one after another, of which nearly all have to succeed.
+func (b *bridge) honest(t *testing.T, who string, request func() *http.Request) {
+	t.Helper()
+	succeeded := 0
+	for range 100 {
+		if a := b.send(t, request()); a.status == 200 {
+			succeeded++
+		}
+	}
+	if succeeded < 90 {
+		t.Errorf("%d of 100 requests of %s succeeded, want 90", succeeded, who)
+	}
+}
+
+// Users whose requests hang for minutes, as many as they get in, stop nobody else: neither who
+// has the secret nor other users, wherever these call from.
+func TestUsersWhoseRequestsHang(t *testing.T) {
+	for name, given := range map[string]func(userID id.UserID) string{
+		"by their tokens": tokenOf, "by the secret": func(id.UserID) string { return secret },
+	} {
+		for _, addresses := range []int{1, 16} {
+			t.Run(fmt.Sprintf("%s/%d addresses", name, addresses), func(t *testing.T) {
+				inBubble(t, func(t *testing.T) {
+					b, _ := newTokenBridge(t)
+					hanging := make(chan struct{})
+					b.telegram.On("Logout", func(context.Context) error { <-hanging; return nil })
+					var all sync.WaitGroup
+					for n := range 16 {
+						userID := id.UserID(fmt.Sprintf("@attacker-%d:example.com", n))
+						for range 64 {
+							r := newRequest(http.MethodPost, user(userID, "/logout"), "")
+							r.RemoteAddr = fmt.Sprintf("198.51.100.%d:1", n%addresses)
+							r.Header.Set("Authorization", "Bearer "+given(userID))
+							all.Go(func() { b.send(t, r) })
+						}
+					}
+					synctest.Wait()
+					advance(5 * time.Second) // who waited in line does not any more
+					b.honest(t, "the secret", func() *http.Request { return from("192.0.2.1:1", secret) })
+					b.honest(t, "a user at another address", func() *http.Request { return from("192.0.2.1:1", tokenOf(bob)) })
+					close(hanging)
+					all.Wait()
+				})
+			})
+		}
 	}
 }
 
@@ -299,6 +387,7 @@ func TestMaxChecks(t *testing.T) {
 		c.on(s.wait)
 		for i := range most {
 			r := newRequest(http.MethodGet, "/nope", "")
+			r.RemoteAddr = fmt.Sprintf("198.51.100.%d:1", i)
 			r.Header.Set("Authorization", "Bearer "+tokenOf(id.UserID(fmt.Sprintf("@user-%d:example.com", i))))
 			s.begin(t, r)
 		}
@@ -323,9 +412,9 @@ func TestMaxChecks(t *testing.T) {
 	})
 }
 
-// Of thousands of requests at once, exactly so many are let in as may be; the others are
-// answered while these are under way, and those without the secret get no other answer
-// than ever.
+// Of thousands of requests at once, exactly so many are let in as may be, and a quarter more
+// wait for a moment; the others are answered while these are under way, and those without the
+// secret get no other answer than ever.
 func TestThousandsOfRequestsAreTooMany(t *testing.T) {
 	t.Parallel()
 	const count = 2 * provisioning.DefaultMaxRequests
@@ -357,14 +446,15 @@ func TestThousandsOfRequestsAreTooMany(t *testing.T) {
 				counts[fmt.Sprintf("%d %s %s", a.status, a.field("errcode"), a.header.Get("Retry-After"))]++
 			})
 		}
-		const refused = count*3/4 - provisioning.DefaultMaxRequests
+		const most = provisioning.DefaultMaxRequests * 5 / 4
+		const refused = count*3/4 - most
 		if got := counted(); len(got) != 2 || got["401 shared_secret_invalid "] != count/4 || got["503 overloaded 5"] != refused {
 			t.Errorf("got %v, want %d times 503", got, refused)
 		}
 		start := time.Now()
 		gate.Release()
 		wg.Wait()
-		if got := counted(); got["200  "] != provisioning.DefaultMaxRequests || time.Since(start) != 0 {
+		if got := counted(); got["200  "] != most || time.Since(start) != 0 {
 			t.Errorf("got %v", got)
 		}
 		s.exchange(t, request(v1("GET", user(alice, "")))).want(t, 200, "")

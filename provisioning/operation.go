@@ -49,6 +49,7 @@ type person struct {
 // services are what handlers work with.
 type services struct {
 	gate     *gate
+	limits   *loginLimits
 	rights   *rights
 	accounts *accounts
 	portals  *portals

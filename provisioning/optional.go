@@ -25,7 +25,7 @@ type PhoneLogin interface {
 	// again, returns what was sent and asks Telegram nothing; so do concurrent calls. A code
 	// may be sent again from SentCode.ResendAt on, a minute after it was sent where Telegram has
 	// named no time, and never where there is no next way. After that it is sent again.
-	// Errors: [ErrAlreadyLoggedIn], [ErrPhoneNumberInvalid],
+	// Before it asks Telegram it calls [CountCode]. Errors: [ErrAlreadyLoggedIn], [ErrPhoneNumberInvalid],
 	// [ErrPhoneNumberBanned], [ErrPhoneNumberAppSignupForbidden],
 	// [ErrPhoneNumberUnoccupied], [ErrPhoneNumberFlood]; [ErrLoginEmailRequired], and no login is
 	// under way then.
@@ -36,7 +36,8 @@ type PhoneLogin interface {
 	// SubmitCode logs in with the code. Errors: [ErrPasswordNeeded] when the
 	// account has a two-factor password, to be given to SubmitPassword;
 	// [ErrAlreadyLoggedIn]; [ErrPhoneCodeInvalid], after which the right code may
-	// follow; [ErrPhoneCodeExpired] when no code was requested or it timed out;
+	// follow, or [ErrLoginGivenUp] besides, and the login is ended: the fifth wrong code should
+	// do that, whatever happens in between; [ErrPhoneCodeExpired] when no code was requested or it timed out;
 	// [ErrPhoneNumberUnoccupied] when no account has that number; [ErrPhoneNumberFlood].
 	//
 	// TL: auth.signIn.
@@ -45,7 +46,8 @@ type PhoneLogin interface {
 	// SubmitPassword finishes a login whose code was accepted or, where the client is a
 	// QRLogin too, whose QR code was scanned. Errors:
 	// [ErrAlreadyLoggedIn]; [ErrPasswordInvalid], after which the right password
-	// may follow; [ErrPhoneCodeNotEntered] when no code was accepted before;
+	// may follow, or [ErrLoginGivenUp] besides, and the login is ended: the tenth wrong password
+	// should do that; [ErrPhoneCodeNotEntered] when no code was accepted before;
 	// [ErrSessionRevoked] when the half-done login was ended from the outside;
 	// [ErrPhoneNumberFlood].
 	//
@@ -60,7 +62,8 @@ type LoginControl interface {
 	// Telegram nothing. The core asks it of users who are not logged in.
 	LoginProgress(ctx context.Context) (LoginProgress, error)
 
-	// ResendCode has the code sent again, in the next way that Telegram has. Errors:
+	// ResendCode has the code sent again, in the next way that Telegram has. Before it asks
+	// Telegram it calls [CountCode]. Errors:
 	// [ErrAlreadyLoggedIn]; [ErrPhoneCodeExpired] when no code was requested or it timed
 	// out; [ErrPasswordNeeded] when the code was accepted already; [ErrCodeNotResendable]
 	// when Telegram has no further way; [ErrPhoneNumberFlood]; [ErrLoginEmailRequired], and the

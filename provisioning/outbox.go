@@ -160,7 +160,7 @@ func (o *outbox) takeKind(kind *taskKind, limit int) int {
 		o.busy[kind]++
 		o.mu.Unlock()
 		go func() {
-			defer o.running.leave("")
+			defer o.running.leave()
 			_ = o.do(kind, t)
 			o.mu.Lock()
 			if o.busy[kind]--; o.busy[kind] == 0 {
@@ -183,7 +183,7 @@ func (o *outbox) doNow(t NewTask) <-chan error {
 	}
 	i := slices.IndexFunc(o.kinds, func(k *taskKind) bool { return k.name == t.Kind })
 	go func() {
-		defer o.running.leave("")
+		defer o.running.leave()
 		done <- o.do(o.kinds[i], Task{ID: t.ID, Kind: t.Kind, Data: t.Data, Attempts: 1})
 	}()
 	return done
@@ -208,7 +208,7 @@ func (o *outbox) dropLater(ctx context.Context, t *NewTask) {
 		return
 	}
 	go func() {
-		defer o.running.leave("")
+		defer o.running.leave()
 		o.drop(ctx, t)
 	}()
 }

@@ -25,6 +25,7 @@ type pipeline struct {
 	cors          *corsPolicy                                     // nil where no web page may call
 	timeout       time.Duration
 	clientAddress func(*http.Request) string // nil is by RemoteAddr
+	proxied       *sync.Once                 // for the warning that a proxy makes clientAddress necessary
 	ready         func() error
 	observer      *observers
 	auditor       func(AuditEntry) // nil where nobody is told
@@ -86,6 +87,7 @@ func (p *pipeline) answer(c *call, start time.Time) (rep reply, err error) {
 	}()
 	ctx, cancel := context.WithDeadline(c.r.Context(), start.Add(p.timeout))
 	defer cancel()
+	p.warnOfProxy(c)
 	from := func() address { return addressOf(c.r, p.clientAddress) }
 	if c.op.caller, err = p.services.gate.authorise(ctx, credential(c.r.Header), from); err != nil {
 		return reply{}, err
@@ -98,7 +100,7 @@ func (p *pipeline) answer(c *call, start time.Time) (rep reply, err error) {
 	if err := p.ready(); err != nil {
 		return reply{}, err
 	}
-	if c.admission, err = p.services.gate.admit(c.op.caller); err != nil {
+	if c.admission, err = p.services.gate.admit(ctx, c.op.caller); err != nil {
 		return reply{}, err
 	}
 	ctx, cancel = p.operationContext(ctx, c)
@@ -110,6 +112,17 @@ func (p *pipeline) answer(c *call, start time.Time) (rep reply, err error) {
 		return p.handle(ctx, c)
 	}
 	return p.operate(ctx, c)
+}
+
+// warnOfProxy warns once of requests that came through a proxy, where all of them have its
+// address.
+func (p *pipeline) warnOfProxy(c *call) {
+	if p.clientAddress != nil || c.r.Header["Forwarded"] == nil && c.r.Header["X-Forwarded-For"] == nil {
+		return
+	}
+	p.proxied.Do(func() {
+		c.log.Warn().Msg("Requests come through a proxy and Config.ClientAddress is not set: the limits take all API clients for one")
+	})
 }
 
 // operate runs the handler of an operation.

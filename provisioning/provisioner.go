@@ -24,6 +24,8 @@ type Provisioner struct {
 	closing context.Context // ends when Close begins
 	close   context.CancelFunc
 
+	proxied sync.Once
+
 	mu      sync.Mutex
 	started bool
 }
@@ -43,7 +45,7 @@ func New(cfg Config) (*Provisioner, error) {
 	portals := newPortals(cfg, accounts, events, p.outbox)
 	accounts.endDirect, accounts.endDirectOfOthers = portals.endDirect, portals.endDirectOfOthers
 	p.services = services{
-		gate: newGate(cfg), rights: &rights{cfg.Users, cfg.Rooms}, accounts: accounts, portals: portals,
+		gate: newGate(cfg), rights: &rights{cfg.Users, cfg.Rooms}, limits: newLoginLimits(cfg), accounts: accounts, portals: portals,
 		avatars: newAvatarFetcher(cfg), qr: newQRLogins(cfg, p.closing), routes: routes,
 	}
 	return p, nil
@@ -113,7 +115,7 @@ func (p *Provisioner) Handler(prefix string) http.Handler {
 func (p *Provisioner) handler(prefix func(path string) (rest string, ok bool)) http.Handler {
 	return &pipeline{
 		services: p.services, routes: newRouteTable(), prefix: prefix, cors: newCORSPolicy(p.cfg.CORS),
-		timeout: p.cfg.timeout(), clientAddress: p.cfg.ClientAddress, ready: p.ready,
+		timeout: p.cfg.timeout(), clientAddress: p.cfg.ClientAddress, proxied: &p.proxied, ready: p.ready,
 		observer: p.observer, auditor: p.cfg.Audit, log: p.cfg.Log,
 	}
 }

@@ -52,7 +52,7 @@ func (q *qrLogins) enter() (number int, err error) {
 	return q.count, nil
 }
 
-func (q *qrLogins) leave() { q.sockets.leave("") }
+func (q *qrLogins) leave() { q.sockets.leave() }
 
 // begin ends the user's older WebSocket with errReplaced, or returns that for one that is
 // not the newest. end must follow.

@@ -34,7 +34,7 @@ type TelegramClientFactory interface {
 //     context ended while the database was waited for;
 //   - [ErrTelegramRestricted], where Telegram does not let the account do that, and
 //     [ErrBridgeRefused], where it refuses the bridge itself; both wrap a [TelegramError];
-//   - [ErrOverloaded], at once, when a bound of the host's is reached, such as that of
+//   - [ErrOverloaded], within two seconds, when a bound of the host's is reached, such as that of
 //     connections to Telegram;
 //   - a [TelegramError] for any other refusal of Telegram's.
 type TelegramClient interface {

@@ -191,12 +191,13 @@ func TestCheckerFaults(t *testing.T) {
 		b.callAs(t, tokenOf(userID), http.MethodGet, "/bridge", "").want(t, 500, "unhandled_error")
 	}
 	b.callAs(t, tokenOf(alice), http.MethodGet, "/bridge", "").want(t, 200, "")
-	if n := b.provisioner.Held(); n != 0 || b.provisioner.Remembered() != 0 {
-		t.Errorf("%d addresses are held and %d remembered", n, b.provisioner.Remembered())
+	if n := b.provisioner.Remembered(); n != 0 {
+		t.Errorf("%d addresses are remembered", n)
 	}
 }
 
-// Only tokens that are invalid count as wrong secrets.
+// Only tokens that are invalid count as wrong secrets, and those that were right are not
+// stopped by what others send from their address.
 func TestFailureLimitOfTokens(t *testing.T) {
 	const here, there = "192.0.2.1:1", "192.0.2.2:1"
 	inBubble(t, func(t *testing.T) {
@@ -213,41 +214,62 @@ func TestFailureLimitOfTokens(t *testing.T) {
 			b.send(t, from(here, "nobody's")).want(t, 401, "shared_secret_invalid")
 		}
 		asked := c.asked()
-		for _, given := range []string{"nobody's", tokenOf(alice), openIDOf(alice)} {
+		for _, given := range []string{"nobody's", tokenOf(bob), openIDOf(alice)} {
 			b.send(t, from(here, given)).want(t, 429, "too_many_requests")
 		}
 		if c.asked() != asked {
 			t.Error("a token of an address over its limit was checked")
 		}
-		b.send(t, from(there, tokenOf(alice))).want(t, 200, "")
+		b.send(t, from(there, tokenOf(bob))).want(t, 200, "")
+		for _, given := range []string{secret, tokenOf(alice), tokenOf(bob)} {
+			b.send(t, from(here, given)).want(t, 200, "")
+		}
 		advance(6 * time.Second)
-		b.send(t, from(here, tokenOf(alice))).want(t, 200, "")
-		b.send(t, from(here, "nobody's")).want(t, 401, "shared_secret_invalid")
+		b.send(t, from(here, openIDOf(alice))).want(t, 200, "")
+
+		c.on(func(context.Context) error { return provisioning.ErrMatrixTokenInvalid })
+		b.send(t, from(here, tokenOf(alice))).want(t, 401, "shared_secret_invalid")
+		c.on(nil)
 		b.send(t, from(here, tokenOf(alice))).want(t, 429, "too_many_requests")
-		b.send(t, from(here, secret)).want(t, 200, "")
 	})
 }
 
-// While tokens are being checked they are as good as wrong: guesses of the secret sent
-// at once are no more than others.
+// So many tokens are remembered that were right.
+func TestRightTokens(t *testing.T) {
+	t.Parallel()
+	b, _ := newTokenBridge(t)
+	for i := range provisioning.MaxRightTokens + 100 {
+		if err := b.provisioner.Authorise(from("192.0.2.1:1", tokenOf(id.UserID(fmt.Sprintf("@user-%d:example.com", i))))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := b.provisioner.RightTokens(); n != provisioning.MaxRightTokens {
+		t.Errorf("%d tokens are remembered, want %d", n, provisioning.MaxRightTokens)
+	}
+}
+
+// Tokens that are checked at once are all answered. The wrong ones of them count: the address
+// waits the longer.
 func TestTokensAtOnce(t *testing.T) {
 	inBubble(t, func(t *testing.T) {
-		b, c := newTokenBridge(t, maxRequests(0, 300))
+		const count = 30
+		b, c := newTokenBridge(t, limit(1))
 		c.on(sleep(time.Second))
 		var requests []*http.Request
-		for i := range 300 {
+		for i := range count {
 			requests = append(requests, from("192.0.2.1:1", fmt.Sprint("guess-", i)), from("192.0.2.2:1", tokenOf(alice)))
 		}
 		counts := map[string]int{}
 		for _, result := range results(b.atOnce(t, requests...)) {
 			counts[result]++
 		}
-		if counts["401 shared_secret_invalid"] != provisioning.DefaultFailureLimit || counts["429 too_many_requests"] != 300-provisioning.DefaultFailureLimit || counts["200 "] != 300 {
+		if counts["401 shared_secret_invalid"] != count || counts["200 "] != count {
 			t.Errorf("got %v", counts)
 		}
-		if n := b.provisioner.Held(); n != 0 {
-			t.Errorf("%d addresses are held afterwards", n)
-		}
+		advance((count - 1) * 6 * time.Second)
+		b.send(t, from("192.0.2.1:1", "nobody's")).want(t, 429, "too_many_requests")
+		advance(6 * time.Second)
+		b.send(t, from("192.0.2.1:1", "nobody's")).want(t, 401, "shared_secret_invalid")
 	})
 }
 

@@ -158,6 +158,8 @@ func (b *bridge) start() {
 	if b.relay != nil {
 		settings.RelayBot = b.relay(b.factory)
 	}
+	// The tests log in again and again.
+	settings.CodesPerPhone = provisioning.Allowance{PerHour: -1, PerDay: -1}
 	b.core, err = provisioning.New(settings)
 	require.NoError(b.t, err)
 	require.NoError(b.t, b.core.Start(context.WithoutCancel(b.t.Context())))

@@ -22,12 +22,14 @@ import (
 
 // The defaults of the fields of a Config.
 const (
-	defaultLoginTimeout = 30 * time.Minute
-	defaultMaxFloodWait = 10 * time.Second
-	defaultIdleTimeout  = 15 * time.Minute
-	defaultMaxClients   = 5000
-	defaultListAge      = time.Minute
-	defaultAccountAge   = 10 * time.Second
+	defaultLoginTimeout   = 30 * time.Minute
+	defaultWrongCodes     = 5
+	defaultWrongPasswords = 10
+	defaultMaxFloodWait   = 10 * time.Second
+	defaultIdleTimeout    = 15 * time.Minute
+	defaultMaxClients     = 5000
+	defaultListAge        = time.Minute
+	defaultAccountAge     = 10 * time.Second
 )
 
 // Config is what a [Factory] is made of. NewFactory copies it.
@@ -62,6 +64,10 @@ type Config struct {
 	// LoginTimeout is how long a login may stay half done before it is forgotten.
 	// Zero is 30 minutes.
 	LoginTimeout time.Duration
+	// WrongCodes is after how many wrong codes a login is given up, and WrongPasswords after how
+	// many wrong passwords: with provisioning.ErrLoginGivenUp. They are counted with the login
+	// in DB. Zero is 5 codes and 10 passwords, a negative number no limit besides Telegram's.
+	WrongCodes, WrongPasswords int
 	// MaxFloodWait is how long a call that lists, finds, creates or downloads waits
 	// out Telegram's flood waits, in all; a longer wait is returned as an error. Logins
 	// never wait. Zero is 10 seconds, a negative value never waits.
@@ -74,7 +80,8 @@ type Config struct {
 	// updates. Zero is 15 minutes, a negative value stops none.
 	IdleTimeout time.Duration
 	// MaxClients is how many clients run at once, each with a connection to Telegram;
-	// logins by QR code count. Where there are as many, the one that was idle longest makes
+	// logins by QR code count. Half of them may be logins that are making their sessions: one
+	// more of these waits for two seconds at most. Where there are as many, the one that was idle longest makes
 	// room for the next, and if all are in use there is none: provisioning.ErrOverloaded,
 	// which the API answers with 503. A host whose clients are always in use sets it above
 	// the number of its users. Zero is 5,000; it can't be negative.
@@ -165,6 +172,8 @@ func (c Config) validate() error {
 // Observer that does not panic.
 func (c Config) withDefaults() Config {
 	c.LoginTimeout = cmp.Or(c.LoginTimeout, defaultLoginTimeout)
+	c.WrongCodes = cmp.Or(c.WrongCodes, defaultWrongCodes)
+	c.WrongPasswords = cmp.Or(c.WrongPasswords, defaultWrongPasswords)
 	c.MaxFloodWait = cmp.Or(c.MaxFloodWait, defaultMaxFloodWait)
 	c.IdleTimeout = cmp.Or(c.IdleTimeout, defaultIdleTimeout)
 	c.MaxClients = cmp.Or(c.MaxClients, defaultMaxClients)

@@ -31,6 +31,7 @@ type storedLogin struct {
 	NextDelivery string `json:"next_delivery"`
 	ResendAt     int64  `json:"resend_at"` // milliseconds since 1970
 	PasswordHint string `json:"password_hint"`
+	Wrong        int    `json:"wrong,omitempty"` // younger than the others
 }
 
 type storedAccount struct {
@@ -54,7 +55,7 @@ func (s *sessionStore) sealDetails(key sessionKey, r record) ([]byte, error) {
 		d.Login = &storedLogin{
 			Phone: l.phone, CodeHash: l.codeHash, CodeLength: l.codeLength, Emailed: l.emailed, RequestedAt: l.requestedAt.UnixMilli(),
 			Delivery: l.delivery, Destination: l.destination, NextDelivery: l.nextDelivery, ResendAt: l.resendAt.UnixMilli(),
-			PasswordHint: l.passwordHint,
+			PasswordHint: l.passwordHint, Wrong: l.wrong,
 		}
 	}
 	if a := r.account; a != (provisioning.Account{}) {
@@ -86,7 +87,7 @@ func (s *sessionStore) openDetails(key sessionKey, r *record, sealed []byte) err
 		r.login = halfDone{
 			phone: l.Phone, codeHash: l.CodeHash, codeLength: l.CodeLength, emailed: l.Emailed, requestedAt: time.UnixMilli(l.RequestedAt),
 			delivery: l.Delivery, destination: l.Destination, nextDelivery: l.NextDelivery, resendAt: time.UnixMilli(l.ResendAt),
-			passwordHint: l.PasswordHint,
+			passwordHint: l.PasswordHint, wrong: l.Wrong,
 		}
 	}
 	if a := d.Account; a != nil {

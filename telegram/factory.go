@@ -45,6 +45,7 @@ type Factory struct {
 	loggedOut            loggedOutMemory
 	primes               *authkey.Primes
 	ownTurns, gotdsTurns turns
+	newSessions          newSessions
 	shared               singleflight.Group
 
 	mu      sync.Mutex
@@ -90,7 +91,7 @@ func NewFactory(ctx context.Context, cfg Config) (*Factory, error) {
 		return nil, err
 	}
 	f := &Factory{
-		cfg: cfg, store: store, sleep: sleep, primes: authkey.NewPrimes(), ownTurns: newTurns(), gotdsTurns: newTurns(),
+		cfg: cfg, store: store, sleep: sleep, primes: authkey.NewPrimes(), ownTurns: newTurns(), gotdsTurns: newTurns(), newSessions: makeNewSessions(cfg.MaxClients),
 		slots: map[sessionKey]*slot{}, conns: map[*conn]struct{}{}, wake: make(chan struct{}, 1),
 	}
 	f.lists, f.loggedOut.age = newListMemory(cfg.ListAge), cfg.AccountAge

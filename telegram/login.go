@@ -170,6 +170,11 @@ var errEndedWhileTrying = fmt.Errorf("%w: the login took too long", provisioning
 // ended when the bot is logged in.
 func (cl *Client) LoginBot(ctx context.Context, token string) (account provisioning.Account, err error) {
 	err = cl.withLogin(ctx, func(l *login) error {
+		leave, err := l.f.newSessions.enter(ctx, l.key)
+		if err != nil {
+			return err
+		}
+		defer leave()
 		c, err := l.begin(ctx)
 		if err != nil {
 			return err
@@ -219,9 +224,11 @@ func (l *login) submitCode(ctx context.Context, code provisioning.LoginCode) (pr
 	}
 	err = c.explain(ctx, "auth.signIn", err)
 	switch {
+	case errors.Is(err, provisioning.ErrPhoneCodeInvalid):
+		return provisioning.Account{}, l.countWrong(ctx, c, l.f.cfg.WrongCodes, err)
 	case errors.Is(err, provisioning.ErrPasswordNeeded):
 		r := l.record
-		r.step, r.login.requestedAt, r.login.passwordHint = stepPassword, time.Now(), passwordHint(ctx, c)
+		r.step, r.login.requestedAt, r.login.passwordHint, r.login.wrong = stepPassword, time.Now(), passwordHint(ctx, c), 0
 		if err := l.put(ctx, c, r); err != nil {
 			return provisioning.Account{}, err
 		}
@@ -236,6 +243,19 @@ func (l *login) submitCode(ctx context.Context, code provisioning.LoginCode) (pr
 	default:
 		return provisioning.Account{}, err
 	}
+}
+
+// countWrong counts a wrong code or password. The login that has had as many as it may have is
+// ended. It returns the reason, with provisioning.ErrLoginGivenUp in the latter case.
+func (l *login) countWrong(ctx context.Context, c *conn, most int, reason error) error {
+	r := l.record
+	if r.login.wrong++; most > 0 && r.login.wrong >= most {
+		return l.abandon(ctx, fmt.Errorf("%w: %w", provisioning.ErrLoginGivenUp, reason))
+	}
+	if err := l.put(ctx, c, r); err != nil {
+		return err
+	}
+	return reason
 }
 
 // signIn gives the code to Telegram. It is not gotd's SignIn, which in v0.162.0 knows
@@ -293,7 +313,10 @@ func (l *login) submitPassword(ctx context.Context, password string) (provisioni
 	if errors.Is(err, provisioning.ErrSessionRevoked) {
 		return provisioning.Account{}, l.abandon(ctx, err)
 	}
-	if _, refused := errors.AsType[*provisioning.TelegramError](err); refused && !errors.Is(err, provisioning.ErrPasswordInvalid) {
+	if errors.Is(err, provisioning.ErrPasswordInvalid) {
+		return provisioning.Account{}, l.countWrong(ctx, c, l.f.cfg.WrongPasswords, err)
+	}
+	if _, refused := errors.AsType[*provisioning.TelegramError](err); refused {
 		if account, ok := l.finishAccepted(ctx, c, provisioning.ErrSessionRevoked); ok {
 			return account, nil
 		}

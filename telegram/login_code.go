@@ -25,6 +25,9 @@ func (cl *Client) RequestCode(ctx context.Context, given string) (sent provision
 			sent = half.sent()
 			return nil
 		}
+		if err := provisioning.CountCode(ctx, number); err != nil {
+			return err
+		}
 		if l.record.row != "" {
 			sent, err = l.requestNextCode(ctx, number)
 			if !errors.Is(err, provisioning.ErrNotLoggedIn) && !errors.Is(err, provisioning.ErrPhoneNumberBanned) {
@@ -43,6 +46,11 @@ func (cl *Client) RequestCode(ctx context.Context, given string) (sent provision
 
 // requestFirstCode begins a login.
 func (l *login) requestFirstCode(ctx context.Context, phone string) (provisioning.SentCode, error) {
+	leave, err := l.f.newSessions.enter(ctx, l.key)
+	if err != nil {
+		return provisioning.SentCode{}, err
+	}
+	defer leave()
 	c, err := l.begin(ctx)
 	if err != nil {
 		return provisioning.SentCode{}, err
@@ -104,6 +112,9 @@ func (l *login) putSentCode(ctx context.Context, c *conn, phone string, answer t
 	}}
 	if sent.Next != nil {
 		r.login.nextDelivery = sent.Next.String()
+	}
+	if l.record.login.phone == phone {
+		r.login.wrong = l.record.login.wrong
 	}
 	return sent, l.put(ctx, c, r)
 }

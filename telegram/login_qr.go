@@ -55,6 +55,11 @@ func (cl *Client) LoginQR(ctx context.Context, show func(context.Context, provis
 	if err := q.stillLoggedOut(ctx); err != nil {
 		return provisioning.Account{}, err
 	}
+	leave, err := q.f.newSessions.enter(ctx, q.key)
+	if err != nil {
+		return provisioning.Account{}, err
+	}
+	defer leave()
 	if err := q.connect(ctx, 0, nil); err != nil {
 		return provisioning.Account{}, err
 	}

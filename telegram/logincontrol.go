@@ -68,6 +68,9 @@ func (cl *Client) ResendCode(ctx context.Context) (sent provisioning.SentCode, e
 
 // TL: auth.resendCode.
 func (l *login) resendCode(ctx context.Context) (provisioning.SentCode, error) {
+	if err := provisioning.CountCode(ctx, l.record.login.phone); err != nil {
+		return provisioning.SentCode{}, err
+	}
 	c, err := l.connect(ctx, provisioning.ErrPhoneCodeExpired)
 	if err != nil {
 		return provisioning.SentCode{}, err

@@ -116,6 +116,10 @@ func TestDetailsOfEachVersion(t *testing.T) {
 			phone: "+9996610001", codeHash: "hash", codeLength: 5, emailed: true, requestedAt: at, delivery: "email", destination: "a***@example.com",
 			nextDelivery: "sms", resendAt: at.Add(time.Minute), passwordHint: "forty",
 		}},
+		"1-login-wrong": {login: halfDone{
+			phone: "+9996610001", codeHash: "hash", codeLength: 5, emailed: true, requestedAt: at, wrong: 3, delivery: "email", destination: "a***@example.com",
+			nextDelivery: "sms", resendAt: at.Add(time.Minute), passwordHint: "forty",
+		}},
 		"1-account": {account: provisioning.Account{
 			ID: 1001, Username: "ada", FirstName: "Ada", LastName: "Lovelace", Phone: "9996610001", IsBot: true,
 		}},

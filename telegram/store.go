@@ -75,6 +75,7 @@ type halfDone struct {
 	codeLength  int
 	emailed     bool // the code went by e-mail
 	requestedAt time.Time
+	wrong       int // how many codes, or passwords, Telegram has refused
 
 	// Only for showing.
 	delivery     string // of the code, by the name that the core has for it

@@ -41,7 +41,7 @@ func newBridge() *bridge {
 func (b *bridge) mount() {
 	host, err := bridgev2host.New(bridgev2host.Config{
 		Bridge: b.Bridge, AppService: b.Matrix.AS, Network: b.connector.Network(),
-		API: provisioning.Config{Secret: b.Config.Provisioning.SharedSecret},
+		API: provisioning.Config{Secret: b.Config.Provisioning.SharedSecret, CodesPerPhone: b.connector.Config.CodesPerPhone()},
 	})
 	if err != nil {
 		b.fail(err)

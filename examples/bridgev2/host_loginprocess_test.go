@@ -102,6 +102,29 @@ func TestLoginProcessWithPassword(t *testing.T) {
 	p.wantLogin("9002")
 }
 
+// A login that has had too many wrong codes, or passwords, is over, and codes are counted in the
+// bridge's database.
+func TestLoginProcessIsGivenUp(t *testing.T) {
+	p := newProcesses(t)
+	wrong := func(path, body, errcode string, tries int, state string) {
+		for range tries - 1 {
+			require.Equal(t, state, p.call("POST", path, body, 401, errcode)["state"])
+		}
+		require.Equal(t, "request", p.call("POST", path, body, 401, errcode)["state"])
+	}
+	p.call("POST", "/request_code", `{"phone":"+9996610002"}`, 200, "code")
+	wrong("/send_code", `{"code":"99999"}`, "phone_code_invalid", 5, "code")
+	p.call("POST", "/send_code", `{"code":"02468"}`, 403, "phone_code_expired")
+	p.call("POST", "/request_code", `{"phone":"+9996610002"}`, 200, "code")
+	p.call("POST", "/send_code", `{"code":"02468"}`, 202, "password")
+	wrong("/send_password", `{"password":"wrong"}`, "password_invalid", 10, "password")
+	p.call("POST", "/send_password", `{"password":"correct horse"}`, 400, "phone_code_not_entered")
+	for range 3 {
+		p.call("POST", "/request_code", `{"phone":"+999 66 10002"}`, 200, "code")
+	}
+	p.call("POST", "/request_code", `{"phone":"+9996610002"}`, 429, "phone_number_flood")
+}
+
 func TestLoginProcessCantSendACodeAgain(t *testing.T) {
 	p := newProcesses(t)
 	p.call("POST", "/resend_code", "", 403, "phone_code_expired")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
@@ -39,7 +40,11 @@ func embed(ctx context.Context, db *dbutil.Database, as *appservice.AppService, 
 	if err != nil {
 		return nil, err
 	}
-	p, err := provisioning.New(provisioning.Config{Secret: secret, Users: users, Portals: portals, Tasks: portals, Rooms: rooms, Telegram: clients})
+	p, err := provisioning.New(provisioning.Config{
+		Secret: secret, Users: users, Portals: portals, Tasks: portals, Rooms: rooms, Telegram: clients, Limits: users,
+		// As the reverse proxy sets it. Leave it out where there is none.
+		ClientAddress: func(r *http.Request) string { return r.Header.Get("X-Real-IP") },
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -60,6 +60,9 @@ func parseFlags(args []string, getenv func(string) string, stdout io.Writer) (se
 		metrics       = flags.Bool("metrics", true, "serve Prometheus metrics at /metrics, to everybody who can reach -listen")
 		matrixAuth    = flags.Bool("matrix-auth", false, "take the homeserver's access tokens and OpenID tokens in place of the secret")
 		cors          = flags.String("cors", "", "`origins` of web pages that may call the API, such as https://app.example.com,http://localhost:8080 or *")
+		codesPerHour  = flags.Int("codes-per-hour", 5, "how many login codes may be requested in an hour for one phone number, and by one user with a Matrix token; twice as many in a day; -1 is no limit")
+		maxRequests   = flags.Int("max-requests", 1000, "how many requests may be under way at once")
+		failureLimit  = flags.Int("failure-limit", 10, "how many wrong secrets and tokens one address may send at once; -1 is no limit")
 		auditLog      = flags.String("audit-log", "", "`file` that the audit trail is added to, an entry a line, in JSON")
 		logLevel      = flags.String("log-level", "info", "trace, debug, info, warn, error or disabled")
 		logFormat     = flags.String("log-format", "console", "console or json")
@@ -83,6 +86,11 @@ func parseFlags(args []string, getenv func(string) string, stdout io.Writer) (se
 
 	s := settings{listen: *listen, logFormat: *logFormat, generate: *generate, forget: id.UserID(*forget)}
 	s.host = hostConfig{database: *database, sessionKeyFile: *sessionKeys, dropSessions: *dropSessions, secret: *secret, relayBot: *relayBotToken, matrixAuth: *matrixAuth, metrics: *metrics, auditLog: *auditLog}
+	s.host.codes = provisioning.Allowance{PerHour: *codesPerHour, PerDay: 2 * *codesPerHour}
+	s.host.maxRequests, s.host.failureLimit = *maxRequests, *failureLimit
+	if *maxRequests < 1 {
+		return settings{}, fmt.Errorf("-max-requests %d: use a positive number", *maxRequests)
+	}
 	if *cors != "" {
 		s.host.cors = strings.Split(*cors, ",")
 	}

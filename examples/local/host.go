@@ -51,7 +51,10 @@ type hostConfig struct {
 	metrics        bool     // serve /metrics
 	matrixAuth     bool     // take tokens of the homeserver's users
 	cors           []string // origins of web pages
-	auditLog       string   // the file of the audit trail, or ""
+	codes          provisioning.Allowance
+	maxRequests    int
+	failureLimit   int
+	auditLog       string // the file of the audit trail, or ""
 }
 
 // newHost wires the bundled parts together.
@@ -105,6 +108,8 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, 
 	settings := provisioning.Config{
 		Secret: cfg.secret, Users: users, Portals: h.portals, Tasks: h.portals, Telegram: h.clients, Rooms: rooms, Log: log,
 		Observer: counted.Observer(), CORS: cfg.cors,
+		// They are counted in the database, for all processes that share it.
+		Limits: users, CodesPerPhone: cfg.codes, CodesPerUser: cfg.codes, MaxRequests: cfg.maxRequests, FailureLimit: cfg.failureLimit,
 		// A bridge starts and stops to sync accounts and portals here.
 		Events: func(_ context.Context, e provisioning.Event) error {
 			log.Info().Str("event", string(e.Type)).Stringer("user_id", e.UserID).Stringer("room_id", e.Portal.RoomID).

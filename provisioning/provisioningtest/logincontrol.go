@@ -25,6 +25,7 @@ var loginControlChecks = append([]suiteCheck[PhoneBackend]{
 	{"progress after a restart", "LoginProgress returns how far the login has come, from what is recorded.", checkProgressRestart},
 	{"progress after the end", "LoginProgress returns how far the login has come: of one that has ended there is nothing to say.", checkProgressEnd},
 	{"resend", "ResendCode has the code sent again, in the next way that Telegram has.", checkResend},
+	{"resend counts", "Before ResendCode asks Telegram it calls CountCode.", checkResendCounts},
 	{"no further way", "ResendCode returns ErrCodeNotResendable when Telegram has no further way.", checkNoFurtherWay},
 	{"resend nothing", "ResendCode returns ErrPhoneCodeExpired when no code was requested or it timed out.", checkResendNothing},
 	{"resend an accepted code", "ResendCode returns ErrPasswordNeeded when the code was accepted already.", checkResendAccepted},

@@ -44,6 +44,9 @@ func withProgress(change func(c *brokenClient, p *provisioning.LoginProgress)) f
 const anotherTime = time.Minute
 
 var controlMutants = []telegramMutant{
+	{name: "a resent code is not counted", check: "resend counts", change: func(c *brokenClient) {
+		c.resendCode = func(context.Context) (provisioning.SentCode, error) { return c.client.ResendCode(context.Background()) }
+	}},
 	{name: "nobody has been sent a code", check: "no login", change: withProgress(func(c *brokenClient, p *provisioning.LoginProgress) {
 		if c.session() == nil {
 			p.Step = provisioning.LoginCodeSent

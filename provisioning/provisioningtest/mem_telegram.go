@@ -79,6 +79,7 @@ type session struct {
 	loggedIn     bool
 	since        time.Time             // when the code was sent, or accepted
 	sent         provisioning.SentCode // how
+	wrong        int                   // how many codes, or passwords, were wrong
 
 	// What the client learns only when it asks: that the code has expired, or that the
 	// session, or the half-done login, was ended from the outside.

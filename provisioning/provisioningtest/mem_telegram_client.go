@@ -3,6 +3,7 @@ package provisioningtest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -99,6 +100,14 @@ func (c *client) RequestCode(ctx context.Context, phone string) (provisioning.Se
 	var sent provisioning.SentCode
 	err := c.login(func(s *session) (*session, error) {
 		t := c.telegram
+		now := time.Now()
+		if s != nil && !s.codeAccepted && !s.expired && s.account.Phone == number && (s.sent.Next == nil || now.Before(s.sent.ResendAt)) {
+			sent = s.sent
+			return s, t.ask()
+		}
+		if err := provisioning.CountCode(ctx, number); err != nil {
+			return s, err
+		}
 		if err := t.ask(); err != nil {
 			return s, err
 		}
@@ -109,16 +118,15 @@ func (c *client) RequestCode(ctx context.Context, phone string) (provisioning.Se
 		if account.EmailRequired {
 			return nil, provisioning.ErrLoginEmailRequired
 		}
-		now := time.Now()
-		if s != nil && !s.codeAccepted && !s.expired && s.account.Phone == number && (s.sent.Next == nil || now.Before(s.sent.ResendAt)) {
-			sent = s.sent
-			return s, nil
-		}
 		sent = provisioning.SentCode{Delivery: account.Delivery, Length: len(account.Code), Destination: account.Destination, Next: account.Next}
 		if sent.Next != nil {
 			sent.ResendAt = now.Add(time.Minute)
 		}
-		return &session{account: account, since: now, sent: sent}, nil
+		wrong := 0
+		if s != nil && s.account.Phone == number {
+			wrong = s.wrong
+		}
+		return &session{account: account, since: now, sent: sent, wrong: wrong}, nil
 	})
 	return sent, err
 }
@@ -157,8 +165,11 @@ func (c *client) ResendCode(ctx context.Context) (sent provisioning.SentCode, er
 		case s.sent.Next == nil:
 			return s, provisioning.ErrCodeNotResendable
 		}
+		if err := provisioning.CountCode(ctx, s.account.Phone); err != nil {
+			return s, err
+		}
 		sent = provisioning.SentCode{Delivery: *s.sent.Next, Length: s.sent.Length}
-		return &session{account: s.account, since: time.Now(), sent: sent}, nil
+		return &session{account: s.account, since: time.Now(), sent: sent, wrong: s.wrong}, nil
 	})
 	return sent, err
 }
@@ -207,7 +218,7 @@ func (c *client) SubmitCode(ctx context.Context, code provisioning.LoginCode) (a
 		case err != nil:
 			return s, err
 		case code.Value(len(s.account.Code)) != s.account.Code:
-			return s, provisioning.ErrPhoneCodeInvalid
+			return s.failed(maxWrongCodes, provisioning.ErrPhoneCodeInvalid)
 		case s.account.Password != "":
 			return &session{account: s.account, codeAccepted: true, since: time.Now()}, provisioning.ErrPasswordNeeded
 		}
@@ -215,6 +226,21 @@ func (c *client) SubmitCode(ctx context.Context, code provisioning.LoginCode) (a
 		return &session{account: s.account, loggedIn: true}, nil
 	})
 	return account, err
+}
+
+// After so many wrong codes, or passwords, a login is given up.
+const (
+	maxWrongCodes     = 5
+	maxWrongPasswords = 10
+)
+
+// failed returns what is left of a half-done login after a wrong code or password.
+func (s *session) failed(most int, why error) (*session, error) {
+	left := *s
+	if left.wrong++; left.wrong >= most {
+		return nil, fmt.Errorf("%w: %w", why, provisioning.ErrLoginGivenUp)
+	}
+	return &left, why
 }
 
 // SubmitPassword implements provisioning.PhoneLogin.
@@ -232,7 +258,7 @@ func (c *client) SubmitPassword(ctx context.Context, password string) (account p
 		case err != nil:
 			return s, err
 		case password != s.account.Password:
-			return s, provisioning.ErrPasswordInvalid
+			return s.failed(maxWrongPasswords, provisioning.ErrPasswordInvalid)
 		}
 		account = s.account.Account
 		return &session{account: s.account, loggedIn: true}, nil

@@ -165,6 +165,39 @@ var phoneMutants = []telegramMutant{
 	{name: "text is padded too", check: "wrong code", change: withCode(func(ctx context.Context, c *brokenClient, code provisioning.LoginCode) (provisioning.Account, error) {
 		return c.client.SubmitCode(ctx, provisioning.IntegerLoginCode(code.Value(0)))
 	})},
+	{name: "codes are not counted", check: "counted codes", change: withRequest(func(_ context.Context, c *brokenClient, phone string) (provisioning.SentCode, error) {
+		return c.client.RequestCode(context.Background(), phone)
+	})},
+	{name: "every request counts", check: "counted codes", change: withRequest(func(ctx context.Context, c *brokenClient, phone string) (provisioning.SentCode, error) {
+		if err := provisioning.CountCode(ctx, phone); err != nil {
+			return provisioning.SentCode{}, err
+		}
+		return c.client.RequestCode(context.Background(), phone)
+	})},
+	{name: "a refused code is sent", check: "counted codes", change: withRequest(func(ctx context.Context, c *brokenClient, phone string) (provisioning.SentCode, error) {
+		sent, err := c.client.RequestCode(ctx, phone)
+		if errors.Is(err, errNoMoreCodes) {
+			_, _ = c.client.RequestCode(context.Background(), phone)
+		}
+		return sent, err
+	})},
+	{name: "codes without end", check: "too many wrong codes", change: withCode(func(ctx context.Context, c *brokenClient, code provisioning.LoginCode) (provisioning.Account, error) {
+		c.changeSession(func(s *session) { s.wrong = 0 })
+		return c.client.SubmitCode(ctx, code)
+	})},
+	{name: "given up and kept", check: "too many wrong codes", change: withCode(func(ctx context.Context, c *brokenClient, code provisioning.LoginCode) (provisioning.Account, error) {
+		before := c.session()
+		a, err := c.client.SubmitCode(ctx, code)
+		if errors.Is(err, provisioning.ErrLoginGivenUp) {
+			c.keep(before)
+		}
+		return a, err
+	})},
+	{name: "passwords without end", check: "too many wrong passwords", change: withPassword(func(ctx context.Context, c *brokenClient, password string) (provisioning.Account, error) {
+		c.changeSession(func(s *session) { s.wrong = 0 })
+		return c.client.SubmitPassword(ctx, password)
+	})},
+	{name: "wrong codes in memory", check: "wrong codes before a restart", whole: atRestart(func(s *session) { s.wrong = 0 })},
 	{name: "a code without a request is wrong", check: "no code requested", change: insteadOf(provisioning.ErrPhoneCodeExpired, provisioning.ErrPhoneCodeInvalid)},
 	{name: "an expired code is wrong", check: "expired code", change: insteadOf(provisioning.ErrPhoneCodeExpired, provisioning.ErrPhoneCodeInvalid)},
 	{name: "codes never expire", check: "expired code", change: withCode(func(ctx context.Context, c *brokenClient, code provisioning.LoginCode) (provisioning.Account, error) {

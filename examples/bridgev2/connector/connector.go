@@ -13,6 +13,7 @@ import (
 	"maunium.net/go/mautrix/bridgev2/database"
 	"maunium.net/go/mautrix/bridgev2/networkid"
 
+	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/telegram"
 )
 
@@ -35,10 +36,16 @@ var (
 
 // Config is the section network of the bridge's configuration.
 type Config struct {
-	APIID       int              `yaml:"api_id"`
-	APIHash     string           `yaml:"api_hash"`
-	Datacenter  DatacenterConfig `yaml:"datacenter"`
-	CreateLimit int              `yaml:"create_limit"`
+	APIID        int              `yaml:"api_id"`
+	APIHash      string           `yaml:"api_hash"`
+	Datacenter   DatacenterConfig `yaml:"datacenter"`
+	CreateLimit  int              `yaml:"create_limit"`
+	CodesPerHour int              `yaml:"codes_per_hour"`
+}
+
+// CodesPerPhone is how many login codes may be requested for one phone number.
+func (c Config) CodesPerPhone() provisioning.Allowance {
+	return provisioning.Allowance{PerHour: c.CodesPerHour, PerDay: 2 * c.CodesPerHour}
 }
 
 // DatacenterConfig is a datacenter in place of Telegram's own.
@@ -61,6 +68,10 @@ datacenter:
 
 # How many of an account's chats get a room by themselves after a login. 0 is none.
 create_limit: 15
+
+# How many login codes may be requested for one phone number in an hour; twice as many in a
+# day. 0 is 5, -1 is no limit.
+codes_per_hour: 0
 `
 
 // GetConfig implements bridgev2.NetworkConnector.
@@ -72,6 +83,7 @@ func (c *Connector) GetConfig() (string, any, configupgrade.Upgrader) {
 		helper.Copy(configupgrade.Str, "datacenter", "addr")
 		helper.Copy(configupgrade.Str, "datacenter", "key_file")
 		helper.Copy(configupgrade.Int, "create_limit")
+		helper.Copy(configupgrade.Int, "codes_per_hour")
 	})
 }
 
