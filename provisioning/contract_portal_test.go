@@ -20,6 +20,11 @@ import (
 func portalOperations() []operation {
 	return []operation{
 		{
+			op: "list_portals", method: http.MethodGet, path: "/portals",
+			documented: []string{"200 ", "400 mxid_empty", "400 mxid_invalid", "400 body_value_invalid", "500 unhandled_error", "501 not_implemented"},
+			cases:      listPortalsCases(),
+		},
+		{
 			op: "get_portal", method: http.MethodGet, path: "/portal/{room_id}",
 			documented: []string{"200 ", "400 mxid_empty", "400 mxid_invalid", "404 portal_not_found", "500 unhandled_error"},
 			cases:      append(lookupCases("PortalByRoom"), getPortalCases()...),

@@ -30,7 +30,7 @@ func failing(method string, err error) func(*testing.T, *bridge) {
 // bridgeAnswer is what get_bridge answers where the bridge can do everything.
 func bridgeAnswer(relayBot string) string {
 	return `{"relaybot_username":` + relayBot + `,"bot_mxid":"@telegrambot:example.com","operations":` +
-		`["get_bridge","get_me","get_chats","get_contacts","get_stickersets","get_portal_by_tgid","get_portal","preflight_connect","connect_portal",` +
+		`["get_bridge","get_me","get_chats","get_contacts","get_stickersets","list_portals","get_portal_by_tgid","get_portal","preflight_connect","connect_portal",` +
 		`"create_portal","disconnect_portal","start_dm","resolve_identifier","post_bot_token","post_login_phone","post_login_code",` +
 		`"post_login_password","login_qr","get_login","cancel_login","resend_login_code","logout"]}`
 }

@@ -60,6 +60,8 @@ func TestPaths(t *testing.T) {
 		{"get_portal for a user", http.MethodGet, byRoom + asAlice, "", inRoom, 200, path{rooms: 1}},
 		{"get_portal_by_tgid", http.MethodGet, "/portal/-1000000000009", "", inRoom, 200, path{}},
 		{"a group's portal", http.MethodGet, byFamily, "", func(t *testing.T, b *bridge) { bridged(room, family)(t, b) }, 200, path{telegram: 1}},
+		{"list_portals", http.MethodGet, "/portals", "", inRoom, 200, path{}},
+		{"list_portals for a user", http.MethodGet, "/portals" + asAlice, "", loggedIn, 200, path{}},
 		{"no portal", http.MethodGet, byFamily, "", nil, 404, path{telegram: 1}},
 		{"connect by the relay bot", http.MethodPost, connectPath, "", nil, 202, path{telegram: 1, rooms: 1}},
 		{"connect", http.MethodPost, connectPath + asAlice, "", loggedIn, 202, path{telegram: 1, rooms: 1}},

@@ -151,6 +151,22 @@ func (r *rights) maySee(ctx context.Context, op *operation, portal Portal) error
 	return fmt.Errorf("see who is in a room: %w", err)
 }
 
+// portalsOf returns those of a list of portals that the one who asks may see. These are all for
+// callers that name nobody, and for admins, and for others those in which their account takes part:
+// which rooms they are in, the homeserver would have to be asked one by one.
+func (r *rights) portalsOf(ctx context.Context, op *operation, lister PortalLister, query PortalQuery) ([]Portal, error) {
+	if !op.unrestricted() {
+		if query.Account = op.user.TelegramID; query.Account == 0 || op.user.Displaced {
+			return nil, nil
+		}
+	}
+	portals, err := lister.ListPortals(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("list portals: %w", err)
+	}
+	return portals, nil
+}
+
 // mayBridge returns nil when the bridge bot is in the room and the user who asks, if there
 // is one, may bridge it. Errors: ErrBridgeBotNotInRoom, errNoPower.
 func (r *rights) mayBridge(ctx context.Context, op *operation) error {

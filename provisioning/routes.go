@@ -77,6 +77,7 @@ var routes = []route{
 	{operation: "get_stickersets", scope: ScopeRead, method: http.MethodGet, path: "/user/{user_id}/stickersets", need: PermissionFull, able: is[StickerSetLister], handle: getStickersets},
 
 	// Bridging
+	{operation: "list_portals", scope: ScopeRead, method: http.MethodGet, path: "/portals", callerNeed: PermissionUser, asker: askerOptional, query: decodePortals, able: listsPortals, handle: listPortals},
 	{operation: "get_portal_by_tgid", scope: ScopeRead, method: http.MethodGet, path: "/portal/{group_id}", callerNeed: PermissionUser, asker: askerOptional, handle: getPortalByTgid},
 	{operation: "get_portal", scope: ScopeRead, method: http.MethodGet, path: "/portal/{room_id}", callerNeed: PermissionUser, asker: askerOptional, handle: getPortal},
 	{

@@ -100,6 +100,27 @@ func (e Force) Valid() bool {
 	}
 }
 
+// Defines values for ListedPortalPeerType.
+const (
+	ListedPortalPeerTypeChannel ListedPortalPeerType = "channel"
+	ListedPortalPeerTypeChat    ListedPortalPeerType = "chat"
+	ListedPortalPeerTypeUser    ListedPortalPeerType = "user"
+)
+
+// Valid indicates whether the value is a known member of the ListedPortalPeerType enum.
+func (e ListedPortalPeerType) Valid() bool {
+	switch e {
+	case ListedPortalPeerTypeChannel:
+		return true
+	case ListedPortalPeerTypeChat:
+		return true
+	case ListedPortalPeerTypeUser:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for LoggedInState.
 const (
 	LoggedInStateLoggedIn LoggedInState = "logged-in"
@@ -372,6 +393,31 @@ type Force string
 // GroupID A group or channel, as in the Bot API
 type GroupID = int64
 
+// ListedPortal defines model for ListedPortal.
+type ListedPortal struct {
+	About string `json:"about"`
+
+	// ChatId The chat, as in the Bot API
+	ChatId int64 `json:"chat_id"`
+
+	// Megagroup Whether a channel is a supergroup
+	Megagroup bool   `json:"megagroup"`
+	Mxid      RoomID `json:"mxid"`
+
+	// PeerType A direct chat, a basic group, or a supergroup or channel
+	PeerType ListedPortalPeerType `json:"peer_type"`
+
+	// Receiver The Telegram account whose direct chat it is; null for groups and channels
+	Receiver *int64 `json:"receiver"`
+	Title    string `json:"title"`
+
+	// Username Public username of the chat or user
+	Username string `json:"username"`
+}
+
+// ListedPortalPeerType A direct chat, a basic group, or a supergroup or channel
+type ListedPortalPeerType string
+
 // LoggedIn defines model for LoggedIn.
 type LoggedIn struct {
 	// Phone Digits without `+`; empty where it is not known, and for bots
@@ -492,6 +538,13 @@ type PortalInfo struct {
 
 // PortalInfoPeerType A direct chat, a basic group, or a supergroup or channel
 type PortalInfoPeerType string
+
+// PortalPage defines model for PortalPage.
+type PortalPage struct {
+	// Next What to give as `after` to get the next page; null where this is the last one
+	Next    *string        `json:"next"`
+	Portals []ListedPortal `json:"portals"`
+}
 
 // Preflight defines model for Preflight.
 type Preflight struct {
@@ -662,6 +715,18 @@ type DisconnectPortalParams struct {
 	Sync *YesOrNo `form:"sync,omitempty" json:"sync,omitempty"`
 }
 
+// ListPortalsParams defines parameters for ListPortals.
+type ListPortalsParams struct {
+	// Limit How many portals a page has at most
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// After The `next` of the page before
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+
+	// UserId The Matrix user for whom this is done, and whose permissions are checked. Without it none are, or those of the Matrix user who calls.
+	UserId *AskingUser `form:"user_id,omitempty" json:"user_id,omitempty"`
+}
+
 // CreatePortalJSONRequestBody defines body for CreatePortal for application/json ContentType.
 type CreatePortalJSONRequestBody = NewChat
 
@@ -820,6 +885,14 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /v1/portal/{room_id}/disconnect (the `DisconnectPortal` operationId).
 	DisconnectPortal(ctx context.Context, roomId RoomID, params *DisconnectPortalParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// ListPortals List portals
+	//
+	// All portals, in pages and in an order that stays, where no user is named, and for admins. For others, those in which the Telegram
+	// account of `user_id`, or of the Matrix user who calls, takes part, direct chats among them.
+	//
+	// Corresponds with GET /v1/portals (the `ListPortals` operationId).
+	ListPortals(ctx context.Context, params *ListPortalsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetMe Get a user's permission level and Telegram account
 	//
@@ -1095,6 +1168,24 @@ func (c *Client) CreatePortal(ctx context.Context, roomId RoomID, params *Create
 // Corresponds with POST /v1/portal/{room_id}/disconnect (the `DisconnectPortal` operationId).
 func (c *Client) DisconnectPortal(ctx context.Context, roomId RoomID, params *DisconnectPortalParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewDisconnectPortalRequest(c.Server, roomId, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// ListPortals List portals
+//
+// All portals, in pages and in an order that stays, where no user is named, and for admins. For others, those in which the Telegram
+// account of `user_id`, or of the Matrix user who calls, takes part, direct chats among them.
+//
+// Corresponds with GET /v1/portals (the `ListPortals` operationId).
+func (c *Client) ListPortals(ctx context.Context, params *ListPortalsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListPortalsRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1882,6 +1973,84 @@ func NewDisconnectPortalRequest(server string, roomId RoomID, params *Disconnect
 	return req, nil
 }
 
+// NewListPortalsRequest constructs an http.Request for the ListPortals method
+func NewListPortalsRequest(server string, params *ListPortalsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/portals")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.UserId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user_id", *params.UserId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetMeRequest constructs an http.Request for the GetMe method
 func NewGetMeRequest(server string, userId UserID) (*http.Request, error) {
 	var err error
@@ -2550,6 +2719,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/portal/{room_id}/disconnect (the `DisconnectPortal` operationId).
 	DisconnectPortalWithResponse(ctx context.Context, roomId RoomID, params *DisconnectPortalParams, reqEditors ...RequestEditorFn) (*DisconnectPortalResponse, error)
 
+	// ListPortalsWithResponse List portals
+	//
+	// All portals, in pages and in an order that stays, where no user is named, and for admins. For others, those in which the Telegram
+	// account of `user_id`, or of the Matrix user who calls, takes part, direct chats among them.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/portals (the `ListPortals` operationId).
+	ListPortalsWithResponse(ctx context.Context, params *ListPortalsParams, reqEditors ...RequestEditorFn) (*ListPortalsResponse, error)
+
 	// GetMeWithResponse Get a user's permission level and Telegram account
 	//
 	// The account may be as it was some seconds ago (ten, unless the bridge is configured otherwise): so may a session that was ended
@@ -3041,6 +3220,54 @@ func (r DisconnectPortalResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r DisconnectPortalResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListPortalsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PortalPage
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListPortalsResponse) GetJSON200() *PortalPage {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListPortalsResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListPortalsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListPortalsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListPortalsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListPortalsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3863,6 +4090,22 @@ func (c *ClientWithResponses) DisconnectPortalWithResponse(ctx context.Context, 
 	return ParseDisconnectPortalResponse(rsp)
 }
 
+// ListPortalsWithResponse List portals
+//
+// All portals, in pages and in an order that stays, where no user is named, and for admins. For others, those in which the Telegram
+// account of `user_id`, or of the Matrix user who calls, takes part, direct chats among them.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/portals (the `ListPortals` operationId).
+func (c *ClientWithResponses) ListPortalsWithResponse(ctx context.Context, params *ListPortalsParams, reqEditors ...RequestEditorFn) (*ListPortalsResponse, error) {
+	rsp, err := c.ListPortals(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListPortalsResponse(rsp)
+}
+
 // GetMeWithResponse Get a user's permission level and Telegram account
 //
 // The account may be as it was some seconds ago (ten, unless the bridge is configured otherwise): so may a session that was ended
@@ -4349,6 +4592,39 @@ func ParseDisconnectPortalResponse(rsp *http.Response) (*DisconnectPortalRespons
 			return nil, err
 		}
 		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListPortalsResponse parses an HTTP response from a ListPortalsWithResponse call
+func ParseListPortalsResponse(rsp *http.Response) (*ListPortalsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListPortalsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PortalPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Error

@@ -24,6 +24,7 @@ type altered struct {
 	disconnect     func(context.Context, provisioning.Portal, ...provisioning.NewTask) error
 	tasks          alteredTasks
 	asked          alteredUsers
+	list           alteredList
 }
 
 func (s *altered) PortalByRoom(ctx context.Context, roomID id.RoomID) (provisioning.Portal, error) {
