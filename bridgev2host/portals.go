@@ -170,6 +170,19 @@ func (s *portalStore) ListPortals(ctx context.Context, query provisioning.Portal
 	return s.list(ctx, listed, query.After, query.Limit)
 }
 
+// PortalsOfChats implements [provisioning.PortalLister]. It reads all portals.
+func (s *portalStore) PortalsOfChats(ctx context.Context, account provisioning.TelegramID, chats []provisioning.ChatID) ([]provisioning.Portal, error) {
+	asked := make(map[networkid.PortalKey]bool, len(chats))
+	for _, chatID := range chats {
+		key, err := s.key(ctx, chatID, account)
+		if err != nil {
+			return nil, err
+		}
+		asked[key] = true
+	}
+	return s.list(ctx, func(row *database.Portal) bool { return asked[row.PortalKey] }, "", math.MaxInt)
+}
+
 // list returns the first portals whose room IDs come after one, as many as the limit, in the
 // order of these.
 func (s *portalStore) list(ctx context.Context, listed func(*database.Portal) bool, after id.RoomID, limit int) ([]provisioning.Portal, error) {

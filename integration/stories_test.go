@@ -57,9 +57,11 @@ func TestConnectStory(t *testing.T) {
 		const lounge = "/connect/-1000000000011"
 
 		api := s.api(t)
-		chats, err := client.Do(api.GetChatsWithResponse(t.Context(), aliceID))
+		chats, err := client.Do(api.GetChatsWithResponse(t.Context(), aliceID, nil))
 		require.NoError(t, err)
-		require.JSONEq(t, `[{"id":-1000000000011,"title":"Lounge"},{"id":-12,"title":"Family"}]`, string(chats.Body))
+		require.JSONEq(t, `[
+			{"id":-1000000000011,"title":"Lounge","type":"supergroup","username":"","room_id":null},
+			{"id":-12,"title":"Family","type":"chat","username":"","room_id":null}]`, string(chats.Body))
 
 		// Connected, it can be read at once, by room and by chat.
 		connected, err := client.Do(api.ConnectPortalWithResponse(t.Context(), string(first), (*chats.JSON200)[0].Id, &client.ConnectPortalParams{UserId: &aliceID}))

@@ -159,6 +159,14 @@ func decodePage(op *operation, q query) (err error) {
 	return nil
 }
 
+// decodeChats decodes the query of get_chats.
+func decodeChats(op *operation, q query) (err error) {
+	if op.search, err = q.value("search"); err != nil {
+		return err
+	}
+	return decodePage(op, q)
+}
+
 // decodePortals decodes the query of list_portals. What a page comes after is a room ID, in a
 // form that says nothing to clients.
 func decodePortals(op *operation, q query) error {

@@ -91,11 +91,16 @@ type DirectPortals interface {
 }
 
 // PortalLister is an optional interface of a [PortalStore] that lists its portals. It unlocks
-// list_portals.
+// list_portals, and get_chats asks it which chats are bridged.
 type PortalLister interface {
 	// ListPortals returns the portals that the query asks for, in an order of their room IDs that
 	// is the same each time. No portals is an empty list and no error.
 	ListPortals(ctx context.Context, query PortalQuery) ([]Portal, error)
+
+	// PortalsOfChats returns the portals that chats have for an account, which is not 0: those
+	// that PortalByChat would return, in any order. Chats without one are left out. It is asked
+	// for all chats of an account's list at once, which may be thousands.
+	PortalsOfChats(ctx context.Context, account TelegramID, chats []ChatID) ([]Portal, error)
 }
 
 // PortalQuery says which portals [PortalLister.ListPortals] returns.

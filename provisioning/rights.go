@@ -167,6 +167,32 @@ func (r *rights) portalsOf(ctx context.Context, op *operation, lister PortalList
 	return portals, nil
 }
 
+// roomsOf returns the rooms that chats of an account are bridged to, of the portals that the
+// caller may see: those in which the account takes part and, for callers that are not confined,
+// all others, as far as the store lists them.
+func (r *rights) roomsOf(ctx context.Context, op *operation, store PortalStore, account TelegramID, chats []Chat) (map[ChatID]id.RoomID, error) {
+	var portals []Portal
+	var err error
+	lister, can := store.(PortalLister)
+	if can && (!op.caller.confined() || op.unrestricted()) {
+		ids := make([]ChatID, len(chats))
+		for i, chat := range chats {
+			ids[i] = chat.ID
+		}
+		portals, err = lister.PortalsOfChats(ctx, account, ids)
+	} else {
+		portals, err = store.AccountPortals(ctx, account)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for the portals of chats: %w", err)
+	}
+	rooms := make(map[ChatID]id.RoomID, len(portals))
+	for _, portal := range portals {
+		rooms[portal.ChatID] = portal.RoomID
+	}
+	return rooms, nil
+}
+
 // mayBridge returns nil when the bridge bot is in the room and the user who asks, if there
 // is one, may bridge it. Errors: ErrBridgeBotNotInRoom, errNoPower.
 func (r *rights) mayBridge(ctx context.Context, op *operation) error {

@@ -72,7 +72,7 @@ var routes = []route{
 
 	// User info
 	{operation: "get_me", scope: ScopeRead, method: http.MethodGet, path: "/user/{user_id}", handle: getMe},
-	{operation: "get_chats", scope: ScopeRead, method: http.MethodGet, path: "/user/{user_id}/chats", need: PermissionFull, able: is[ChatLister], handle: getChats},
+	{operation: "get_chats", scope: ScopeRead, method: http.MethodGet, path: "/user/{user_id}/chats", need: PermissionFull, query: decodeChats, able: is[ChatLister], handle: getChats},
 	{operation: "get_contacts", scope: ScopeRead, method: http.MethodGet, path: "/user/{user_id}/contacts", need: PermissionFull, able: is[ContactLister], handle: getContacts},
 	{operation: "get_stickersets", scope: ScopeRead, method: http.MethodGet, path: "/user/{user_id}/stickersets", need: PermissionFull, able: is[StickerSetLister], handle: getStickersets},
 

@@ -259,6 +259,30 @@ func (e SeenChatType) Valid() bool {
 	}
 }
 
+// Defines values for UserChatsType.
+const (
+	UserChatsTypeChannel    UserChatsType = "channel"
+	UserChatsTypeChat       UserChatsType = "chat"
+	UserChatsTypeSupergroup UserChatsType = "supergroup"
+	UserChatsTypeUser       UserChatsType = "user"
+)
+
+// Valid indicates whether the value is a known member of the UserChatsType enum.
+func (e UserChatsType) Valid() bool {
+	switch e {
+	case UserChatsTypeChannel:
+		return true
+	case UserChatsTypeChat:
+		return true
+	case UserChatsTypeSupergroup:
+		return true
+	case UserChatsTypeUser:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for UserInfoPermissions.
 const (
 	UserInfoPermissionsAdmin    UserInfoPermissions = "admin"
@@ -631,9 +655,21 @@ type StartedChat struct {
 // UserChats defines model for UserChats.
 type UserChats = []struct {
 	// Id The chat, as in the Bot API
-	Id    int64  `json:"id"`
-	Title string `json:"title"`
+	Id int64 `json:"id"`
+
+	// RoomId The room that the chat is bridged to; null where it is not, or the caller may not see that
+	RoomId *string `json:"room_id"`
+	Title  string  `json:"title"`
+
+	// Type A direct chat, a basic group, a supergroup or a channel
+	Type UserChatsType `json:"type"`
+
+	// Username Public username of the chat or person, without @
+	Username string `json:"username"`
 }
+
+// UserChatsType A direct chat, a basic group, a supergroup or a channel
+type UserChatsType string
 
 // UserContacts By Telegram user ID, in decimal
 type UserContacts map[string]Contact
@@ -725,6 +761,18 @@ type ListPortalsParams struct {
 
 	// UserId The Matrix user for whom this is done, and whose permissions are checked. Without it none are, or those of the Matrix user who calls.
 	UserId *AskingUser `form:"user_id,omitempty" json:"user_id,omitempty"`
+}
+
+// GetChatsParams defines parameters for GetChats.
+type GetChatsParams struct {
+	// Limit How many chats are listed at most
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// After The `id` of the last chat of the page before
+	After *int64 `form:"after,omitempty" json:"after,omitempty"`
+
+	// Search What is to be in the title, or in the username with an @ before it; case does not matter
+	Search *string `form:"search,omitempty" json:"search,omitempty"`
 }
 
 // CreatePortalJSONRequestBody defines body for CreatePortal for application/json ContentType.
@@ -908,8 +956,12 @@ type ClientInterface interface {
 	// it is that of their portals. The list may be a minute old, unless the bridge is configured otherwise, but has the chats that this
 	// API has made since.
 	//
+	// Without parameters it is all of it. A page is one of the list in Telegram's order, in which a chat with a new message moves to
+	// the front. `room_id` is for those who may see the portal: for a Matrix user below `admin`, it is there where their account takes
+	// part in it.
+	//
 	// Corresponds with GET /v1/user/{user_id}/chats (the `GetChats` operationId).
-	GetChats(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetChats(ctx context.Context, userId UserID, params *GetChatsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetContacts List a user's Telegram contacts
 	//
@@ -1220,9 +1272,13 @@ func (c *Client) GetMe(ctx context.Context, userId UserID, reqEditors ...Request
 // it is that of their portals. The list may be a minute old, unless the bridge is configured otherwise, but has the chats that this
 // API has made since.
 //
+// Without parameters it is all of it. A page is one of the list in Telegram's order, in which a chat with a new message moves to
+// the front. `room_id` is for those who may see the portal: for a Matrix user below `admin`, it is there where their account takes
+// part in it.
+//
 // Corresponds with GET /v1/user/{user_id}/chats (the `GetChats` operationId).
-func (c *Client) GetChats(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetChatsRequest(c.Server, userId)
+func (c *Client) GetChats(ctx context.Context, userId UserID, params *GetChatsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetChatsRequest(c.Server, userId, params)
 	if err != nil {
 		return nil, err
 	}
@@ -2086,7 +2142,7 @@ func NewGetMeRequest(server string, userId UserID) (*http.Request, error) {
 }
 
 // NewGetChatsRequest constructs an http.Request for the GetChats method
-func NewGetChatsRequest(server string, userId UserID) (*http.Request, error) {
+func NewGetChatsRequest(server string, userId UserID, params *GetChatsParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -2109,6 +2165,57 @@ func NewGetChatsRequest(server string, userId UserID) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Search != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "search", *params.Search, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -2745,10 +2852,14 @@ type ClientWithResponsesInterface interface {
 	// it is that of their portals. The list may be a minute old, unless the bridge is configured otherwise, but has the chats that this
 	// API has made since.
 	//
+	// Without parameters it is all of it. A page is one of the list in Telegram's order, in which a chat with a new message moves to
+	// the front. `room_id` is for those who may see the portal: for a Matrix user below `admin`, it is there where their account takes
+	// part in it.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/user/{user_id}/chats (the `GetChats` operationId).
-	GetChatsWithResponse(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*GetChatsResponse, error)
+	GetChatsWithResponse(ctx context.Context, userId UserID, params *GetChatsParams, reqEditors ...RequestEditorFn) (*GetChatsResponse, error)
 
 	// GetContactsWithResponse List a user's Telegram contacts
 	//
@@ -4128,11 +4239,15 @@ func (c *ClientWithResponses) GetMeWithResponse(ctx context.Context, userId User
 // it is that of their portals. The list may be a minute old, unless the bridge is configured otherwise, but has the chats that this
 // API has made since.
 //
+// Without parameters it is all of it. A page is one of the list in Telegram's order, in which a chat with a new message moves to
+// the front. `room_id` is for those who may see the portal: for a Matrix user below `admin`, it is there where their account takes
+// part in it.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/user/{user_id}/chats (the `GetChats` operationId).
-func (c *ClientWithResponses) GetChatsWithResponse(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*GetChatsResponse, error) {
-	rsp, err := c.GetChats(ctx, userId, reqEditors...)
+func (c *ClientWithResponses) GetChatsWithResponse(ctx context.Context, userId UserID, params *GetChatsParams, reqEditors ...RequestEditorFn) (*GetChatsResponse, error) {
+	rsp, err := c.GetChats(ctx, userId, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}

@@ -25,6 +25,7 @@ type altered struct {
 	tasks          alteredTasks
 	asked          alteredUsers
 	list           alteredList
+	ofChats        alteredOfChats
 }
 
 func (s *altered) PortalByRoom(ctx context.Context, roomID id.RoomID) (provisioning.Portal, error) {

@@ -128,6 +128,22 @@ func (s *MemPortalStore) ListPortals(ctx context.Context, query provisioning.Por
 	return portals, nil
 }
 
+// PortalsOfChats implements provisioning.PortalLister.
+func (s *MemPortalStore) PortalsOfChats(ctx context.Context, account provisioning.TelegramID, chats []provisioning.ChatID) ([]provisioning.Portal, error) {
+	if err := s.enter(ctx, "PortalsOfChats"); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var portals []provisioning.Portal
+	for _, chatID := range chats {
+		if p, ok := s.byChat(chatID, account); ok {
+			portals = append(portals, p)
+		}
+	}
+	return portals, nil
+}
+
 // Connect implements provisioning.PortalStore.
 func (s *MemPortalStore) Connect(ctx context.Context, n provisioning.NewPortal) error {
 	if err := s.enter(ctx, "Connect"); err != nil {

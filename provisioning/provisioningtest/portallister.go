@@ -36,6 +36,8 @@ var portalListerChecks = []storeCheck[PortalListerStore]{
 	{"an account's portals", "ListPortals returns the portals that the account takes part in.", checkListOfAccount},
 	{"pages", "ListPortals returns at most Limit portals, in an order of their room IDs that is the same each time, those after After.", checkListPages},
 	{"after a portal that is gone", "The room of After need not be bridged any more.", checkListAfterGone},
+	{"portals of chats", "PortalsOfChats returns the portals that chats have for an account; chats without one are left out.", checkPortalsOfChats},
+	{"portals of many chats", "PortalsOfChats is asked for thousands of chats.", checkPortalsOfManyChats},
 	{"list with two handles", "Methods are called concurrently by several processes, which see each other's writes.", checkListHandles},
 	{"context of a list", "Methods honour the context.", checkListContext},
 }
@@ -166,6 +168,53 @@ func checkListAfterGone(t T, open func() PortalListerStore) {
 	}
 }
 
+// expectOfChats calls PortalsOfChats, which has to return exactly these.
+func expectOfChats(t T, s provisioning.PortalLister, account provisioning.TelegramID, chats []provisioning.ChatID, want ...provisioning.NewPortal) {
+	t.Helper()
+	got, err := s.PortalsOfChats(t.Context(), account, chats)
+	if err != nil {
+		t.Fatalf("PortalsOfChats(%d) of %d chats: %v", account, len(chats), err)
+	}
+	byRoom := func(a, b provisioning.Portal) int { return cmp.Compare(a.RoomID, b.RoomID) }
+	var portals []provisioning.Portal
+	for _, n := range want {
+		portals = append(portals, n.Portal)
+	}
+	got = slices.SortedFunc(slices.Values(got), byRoom)
+	slices.SortFunc(portals, byRoom)
+	if !slices.EqualFunc(got, portals, recorded) {
+		t.Errorf("PortalsOfChats(%d) of %d chats returned %+v, want %+v", account, len(chats), got, portals)
+	}
+}
+
+func checkPortalsOfChats(t T, open func() PortalListerStore) {
+	s := open()
+	a, b, c := group(roomA, 1, 8), direct(roomB, 2, 7), direct(roomC, 2, 8)
+	a.About, a.Username = "About\nit", "check_group"
+	chats := []provisioning.ChatID{c.ChatID, provisioning.ChannelChatID(5), a.ChatID, provisioning.UserChatID(7)}
+	expectOfChats(t, s, 7, chats)
+	connect(t, s, a, b, c)
+	expectOfChats(t, s, 7, nil)
+	expectOfChats(t, s, 7, chats, a, b)
+	expectOfChats(t, s, 8, chats, a, c)
+	expectOfChats(t, s, 9, chats, a)
+	expectOfChats(t, s, 7, chats[:2], b)
+	disconnect(t, s, b.Portal)
+	expectOfChats(t, s, 7, chats, a)
+}
+
+func checkPortalsOfManyChats(t T, open func() PortalListerStore) {
+	s := open()
+	const n = 40_000 // more than a statement has parameters
+	var chats []provisioning.ChatID
+	for i := range int64(n) {
+		chats = append(chats, provisioning.ChannelChatID(i+1))
+	}
+	a, b := group(roomA, 1, 7), group(roomB, n, 7)
+	connect(t, s, a, b, group(roomC, n+1, 7))
+	expectOfChats(t, s, 7, chats, a, b)
+}
+
 func checkListHandles(t T, open func() PortalListerStore) {
 	first, second := open(), open()
 	expectList(t, second, 0)
@@ -174,6 +223,7 @@ func checkListHandles(t T, open func() PortalListerStore) {
 	connect(t, first, a)
 	expectList(t, second, 0, a)
 	expectList(t, second, 7, a)
+	expectOfChats(t, second, 7, []provisioning.ChatID{a.ChatID}, a)
 	disconnect(t, first, a.Portal)
 	expectList(t, second, 0)
 	expectList(t, second, 7)
@@ -188,5 +238,8 @@ func checkListContext(t T, open func() PortalListerStore) {
 		if _, err := s.ListPortals(ctx, provisioning.PortalQuery{Account: account, Limit: 1}); err == nil {
 			t.Errorf("ListPortals of the account %d with a cancelled context: no error", account)
 		}
+	}
+	if _, err := s.PortalsOfChats(ctx, 7, []provisioning.ChatID{provisioning.ChannelChatID(1)}); err == nil {
+		t.Errorf("PortalsOfChats with a cancelled context: no error")
 	}
 }

@@ -27,6 +27,16 @@ func (s *altered) ListPortals(ctx context.Context, query provisioning.PortalQuer
 	return s.list(ctx, query)
 }
 
+// alteredOfChats is the broken PortalsOfChats of a PortalLister, nil for a sound one.
+type alteredOfChats func(context.Context, provisioning.TelegramID, []provisioning.ChatID) ([]provisioning.Portal, error)
+
+func (s *altered) PortalsOfChats(ctx context.Context, account provisioning.TelegramID, chats []provisioning.ChatID) ([]provisioning.Portal, error) {
+	if s.ofChats == nil {
+		return s.MemPortalStore.PortalsOfChats(ctx, account, chats)
+	}
+	return s.ofChats(ctx, account, chats)
+}
+
 // withList alters what ListPortals is asked, and what it answers.
 func withList(ask func(*provisioning.PortalQuery), answer func([]provisioning.Portal) []provisioning.Portal) func(*altered) {
 	return func(s *altered) {
@@ -100,6 +110,47 @@ var portalListerMutants = []storeMutant{
 				return nil, ctx.Err()
 			}
 			return s.MemPortalStore.ListPortals(ctx, query)
+		}
+	}},
+	{"direct chats of anybody", "portals of chats", func(s *altered) {
+		s.ofChats = func(ctx context.Context, account provisioning.TelegramID, chats []provisioning.ChatID) ([]provisioning.Portal, error) {
+			portals, err := s.MemPortalStore.PortalsOfChats(ctx, account, chats)
+			for _, other := range []provisioning.TelegramID{7, 8} {
+				if more, _ := s.MemPortalStore.PortalsOfChats(ctx, other, chats); other != account {
+					portals = append(portals, slices.DeleteFunc(more, func(p provisioning.Portal) bool { return p.Receiver == 0 })...)
+				}
+			}
+			return portals, err
+		}
+	}},
+	{"only those that the account takes part in", "portals of chats", func(s *altered) {
+		s.ofChats = func(ctx context.Context, account provisioning.TelegramID, chats []provisioning.ChatID) ([]provisioning.Portal, error) {
+			portals, err := s.MemPortalStore.PortalsOfChats(ctx, account, chats)
+			return slices.DeleteFunc(portals, func(p provisioning.Portal) bool { return !slices.Contains(s.accounts[p.RoomID], account) }), err
+		}
+	}},
+	{"a chat without a portal is an error", "portals of chats", func(s *altered) {
+		s.ofChats = func(ctx context.Context, account provisioning.TelegramID, chats []provisioning.ChatID) ([]provisioning.Portal, error) {
+			portals, err := s.MemPortalStore.PortalsOfChats(ctx, account, chats)
+			if err == nil && len(portals) < len(chats) {
+				err = provisioning.ErrPortalNotFound
+			}
+			return portals, err
+		}
+	}},
+	{"all portals of the account", "portals of chats", func(s *altered) {
+		s.ofChats = func(ctx context.Context, account provisioning.TelegramID, _ []provisioning.ChatID) ([]provisioning.Portal, error) {
+			return s.MemPortalStore.AccountPortals(ctx, account)
+		}
+	}},
+	{"the first thousand chats", "portals of many chats", func(s *altered) {
+		s.ofChats = func(ctx context.Context, account provisioning.TelegramID, chats []provisioning.ChatID) ([]provisioning.Portal, error) {
+			return s.MemPortalStore.PortalsOfChats(ctx, account, chats[:min(len(chats), 1000)])
+		}
+	}},
+	{"chats without a context", "context of a list", func(s *altered) {
+		s.ofChats = func(ctx context.Context, account provisioning.TelegramID, chats []provisioning.ChatID) ([]provisioning.Portal, error) {
+			return s.MemPortalStore.PortalsOfChats(context.WithoutCancel(ctx), account, chats)
 		}
 	}},
 	{"each process remembers", "list with two handles", func(s *altered) {
