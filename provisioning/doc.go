@@ -71,7 +71,7 @@
 // Nobody takes all places. A Matrix user, or an address from which Matrix users call, gets one
 // more while it has fewer than are free: one alone has half of all, two have a third each, and
 // there is one for whoever has none. A request that gets no place waits for two seconds at
-// most, with no more than a quarter of MaxRequests others, in a line that is shared in the same
+// most, with no more than a quarter of MaxRequests others, in a queue that is shared in the same
 // way. Then it gets 503 overloaded. A user who is named by the shared secret and has more than
 // are free gets 429 at once.
 //

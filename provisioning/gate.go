@@ -17,9 +17,9 @@ type gate struct {
 	tokens   TokenChecker // nil where only secrets authorise
 	failures *failures    // nil where wrong secrets are not limited
 
-	requests hall // authorised ones
-	checking hall // those whose tokens are being checked
-	perUser  int  // how many requests may be one user's
+	requests sharedGroup // authorised ones
+	checking sharedGroup // those whose tokens are being checked
+	perUser  int         // how many requests may be one user's
 }
 
 func newGate(cfg Config) *gate {
@@ -27,8 +27,8 @@ func newGate(cfg Config) *gate {
 	g := &gate{
 		tokens:   cfg.Tokens,
 		failures: newFailures(cfg.FailureLimit),
-		requests: newHall(maxRequests, reserved(maxRequests), errRequestsFull),
-		checking: newHall(maxRequests, 0, errChecksFull),
+		requests: newSharedGroup(maxRequests, reserved(maxRequests), errRequestsFull),
+		checking: newSharedGroup(maxRequests, 0, errChecksFull),
 		perUser:  perUser,
 	}
 	held := hold(cfg.secrets())

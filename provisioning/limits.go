@@ -33,8 +33,8 @@ var (
 // reserved is how many of so many requests are for those with the shared secret alone.
 func reserved(maxRequests int) int { return maxRequests / 4 }
 
-// line is how many more than so many requests may wait for a place.
-func line(maxRequests int) int { return maxRequests / 4 }
+// queueLength is how many more than so many requests may wait for a place.
+func queueLength(maxRequests int) int { return maxRequests / 4 }
 
 // maxSockets is how many of so many requests may be WebSockets, which last for minutes.
 func maxSockets(maxRequests int) int { return max(1, maxRequests/4) }
@@ -120,39 +120,39 @@ type party struct {
 
 type placeClaim = places.Claim[party]
 
-// hall is a group of requests that share places.
-type hall struct {
+// sharedGroup is a group of requests that share places.
+type sharedGroup struct {
 	group  requestGroup
 	places *places.Places[party]
 	full   error // what gets no place
 }
 
-func newHall(maxRequests, reserved int, full error) hall {
-	return hall{places: places.New[party](maxRequests, reserved, line(maxRequests)), full: full}
+func newSharedGroup(maxRequests, reserved int, full error) sharedGroup {
+	return sharedGroup{places: places.New[party](maxRequests, reserved, queueLength(maxRequests)), full: full}
 }
 
-// enter takes a place; leave must follow. Errors: errClosed, errUserBusy, the hall's own, and
+// enter takes a place; leave must follow. Errors: errClosed, errUserBusy, the group's own, and
 // the context's.
-func (h *hall) enter(ctx context.Context, claim placeClaim) error {
-	if err := h.group.enter(); err != nil {
+func (g *sharedGroup) enter(ctx context.Context, claim placeClaim) error {
+	if err := g.group.enter(); err != nil {
 		return err
 	}
-	err := h.places.Enter(ctx, claim)
+	err := g.places.Enter(ctx, claim)
 	switch {
 	case err == nil:
 		return nil
 	case errors.Is(err, places.ErrFull):
-		err = h.full
+		err = g.full
 	case errors.Is(err, places.ErrMost):
 		err = errUserBusy
 	}
-	h.group.leave()
+	g.group.leave()
 	return err
 }
 
-func (h *hall) leave(claim placeClaim) {
-	h.places.Leave(claim)
-	h.group.leave()
+func (g *sharedGroup) leave(claim placeClaim) {
+	g.places.Leave(claim)
+	g.group.leave()
 }
 
 // admission is a request's place among those that are under way. The zero value is none.

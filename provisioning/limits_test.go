@@ -259,7 +259,7 @@ func TestShortLine(t *testing.T) {
 			synctest.Wait()
 			b.call(t, http.MethodGet, "/bridge", "").wantRetry(t, 503, overloaded)
 			if took := time.Since(start); took != 0 {
-				t.Errorf("a request for which there is no place in the line was refused after %s", took)
+				t.Errorf("a request for which there is no place in the queue was refused after %s", took)
 			}
 			if free {
 				s.finish().want(t, 200, "")

@@ -38,13 +38,13 @@ type Claim[K comparable] struct {
 
 // Places are shared by one rule: a party gets a place when it has fewer than are free. So one
 // alone has half of them at most, two have a third each, and so on, and there is always one
-// for whoever has none. Who gets none waits for a moment, in a line that is shared by the same
+// for whoever has none. Who gets none waits for a moment, in a queue that is shared by the same
 // rule. It is safe for concurrent use.
 type Places[K comparable] struct {
 	mu     sync.Mutex
 	places shares[K]
-	line   shares[K]
-	// waiting are those in the line, in the order in which they came. There is a place for none
+	queue  shares[K]
+	// waiting are those in the queue, in the order in which they came. There is a place for none
 	// of them.
 	waiting []*waiter[K]
 }
@@ -55,9 +55,9 @@ type waiter[K comparable] struct {
 	entered chan struct{} // closed when they have it
 }
 
-// New returns so many places, of which some are reserved, and so many in the line for them.
-func New[K comparable](places, reserved, line int) *Places[K] {
-	return &Places[K]{places: shares[K]{most: places, mostOrdinary: places - reserved}, line: shares[K]{most: line, mostOrdinary: line}}
+// New returns so many places, of which some are reserved, and so many in the queue for them.
+func New[K comparable](places, reserved, queue int) *Places[K] {
+	return &Places[K]{places: shares[K]{most: places, mostOrdinary: places - reserved}, queue: shares[K]{most: queue, mostOrdinary: queue}}
 }
 
 // Enter takes a place; Leave must follow. Errors: ErrFull, ErrMost, and the context's.
@@ -74,12 +74,12 @@ func (p *Places[K]) Enter(ctx context.Context, claim Claim[K]) error {
 		p.mu.Unlock()
 		return nil
 	}
-	if !p.line.fits(claim) {
+	if !p.queue.fits(claim) {
 		p.mu.Unlock()
 		return ErrFull
 	}
 	w := &waiter[K]{claim, make(chan struct{})}
-	p.line.take(claim)
+	p.queue.take(claim)
 	p.waiting = append(p.waiting, w)
 	p.mu.Unlock()
 	return p.wait(ctx, w)
@@ -104,7 +104,7 @@ func (p *Places[K]) wait(ctx context.Context, w *waiter[K]) error {
 		return nil
 	}
 	p.waiting = slices.Delete(p.waiting, i, i+1)
-	p.line.give(w.Claim)
+	p.queue.give(w.Claim)
 	return err
 }
 
@@ -121,7 +121,7 @@ func (p *Places[K]) Count(party Party[K]) error {
 }
 
 func (p *Places[K]) hasMost(party Party[K]) bool {
-	return party.Most > 0 && p.places.by[party.Key]+p.line.by[party.Key] >= party.Most
+	return party.Most > 0 && p.places.by[party.Key]+p.queue.by[party.Key] >= party.Most
 }
 
 // Leave gives a place back, with the parties that it counts for by now.
@@ -133,7 +133,7 @@ func (p *Places[K]) Leave(claim Claim[K]) {
 		if !p.places.fits(w.Claim) {
 			return false
 		}
-		p.line.give(w.Claim)
+		p.queue.give(w.Claim)
 		p.places.take(w.Claim)
 		close(w.entered)
 		return true
@@ -145,7 +145,7 @@ func (p *Places[K]) Leave(claim Claim[K]) {
 func (p *Places[K]) Counts() (taken, waiting, parties int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.places.taken, p.line.taken, len(p.places.by)
+	return p.places.taken, p.queue.taken, len(p.places.by)
 }
 
 // shares are places, and who has them.

@@ -126,7 +126,7 @@ func TestCount(t *testing.T) {
 }
 
 // Who waits is let in in order, but not before those who have fewer places.
-func TestLine(t *testing.T) {
+func TestQueue(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := places.New[string](2, 0, 4)
 		require.NoError(t, p.Enter(t.Context(), of("a")))
@@ -147,8 +147,8 @@ func TestLine(t *testing.T) {
 	})
 }
 
-// The line is short, in length and time, and shared as the places are.
-func TestLineIsShort(t *testing.T) {
+// The queue is short, in length and time, and shared as the places are.
+func TestQueueIsShort(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		p := places.New[string](1, 0, 4)
 		require.NoError(t, p.Enter(t.Context(), of("a")))
