@@ -45,6 +45,7 @@ func listPortalsCases() []wireCase {
 		listed("first page", "?limit=1", page(`"`+afterOther+`"`, listedBob)),
 		listed("last page", "?limit=1&after="+afterOther, page("null", listedNews)),
 		listed("after the last", "?after="+base64.RawURLEncoding.EncodeToString([]byte("!zzz")), page("null")),
+		listed("twice, the first counts", "?limit=2&limit=x&after=&after=x", all),
 		listed("empty values", "?limit=&after=", all),
 		listed("largest page", "?limit=500", all),
 		listed("an admin's", asAdmin, all),
