@@ -1,7 +1,6 @@
 package main
 
 import (
-	"crypto/rand"
 	"errors"
 	"flag"
 	"fmt"
@@ -43,7 +42,7 @@ func parseFlags(args []string, getenv func(string) string, stdout io.Writer) (se
 	flags.SetOutput(io.Discard)
 	var (
 		listen        = flags.String("listen", "127.0.0.1:29317", "`address` to listen at; port 0 picks one")
-		secret        = flags.String("secret", "", "shared `secret` of the API (default: a random one, printed)")
+		secret        = flags.String("secret", "", "shared `secret` of the API (default: that of api.secret beside the database, made at the first start)")
 		database      = flags.String("db", filepath.Join(".tgprovision", "local.db"), "SQLite `file` or postgres:// URL")
 		permissions   = flags.String("permissions", "*=full", "permission `levels`, such as *=relaybot,example.com=full,@admin:example.com=admin")
 		sessionKeys   = flags.String("session-key-file", "", "`file` with the key that Telegram sessions are encrypted with, 32 bytes in base64; more keys, one a line, only decrypt (default: session.key beside the database, made at the first start)")
@@ -101,9 +100,7 @@ func parseFlags(args []string, getenv func(string) string, stdout io.Writer) (se
 	if _, _, err := s.forget.ParseAndValidateRelaxed(); s.forget != "" && err != nil {
 		return settings{}, fmt.Errorf("-forget-user %q: use a Matrix user ID, such as @user:example.com", s.forget)
 	}
-	if s.host.secret == "" {
-		s.host.secret = rand.Text()
-	} else if len(s.host.secret) < provisioning.MinSecretLength {
+	if s.host.secret != "" && len(s.host.secret) < provisioning.MinSecretLength {
 		return settings{}, fmt.Errorf("-secret has %d characters: use at least %d", len(s.host.secret), provisioning.MinSecretLength)
 	}
 	if s.host.permissions, err = auth.ParsePermissions(*permissions); err != nil {

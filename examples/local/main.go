@@ -85,6 +85,11 @@ func serve(ctx context.Context, s settings, stdout io.Writer, log zerolog.Logger
 			err = errors.Join(err, closeErr)
 		}
 	}()
+	if s.host.secret == "" {
+		if s.host.secret, err = sharedSecret(s.host.database); err != nil {
+			return err
+		}
+	}
 	var d *demo
 	if s.demo {
 		if d, err = startDemo(s.host.database, log); err != nil {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -23,13 +24,14 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // instance is the program, running in this process.
 type instance struct {
 	t           *testing.T
-	api, secret string
-	curls       []string // the lines to paste
+	api, secret string   // what the line to export them has set
+	curls       []string // the other lines to paste
+	printed     string   // all lines
 	log         *lockedBuffer
 	stop        func()
 }
 
-var welcomeLine = regexp.MustCompile(`^(?:The provisioning API is at (\S+)|Secret: +(\S+)|  (curl .*))$`)
+var pasteLine = regexp.MustCompile(`^  ((?:export|curl) .*)$`)
 
 // start runs the program until stop is called or the test ends.
 func start(t *testing.T, args ...string) *instance {
@@ -51,15 +53,16 @@ func start(t *testing.T, args ...string) *instance {
 	t.Cleanup(i.stop)
 	lines := bufio.NewScanner(stdout)
 	for lines.Scan() {
-		found := welcomeLine.FindStringSubmatch(lines.Text())
+		i.printed += lines.Text() + "\n"
+		found := pasteLine.FindStringSubmatch(lines.Text())
 		switch {
 		case found == nil:
-		case found[1] != "":
-			i.api = found[1]
-		case found[2] != "":
-			i.secret = found[2]
+		case strings.HasPrefix(found[1], "export"):
+			set := i.shell(found[1] + `; printf '%s\0' "$API" "$SECRET"`)
+			i.api, i.secret = set[0], set[1]
 		default:
-			i.curls = append(i.curls, found[3])
+			assert.NotContains(t, found[1], "!", "an interactive shell takes it for its history")
+			i.curls = append(i.curls, found[1])
 		}
 		if strings.HasPrefix(lines.Text(), "Ctrl-C") {
 			return i
@@ -70,21 +73,20 @@ func start(t *testing.T, args ...string) *instance {
 	return nil
 }
 
-var (
-	curlWord  = regexp.MustCompile(`'([^']*)'|"((?:[^"\\]|\\.)*)"|(\S+)`)
-	noSuchEnv = map[string]string{}
-)
-
-// curl does what a curl command line does, with the variables that stand in it.
-func (i *instance) curl(line string, variables map[string]string) string {
+// shell has a shell run a script that prints words with a NUL after each.
+func (i *instance) shell(script string) []string {
 	i.t.Helper()
-	for name, value := range variables {
-		line = strings.ReplaceAll(line, "$"+name, value)
-	}
-	var words []string
-	for _, w := range curlWord.FindAllStringSubmatch(line, -1) {
-		words = append(words, w[1]+w[2]+w[3])
-	}
+	shell := exec.CommandContext(i.t.Context(), "sh", "-c", script)
+	shell.Env = append(os.Environ(), "API="+i.api, "SECRET="+i.secret)
+	words, err := shell.Output()
+	require.NoError(i.t, err)
+	return strings.Split(strings.TrimSuffix(string(words), "\x00"), "\x00")
+}
+
+// curl does what a curl command line does that is pasted into a shell with the exports.
+func (i *instance) curl(line string) string {
+	i.t.Helper()
+	words := i.shell(`curl() { printf '%s\0' curl "$@"; }; ` + line)
 	require.Equal(i.t, "curl", words[0])
 	method, url, body := http.MethodGet, "", ""
 	header := http.Header{}
@@ -120,11 +122,12 @@ func (i *instance) curl(line string, variables map[string]string) string {
 func TestPrintedLinesWork(t *testing.T) {
 	t.Chdir(t.TempDir())
 	i := start(t)
-	assert.Contains(t, i.curl("curl "+i.api+"/v1/docs/", noSuchEnv), "swagger-ui")
+	assert.Contains(t, i.printed, "\n  "+i.api+"/v1   for API clients\n  "+i.api+"      for the Go client, which adds /v1\n")
+	assert.Contains(t, i.curl("curl "+i.api+"/v1/docs/"), "swagger-ui")
 	require.Len(t, i.curls, 9)
 	var answers []string
 	for _, line := range i.curls {
-		answers = append(answers, i.curl(line, noSuchEnv))
+		answers = append(answers, i.curl(line))
 	}
 	assert.Contains(t, answers[0], `"state":"code"`)
 	assert.Contains(t, answers[1], `"state":"logged-in"`)
@@ -143,10 +146,10 @@ func TestMetrics(t *testing.T) {
 	i := start(t)
 	metrics := strings.TrimSuffix(i.api, "/_matrix/provision") + "/metrics"
 	for _, line := range i.curls[:3] {
-		i.curl(line, noSuchEnv)
+		i.curl(line)
 	}
-	i.curl("curl "+i.api+"/v1/user/@you:localhost", noSuchEnv) // without the secret
-	page := "\n" + i.curl("curl "+metrics, noSuchEnv) + "\n"
+	i.curl("curl " + i.api + "/v1/user/@you:localhost") // without the secret
+	page := "\n" + i.curl("curl "+metrics) + "\n"
 	for _, line := range []string{
 		`tgprovision_requests_total{code="200",operation="post_login_phone"} 1`,
 		`tgprovision_requests_total{code="200",operation="post_login_code"} 1`,
@@ -169,17 +172,16 @@ func TestMetrics(t *testing.T) {
 
 	i = start(t, "-metrics=false")
 	metrics = strings.TrimSuffix(i.api, "/_matrix/provision") + "/metrics"
-	assert.NotContains(t, i.curl("curl "+metrics, noSuchEnv), "tgprovision_")
+	assert.NotContains(t, i.curl("curl "+metrics), "tgprovision_")
 }
 
 func TestDemoBot(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for range 2 { // the second time with the data of the first
 		i := start(t)
-		secret := map[string]string{"SECRET": i.secret, "API": i.api}
 		const user = `curl -H "Authorization: Bearer $SECRET" $API/v1/user/@you:localhost`
-		i.curl(user+`/login/bot_token -d '{"token":"`+demoBotToken+`"}'`, secret)
-		assert.JSONEq(t, `[{"id":-1000000002001,"title":"Compilers"}]`, i.curl(user+"/chats", secret))
+		i.curl(user + `/login/bot_token -d '{"token":"` + demoBotToken + `"}'`)
+		assert.JSONEq(t, `[{"id":-1000000002001,"title":"Compilers"}]`, i.curl(user+"/chats"))
 		i.stop()
 	}
 }
@@ -200,7 +202,7 @@ func TestReadme(t *testing.T) {
 		command, ok := strings.CutPrefix(lines[n], "$ ")
 		require.True(t, ok, lines[n])
 		i := start(t) // the program may be stopped between any two of them
-		assert.Equal(t, lines[n+1], i.curl(command, map[string]string{"SECRET": i.secret, "API": i.api}), command)
+		assert.Equal(t, lines[n+1], i.curl(command), command)
 		i.stop()
 	}
 }
@@ -209,9 +211,9 @@ func TestNoSecretInTheLog(t *testing.T) {
 	dir := t.TempDir()
 	i := start(t, "-secret", "the-secret-of-this-test", "-db", filepath.Join(dir, "x.db"), "-relay-bot-token", demoBotToken)
 	for _, line := range i.curls {
-		i.curl(line, noSuchEnv)
+		i.curl(line)
 	}
-	bridge := i.curl(`curl -H 'Authorization: Bearer the-secret-of-this-test' `+i.api+`/v1/bridge`, noSuchEnv)
+	bridge := i.curl(`curl -H 'Authorization: Bearer the-secret-of-this-test' ` + i.api + `/v1/bridge`)
 	assert.Contains(t, bridge, `"relaybot_username":"local_demo_bot"`)
 	i.stop()
 	log := i.log.String()
@@ -231,13 +233,13 @@ func TestMatrixAuth(t *testing.T) {
 	i := start(t, "-db", filepath.Join(t.TempDir(), "x.db"), "-matrix-auth", "-cors", "https://app.example.com,http://localhost:8080")
 	var own []string
 	for _, line := range i.curls {
-		if !strings.Contains(line, i.secret) {
+		if !strings.Contains(line, "$SECRET") {
 			own = append(own, line)
 		}
 	}
 	require.Len(t, own, 1)
-	assert.Contains(t, i.curl(own[0], noSuchEnv), `"mxid":"@you:localhost"`)
-	assert.Contains(t, i.curl(strings.ReplaceAll(own[0], "@you", "@me"), noSuchEnv), "mxid_mismatch")
+	assert.Contains(t, i.curl(own[0]), `"mxid":"@you:localhost"`)
+	assert.Contains(t, i.curl(strings.ReplaceAll(own[0], "@you", "@me")), "mxid_mismatch")
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, i.api+"/v1/bridge", nil)
 	require.NoError(t, err)
 	r.Header.Set("Origin", "http://localhost:8080")
@@ -264,8 +266,8 @@ func TestPortInUse(t *testing.T) {
 func TestForgetUser(t *testing.T) {
 	t.Chdir(t.TempDir())
 	i := start(t)
-	i.curl(i.curls[0], noSuchEnv)
-	i.curl(i.curls[1], noSuchEnv)
+	i.curl(i.curls[0])
+	i.curl(i.curls[1])
 	i.stop()
 	for _, session := range []string{"ended", "none"} {
 		var stdout, stderr bytes.Buffer
