@@ -140,7 +140,9 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, 
 		h.router.Handle("/metrics", h.metricsPage(counted)) // to whoever asks: the API's secret does not protect it
 	}
 	h.router.Handle("/_matrix/mau/ready", h.readyPage(log))
-	h.router.PathPrefix("/").Handler(as.Router) // what the homeserver calls
+	h.router.Handle("/health", h.readyPage(log))
+	h.router.HandleFunc("/", cfg.serveFrontPage).Methods(http.MethodGet, http.MethodHead)
+	h.router.PathPrefix("/").Handler(orUnrecognized(as.Router)) // what the homeserver calls
 	h.stopEvents = acceptInvitations(as, log)
 	// Start has requests be answered, and goes on with what an earlier process has left.
 	return h, h.provisioner.Start(context.WithoutCancel(ctx))
