@@ -43,7 +43,7 @@ func parseFlags(args []string, getenv func(string) string, stdout io.Writer) (se
 	var (
 		listen        = flags.String("listen", "127.0.0.1:29317", "`address` to listen at; port 0 picks one")
 		secret        = flags.String("secret", "", "shared `secret` of the API (default: that of api.secret beside the database, made at the first start)")
-		database      = flags.String("db", filepath.Join(".tgprovision", "local.db"), "SQLite `file` or postgres:// URL")
+		database      = flags.String("db", filepath.Join(".tgprovision", "local.db"), "SQLite `file`, or postgres://user:password@host:5432/database")
 		permissions   = flags.String("permissions", "*=full", "permission `levels`, such as *=relaybot,example.com=full,@admin:example.com=admin")
 		sessionKeys   = flags.String("session-key-file", "", "`file` with the key that Telegram sessions are encrypted with, 32 bytes in base64; more keys, one a line, only decrypt (default: session.key beside the database, made at the first start)")
 		dropSessions  = flags.Bool("drop-unreadable-sessions", false, "delete the Telegram sessions that no session key decrypts, and say whose they were")
@@ -77,7 +77,8 @@ func parseFlags(args []string, getenv func(string) string, stdout io.Writer) (se
 		return settings{}, err
 	}
 	if flags.NArg() > 0 {
-		return settings{}, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+		// It may be the rest of a secret.
+		return settings{}, errors.New("there is an argument that belongs to no flag: quote values with blanks in them")
 	}
 	if err := applyEnvironment(flags, getenv); err != nil {
 		return settings{}, err
@@ -102,6 +103,9 @@ func parseFlags(args []string, getenv func(string) string, stdout io.Writer) (se
 	}
 	if s.host.secret != "" && len(s.host.secret) < provisioning.MinSecretLength {
 		return settings{}, fmt.Errorf("-secret has %d characters: use at least %d", len(s.host.secret), provisioning.MinSecretLength)
+	}
+	if err := checkDatabase(s.host.database); err != nil {
+		return settings{}, err
 	}
 	if s.host.permissions, err = auth.ParsePermissions(*permissions); err != nil {
 		return settings{}, fmt.Errorf("-permissions: %w", err)

@@ -17,10 +17,11 @@ func TestUnusableFlags(t *testing.T) {
 	require.NoError(t, os.WriteFile("no.pem", []byte("no key"), 0o600))
 	for _, c := range []struct{ args, says string }{
 		{"-nonsense", "-nonsense"},
-		{"something", "something"},
+		{"something", "belongs to no flag"},
 		{"-listen 29317", "-listen"},
 		{"-listen 256.0.0.1:0", "-listen"},
 		{"-secret short", "-secret"},
+		{"-db host=x user=y password=hunter2", "quote values"},
 		{"-permissions example.com", "-permissions"},
 		{"-permissions *=king", "king"},
 		{"-api-id x -api-hash y", "-api-id"},
