@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -19,6 +20,53 @@ func dataFolder(database string) string {
 		return ".tgprovision"
 	}
 	return filepath.Dir(database)
+}
+
+var errLocked = errors.New("another process has locked it")
+
+// lockData keeps other processes away from a SQLite file, and from what the embedded Telegram
+// server remembers, until what it returns is closed, or the process ends.
+func (s settings) lockData() (unlock func() error, err error) {
+	var locks []io.Closer
+	unlock = func() error {
+		var faults []error
+		for _, lock := range locks {
+			faults = append(faults, lock.Close())
+		}
+		return errors.Join(faults...)
+	}
+	var names []string
+	if !isPostgres(s.host.database) {
+		names = append(names, s.host.database)
+	}
+	if s.demo {
+		names = append(names, telegramFile(s.host.database))
+	}
+	for _, name := range names {
+		target := name
+		if followed, err := filepath.EvalSymlinks(name); err == nil { // else it is not there yet
+			target = followed
+		}
+		err := os.MkdirAll(filepath.Dir(target), 0o700)
+		if err == nil {
+			var lock *os.File
+			if lock, err = openLocked(target + ".lock"); err == nil {
+				locks = append(locks, lock)
+			}
+		}
+		if errors.Is(err, errLocked) {
+			err = fmt.Errorf("another process uses %s: stop it, or give this one a -db in another folder", name)
+		}
+		if err != nil {
+			return nil, errors.Join(err, unlock())
+		}
+	}
+	return unlock, nil
+}
+
+// telegramFile is what the embedded Telegram server remembers, so that sessions survive a restart.
+func telegramFile(database string) string {
+	return filepath.Join(dataFolder(database), "telegram.json")
 }
 
 // sharedSecret returns the API's secret that is kept in the data folder, which is made with

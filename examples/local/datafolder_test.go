@@ -42,3 +42,24 @@ func TestKeptSecret(t *testing.T) {
 	assert.Contains(t, stderr.String(), "api.secret has 9 characters")
 	assert.NotContains(t, stderr.String(), "too-short")
 }
+
+// Two processes never use one SQLite file, by whatever name, nor one embedded Telegram server's data.
+func TestSecondProcess(t *testing.T) {
+	t.Chdir(t.TempDir())
+	i := start(t, "-db", "data/local.db")
+	require.NoError(t, os.Symlink("data/local.db", "link.db"))
+	for database, names := range map[string]string{
+		"data/local.db": "data/local.db", "link.db": "link.db", "data/other.db": filepath.Join("data", "telegram.json"),
+	} {
+		var stdout, stderr bytes.Buffer
+		args := []string{"-db", database, "-listen", "127.0.0.1:0", "-log-level", "disabled"}
+		code := run(t.Context(), args, func(string) string { return "" }, &stdout, &stderr)
+		assert.Equal(t, exitFault, code, database)
+		assert.Equal(t, "local: another process uses "+names+": stop it, or give this one a -db in another folder\n", stderr.String(), database)
+		assert.Empty(t, stdout.String(), database)
+	}
+	// Without the embedded Telegram server, another file in the folder can be used.
+	start(t, append(awayTelegram(t), "-db", "data/other.db")...).stop()
+	i.stop()
+	start(t, "-db", "link.db").stop()
+}

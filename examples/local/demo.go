@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 
 	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix"
@@ -94,11 +93,10 @@ func (d *demoHomeserver) furnish(ctx context.Context) error {
 
 func (d *demoHomeserver) close() error { return d.server.Close() }
 
-// startDemo starts the server. What it has to remember, so that sessions survive a
-// restart, lies in the data folder.
+// startDemo starts the server.
 func startDemo(database string, log zerolog.Logger) (*demo, error) {
 	server, err := telegramtest.Start(telegramtest.Config{
-		Accounts: demoAccounts, StateFile: filepath.Join(dataFolder(database), "telegram.json"), Log: log,
+		Accounts: demoAccounts, StateFile: telegramFile(database), Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start the embedded Telegram server: %w", err)

@@ -85,6 +85,11 @@ func serve(ctx context.Context, s settings, stdout io.Writer, log zerolog.Logger
 			err = errors.Join(err, closeErr)
 		}
 	}()
+	unlock, err := s.lockData()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	if s.host.secret == "" {
 		if s.host.secret, err = sharedSecret(s.host.database); err != nil {
 			return err
