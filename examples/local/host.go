@@ -20,6 +20,7 @@ import (
 // host stands where your bridge is: it owns the database, the HTTP server's router
 // and the order in which things start and stop. Read newHost as the tutorial.
 type host struct {
+	log         zerolog.Logger
 	router      *mux.Router
 	provisioner *provisioning.Provisioner
 	clients     *telegram.Factory
@@ -51,7 +52,7 @@ type hostConfig struct {
 
 // newHost wires the bundled parts together.
 func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, err error) {
-	h := &host{}
+	h := &host{log: log}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.close(ctx))
@@ -156,10 +157,13 @@ func (h *host) close(ctx context.Context) error {
 		h.stopEvents()
 	}
 	if h.provisioner != nil {
-		faults = append(faults, h.provisioner.Close(ctx))
+		h.log.Info().Msg("Stopping: waiting for background work that can be done now")
+		faults = append(faults, waited("background work", h.provisioner.Close(ctx)))
 	}
 	if h.clients != nil {
-		faults = append(faults, h.clients.Close(ctx))
+		stats := h.clients.Stats()
+		h.log.Info().Int("connected", stats.Connected).Int("connecting", stats.Connecting).Msg("Stopping: waiting for Telegram clients")
+		faults = append(faults, waited("Telegram clients", h.clients.Close(ctx)))
 	}
 	if h.db != nil {
 		faults = append(faults, h.db.Close())
