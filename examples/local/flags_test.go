@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -38,7 +39,19 @@ func TestUnusableFlags(t *testing.T) {
 		{"-homeserver 127.0.0.1:8008 -registration no.pem", "-homeserver"},
 		{"-homeserver http://127.0.0.1:8008 -registration none.yaml", "none.yaml"},
 		{"-homeserver http://127.0.0.1:8008 -registration no.pem", "no.pem"},
-		{"-generate-registration x.yaml -listen 127.0.0.1:0", "-listen"},
+		{"-generate-registration x.yaml -listen 127.0.0.1:0", "-registration-url"},
+		{"-generate-registration x.yaml -listen 0.0.0.0:29317", "-registration-url"},
+		{"-generate-registration x.yaml -listen [::]:29317", "-registration-url"},
+		{"-generate-registration x.yaml -listen :29317", "-registration-url"},
+		{"-generate-registration x.yaml -registration-url bridge:29317", "-registration-url"},
+		{"-registration-url http://bridge:29317", "-generate-registration"},
+		{"-proxy http://127.0.0.1:3128", "-proxy"},
+		{"-client-address-header X-Real-IP:", "-client-address-header"},
+		{"-max-requests 0", "-max-requests"},
+		{"-max-requests-per-user -1", "-max-requests-per-user"},
+		{"-timeout 0s", "-timeout"},
+		{"-timeout 30", "-timeout"},
+		{"-max-clients 0", "-max-clients"},
 		{"-forget-user you", "-forget-user"},
 		{"-log-level loud", "-log-level"},
 		{"-log-format xml", "-log-format"},
@@ -71,8 +84,10 @@ func TestHelp(t *testing.T) {
 	var stdout, stderr bytes.Buffer
 	assert.Equal(t, exitOK, run(t.Context(), []string{"-help"}, os.Getenv, &stdout, &stderr))
 	for _, name := range []string{
-		"-listen", "-secret", "-db", "-permissions", "-api-id", "-api-hash", "-telegram-dc", "-telegram-key",
-		"-homeserver", "-registration", "-generate-registration", "-forget-user", "-relay-bot-token", "-metrics", "-matrix-auth", "-cors", "-audit-log", "-log-level", "-log-format", "TGPROVISION_",
+		"-listen", "-secret", "-db", "-permissions", "-api-id", "-api-hash", "-telegram-dc", "-telegram-key", "-proxy", "-max-clients",
+		"-homeserver", "-registration", "-generate-registration", "-registration-url", "-forget-user", "-relay-bot-token", "-metrics", "-matrix-auth", "-cors",
+		"-audit-log", "-max-requests", "-max-requests-per-user", "-timeout", "-client-address-header", "-codes-per-hour", "-failure-limit",
+		"-log-level", "-log-format", "-version", "TGPROVISION_",
 	} {
 		assert.Contains(t, stdout.String(), name)
 	}
@@ -95,9 +110,63 @@ func TestGenerateRegistration(t *testing.T) {
 	again, err := os.ReadFile(file)
 	require.NoError(t, err)
 	assert.Equal(t, first, again)
+	// The homeserver may reach the program elsewhere.
+	other := filepath.Join(t.TempDir(), "other.yaml")
+	args = []string{"-generate-registration", other, "-listen", "0.0.0.0:29317", "-registration-url", "https://bridge.example.com/x"}
+	require.Equal(t, exitOK, run(t.Context(), args, os.Getenv, &stdout, &stderr), "%s", &stderr)
+	text, err := os.ReadFile(other)
+	require.NoError(t, err)
+	assert.Contains(t, string(text), "url: https://bridge.example.com/x\n")
 	// A homeserver that is not there is an error in words.
 	stderr.Reset()
 	args = []string{"-homeserver", "http://127.0.0.1:1", "-registration", file, "-listen", "127.0.0.1:0", "-db", filepath.Join(t.TempDir(), "x.db"), "-log-level", "disabled"}
 	assert.Equal(t, exitFault, run(t.Context(), args, func(string) string { return "" }, &stdout, &stderr))
 	assert.Contains(t, stderr.String(), "homeserver")
+}
+
+func TestVersion(t *testing.T) {
+	var stdout, stderr bytes.Buffer
+	t.Setenv("TGPROVISION_API_ID", "unusable")
+	assert.Equal(t, exitOK, run(t.Context(), []string{"-version"}, os.Getenv, &stdout, &stderr))
+	assert.Regexp(t, `^tgprovision \S+, go1\.\S+, gotd v0\.\S+\n$`, stdout.String())
+	assert.Empty(t, stderr.String())
+
+	t.Chdir(t.TempDir())
+	i := start(t)
+	assert.Regexp(t, `^\{"level":"info","version":"[^"]+","go":"go1\.[^"]+","gotd":"v0\.[^"]+","time":"[^"]+","message":"Starting"\}\n`, i.log.String())
+}
+
+func TestBounds(t *testing.T) {
+	t.Chdir(t.TempDir())
+	i := start(t, "-max-requests-per-user", "1")
+	holdRequest(t, strings.TrimSuffix(strings.TrimPrefix(i.api, "http://"), "/_matrix/provision"), i.secret)
+	const me = `curl -H "Authorization: Bearer $SECRET" "$API/v1/user/@you:localhost"`
+	assert.Contains(t, i.curl(me), `"too_many_requests"`)
+	assert.Contains(t, i.curl(strings.ReplaceAll(me, "@you", "@me")), `"mxid":"@me:localhost"`)
+}
+
+func TestTimeout(t *testing.T) {
+	t.Chdir(t.TempDir())
+	i := start(t, "-timeout", "1ns")
+	assert.Contains(t, i.curl(i.curls[0]), `"unknown_error"`)
+}
+
+// One address that sends too many wrong secrets does not hold up those beside it.
+func TestClientAddressHeader(t *testing.T) {
+	t.Chdir(t.TempDir())
+	i := start(t, "-client-address-header", "X-Forwarded-For", "-failure-limit", "2")
+	guess := func(from string) string {
+		return i.curl(`curl -H "Authorization: Bearer wrong" -H "X-Forwarded-For: ` + from + `" "$API/v1/bridge"`)
+	}
+	for n := 0; !strings.Contains(guess(fmt.Sprintf("192.0.2.%d, 10.0.0.1", n)), `"too_many_requests"`); n++ {
+		require.NoError(t, t.Context().Err())
+	}
+	assert.Contains(t, guess("10.0.0.1, 10.0.0.2"), `"shared_secret_invalid"`)
+}
+
+func TestMaxClients(t *testing.T) {
+	s, err := parseFlags([]string{"-max-clients", "7", "-max-requests", "8"}, func(string) string { return "" }, io.Discard)
+	require.NoError(t, err)
+	assert.Equal(t, 7, s.host.telegram.MaxClients)
+	assert.Equal(t, 8, s.host.maxRequests)
 }

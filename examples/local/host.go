@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"time"
 
 	"github.com/gorilla/mux"
 	"github.com/rs/zerolog"
@@ -46,8 +47,12 @@ type hostConfig struct {
 	cors           []string // origins of web pages
 	codes          provisioning.Allowance
 	maxRequests    int
-	failureLimit   int
-	auditLog       string // the file of the audit trail, or ""
+	// maxRequestsPerUser, 0 for the default.
+	maxRequestsPerUser  int
+	timeout             time.Duration
+	clientAddressHeader string // which a reverse proxy sets, or ""
+	failureLimit        int
+	auditLog            string // the file of the audit trail, or ""
 }
 
 // newHost wires the bundled parts together.
@@ -102,13 +107,17 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, 
 		Secret: cfg.secret, Users: users, Portals: h.portals, Tasks: h.portals, Telegram: h.clients, Rooms: rooms, Log: log,
 		Observer: counted.Observer(), CORS: cfg.cors,
 		// They are counted in the database, for all processes that share it.
-		Limits: users, CodesPerPhone: cfg.codes, CodesPerUser: cfg.codes, MaxRequests: cfg.maxRequests, FailureLimit: cfg.failureLimit,
+		Limits: users, CodesPerPhone: cfg.codes, CodesPerUser: cfg.codes, MaxRequests: cfg.maxRequests,
+		MaxRequestsPerUser: cfg.maxRequestsPerUser, Timeout: cfg.timeout, FailureLimit: cfg.failureLimit,
 		// A bridge starts and stops to sync accounts and portals here.
 		Events: func(_ context.Context, e provisioning.Event) error {
 			log.Info().Str("event", string(e.Type)).Stringer("user_id", e.UserID).Stringer("room_id", e.Portal.RoomID).
 				Int64("chat_id", int64(e.Portal.ChatID)).Msg("Provisioning event")
 			return nil
 		},
+	}
+	if cfg.clientAddressHeader != "" {
+		settings.ClientAddress = clientAddress(cfg.clientAddressHeader)
 	}
 	if h.audit, err = openAuditFile(cfg.auditLog, log); err != nil {
 		return nil, err
@@ -122,7 +131,6 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, 
 		}
 	}
 	if cfg.matrixAuth {
-		// Behind a reverse proxy, ClientAddress has to tell the callers apart.
 		if settings.Tokens, err = auth.NewTokens(auth.TokensConfig{
 			Homeserver: cfg.homeserver.url, ServerNames: []string{as.HomeserverDomain}, AccessTokens: true, OpenID: true,
 		}); err != nil {

@@ -51,7 +51,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return exitUsage
 	}
 	if s.generate != "" {
-		if err := writeRegistration(s.generate, s.listen); err != nil {
+		if err := writeRegistration(s.generate, s.registrationURL); err != nil {
 			fmt.Fprintf(stderr, "local: %v\n", err)
 			return exitFault
 		}
@@ -78,6 +78,8 @@ const shutdownTimeout = 40 * time.Second
 // serve starts everything, serves until ctx ends, and stops everything. Where a user is to
 // be forgotten, it does that in place of serving.
 func serve(ctx context.Context, s settings, stdout io.Writer, log zerolog.Logger) (err error) {
+	built := builtOf()
+	log.Info().Str("version", built.module).Str("go", built.golang).Str("gotd", built.gotd).Msg("Starting")
 	if s.forget != "" {
 		s.listen = "127.0.0.1:0" // which nobody calls
 	}
@@ -110,7 +112,7 @@ func serve(ctx context.Context, s settings, stdout io.Writer, log zerolog.Logger
 	}
 	var hs *demoHomeserver
 	if s.host.homeserver.url == "" {
-		registration := newRegistration(listener.Addr().String())
+		registration := newRegistration("http://" + reachable(listener.Addr()))
 		if hs, err = startDemoHomeserver(registration, log); err != nil {
 			return err
 		}

@@ -2,10 +2,8 @@ package main
 
 import (
 	"bufio"
-	"context"
 	"fmt"
 	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"regexp"
@@ -35,17 +33,7 @@ func TestSecondInterrupt(t *testing.T) {
 	}
 	require.NotEmpty(t, address)
 
-	// A request is under way: its body is waited for.
-	conn, err := net.Dial("tcp", address)
-	require.NoError(t, err)
-	defer conn.Close()
-	_, err = fmt.Fprintf(conn, "POST /_matrix/provision/v1/user/@you:localhost/login/request_code HTTP/1.1\r\nHost: %s\r\n"+
-		"Authorization: Bearer the-secret-of-this-test\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n", address)
-	require.NoError(t, err)
-	answer, err := bufio.NewReader(conn).ReadString('\n')
-	require.NoError(t, err)
-	require.Contains(t, answer, "100 Continue")
-
+	holdRequest(t, address, "the-secret-of-this-test")
 	require.NoError(t, program.Process.Signal(os.Interrupt))
 	log := bufio.NewScanner(stderr)
 	said := false
@@ -60,6 +48,20 @@ func TestSecondInterrupt(t *testing.T) {
 	assert.Equal(t, syscall.SIGINT, status.Signal())
 }
 
+// holdRequest has a request of @you's be under way until the test ends: its body is waited for.
+func holdRequest(t *testing.T, address, secret string) {
+	t.Helper()
+	conn, err := net.Dial("tcp", address)
+	require.NoError(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	_, err = fmt.Fprintf(conn, "POST /_matrix/provision/v1/user/@you:localhost/login/request_code HTTP/1.1\r\nHost: %s\r\n"+
+		"Authorization: Bearer %s\r\nContent-Length: 10\r\nExpect: 100-continue\r\n\r\n", address, secret)
+	require.NoError(t, err)
+	answer, err := bufio.NewReader(conn).ReadString('\n')
+	require.NoError(t, err)
+	require.Contains(t, answer, "100 Continue")
+}
+
 // A stop says what else it waits for.
 func TestStop(t *testing.T) {
 	t.Chdir(t.TempDir())
@@ -69,26 +71,4 @@ func TestStop(t *testing.T) {
 	for _, line := range []string{`"requests":0`, "waiting for background work", `"connected":1,"connecting":0`, "waiting for Telegram clients"} {
 		assert.Contains(t, i.log.String(), line)
 	}
-}
-
-// Telegram that can't be reached is in the log while a request waits for it.
-func TestTelegramAway(t *testing.T) {
-	t.Chdir(t.TempDir())
-	i := start(t, append(awayTelegram(t), "-log-level", "info")...)
-	ctx, hangUp := context.WithCancel(t.Context())
-	defer hangUp()
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, i.api+"/v1/user/@you:localhost/login/request_code", strings.NewReader(`{"phone":"+9996610001"}`))
-	require.NoError(t, err)
-	r.Header.Set("Authorization", "Bearer "+i.secret)
-	ended := make(chan error)
-	go func() {
-		response, err := http.DefaultClient.Do(r)
-		if err == nil {
-			err = response.Body.Close()
-		}
-		ended <- err
-	}()
-	i.log.waitFor("Telegram can't be reached")
-	hangUp()
-	require.ErrorIs(t, <-ended, context.Canceled)
 }
