@@ -9,6 +9,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -55,7 +56,7 @@ func groups(first, count int64) (dialogs []telegramtest.Dialog, chatIDs []int64)
 // openRaw opens the database of a bridge beside it.
 func openRaw(t testing.TB, database string) *sql.DB {
 	t.Helper()
-	driver, source := "sqlite", "file:"+database+"?_pragma=busy_timeout(10000)"
+	driver, source := "sqlite", (&url.URL{Scheme: "file", Path: database, RawQuery: "_pragma=busy_timeout(10000)"}).String()
 	if isPostgres(database) {
 		driver, source = "pgx", database
 	}

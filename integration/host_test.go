@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"sync"
 	"testing"
 	"time"
@@ -27,7 +28,8 @@ import (
 func openDatabase(t testing.TB, database string) *dbutil.Database {
 	t.Helper()
 	driver, dialect := "sqlite", "sqlite3"
-	source := "file:" + database + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_txlock=immediate"
+	const options = "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_txlock=immediate"
+	source := (&url.URL{Scheme: "file", Path: database, RawQuery: options}).String()
 	if isPostgres(database) {
 		driver, dialect, source = "pgx", "postgres", database
 	}

@@ -88,7 +88,7 @@ func newBridgev2Stage(t *testing.T, newHomeserver newHomeserver, database string
 
 	config, registration := filepath.Join(dir, "config.yaml"), filepath.Join(dir, "registration.yaml")
 	key := writeKey(t, s.telegram)
-	databaseType, databaseURI := "sqlite3-fk-wal", "file:"+database+"?_txlock=immediate"
+	databaseType, databaseURI := "sqlite3-fk-wal", (&url.URL{Scheme: "file", Path: database, RawQuery: "_txlock=immediate"}).String()
 	if isPostgres(database) {
 		databaseType, databaseURI = "postgres", database
 	}

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -125,7 +126,9 @@ func newBridge(t *testing.T, options ...option) *bridge {
 
 func openDatabase(t *testing.T, path string) *dbutil.Database {
 	t.Helper()
-	raw, err := sql.Open("sqlite", "file:"+path+"?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_txlock=immediate")
+	const options = "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_txlock=immediate"
+	// Folders of tests may have a # in their names, which has to be escaped.
+	raw, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: path, RawQuery: options}).String())
 	require.NoError(t, err)
 	db, err := dbutil.NewWithDB(raw, "sqlite3")
 	require.NoError(t, err)

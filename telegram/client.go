@@ -64,6 +64,9 @@ func (cl *Client) Account(ctx context.Context) (provisioning.Account, error) {
 	patience := ctx
 	if seen {
 		wait := readWait
+		if deadline, limited := ctx.Deadline(); limited {
+			wait = min(wait, time.Until(deadline)/2) // so that there is time for the answer
+		}
 		if cl.token != "" {
 			wait = 0
 		}

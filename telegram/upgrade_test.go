@@ -3,6 +3,7 @@ package telegram_test
 import (
 	"database/sql"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -67,7 +68,7 @@ func testUpgrade(t *testing.T, version int, files []string) {
 
 	newer := b.database
 	b.database = filepath.Join(t.TempDir(), "old.db")
-	old, err := sql.Open("sqlite", "file:"+b.database)
+	old, err := sql.Open("sqlite", (&url.URL{Scheme: "file", Path: b.database}).String())
 	require.NoError(t, err)
 	var tables []byte
 	for _, file := range files[:version] {
