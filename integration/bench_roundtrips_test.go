@@ -414,7 +414,7 @@ var promises = []roundTrips{
 		}
 	}},
 	{name: "login_qr/scanned", telegram: 1.5, prepare: scanning(farAda.ID)}, // half a round trip to hear of it
-	{name: "login_qr/scanned/other_datacenter", telegram: 7, prepare: scanning(farClara.ID)},
+	{name: "login_qr/scanned/other_datacenter", telegram: 7.5, prepare: scanning(farClara.ID)},
 	{name: "logout", telegram: 1, prepare: asking(200, http.MethodPost, farUser+"/logout", "", farLogIn)},
 	{name: "logout/restarted", telegram: 3, prepare: asking(200, http.MethodPost, farUser+"/logout", "", farLogIn, farRestart)},
 

@@ -20,7 +20,7 @@ import (
 
 const (
 	// cleanUpWorkers is how many members leave or are kicked at a time.
-	cleanUpWorkers = 8
+	cleanUpWorkers = 10
 	// maxFaults is how many members in a row, none of which the homeserver has a good
 	// answer for, are enough: the rest waits for the next time.
 	maxFaults = 40

@@ -115,7 +115,7 @@ func (f *Factory) startClient(request context.Context, key sessionKey, row rowID
 	moved, move := context.WithCancelCause(context.Background())
 	c.moved = moved
 	resolver := &clientResolver{
-		inner: options.Resolver, ctx: ctx, own: f.ownTurns, gotds: f.gotdsTurns, storage: c.storage, clock: ofTelegram,
+		inner: options.Resolver, ctx: ctx, own: f.ownTurns, gotds: f.gotdsTurns, storage: c.storage, clock: ofTelegram, reached: f.reached,
 		keyUnknown: c.endByTelegram, elsewhere: func(dc int) {
 			move(movedError{dc})
 			cancel()

@@ -47,6 +47,7 @@ type Factory struct {
 	ownTurns, gotdsTurns turns
 	newSessions          newSessions
 	shared               singleflight.Group
+	reached              *reachable
 
 	mu      sync.Mutex
 	closed  bool
@@ -92,7 +93,7 @@ func NewFactory(ctx context.Context, cfg Config) (*Factory, error) {
 	}
 	f := &Factory{
 		cfg: cfg, store: store, sleep: sleep, primes: authkey.NewPrimes(), ownTurns: newTurns(), gotdsTurns: newTurns(), newSessions: makeNewSessions(cfg.MaxClients),
-		slots: map[sessionKey]*slot{}, conns: map[*conn]struct{}{}, wake: make(chan struct{}, 1),
+		slots: map[sessionKey]*slot{}, conns: map[*conn]struct{}{}, wake: make(chan struct{}, 1), reached: &reachable{log: cfg.Log},
 	}
 	f.lists, f.loggedOut.age = newListMemory(cfg.ListAge), cfg.AccountAge
 	f.ctx, f.cancel = context.WithCancel(context.Background())

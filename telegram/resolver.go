@@ -30,6 +30,7 @@ type clientResolver struct {
 	gotds   turns // at those of gotd
 	storage *storage
 	clock   *telegramClock
+	reached *reachable
 	// keyUnknown is told when Telegram has said twice, over two connections, that it does
 	// not know the auth key of the session.
 	keyUnknown func()
@@ -83,6 +84,9 @@ func (r *clientResolver) dial(ctx context.Context, dc int, list dcs.List,
 		return nil, err
 	}
 	conn, err := guardedDial(func() (transport.Conn, error) { return resolve(ctx, dc, list) })
+	if r.ctx.Err() == nil && !errors.Is(err, context.Canceled) {
+		r.reached.note(err)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -21,7 +21,7 @@ func TestNoDialAfterTheEnd(t *testing.T) {
 	list := dcs.List{Options: []tg.DCOption{{ID: 2, IPAddress: "127.0.0.1", Port: port}}}
 	dials := 0
 	ctx, cancel := context.WithCancel(t.Context())
-	r := &clientResolver{ctx: ctx, own: newTurns(), gotds: newTurns(), storage: newStorage(nil, nil), inner: dcs.Plain(dcs.PlainOptions{
+	r := &clientResolver{ctx: ctx, own: newTurns(), gotds: newTurns(), storage: newStorage(nil, nil), reached: &reachable{}, inner: dcs.Plain(dcs.PlainOptions{
 		Dial: func(ctx context.Context, network, addr string) (net.Conn, error) {
 			dials++
 			return (&net.Dialer{}).DialContext(ctx, network, addr)

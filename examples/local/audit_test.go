@@ -20,12 +20,12 @@ func TestAuditLog(t *testing.T) {
 	args := []string{"-secret", "the-secret-of-this-test", "-db", filepath.Join(dir, "x.db"), "-audit-log", file}
 	i := start(t, args...)
 	for _, line := range i.curls[:3] {
-		i.curl(line, noSuchEnv)
+		i.curl(line)
 	}
 	i.stop()
 	i = start(t, args...)
-	i.curl("curl -X POST -H 'Authorization: Bearer a-wrong-one' "+i.api+"/v1/user/@you:localhost/logout", noSuchEnv)
-	i.curl("curl -X POST -H 'Authorization: Bearer the-secret-of-this-test' "+i.api+"/v1/user/@you:localhost/logout", noSuchEnv)
+	i.curl("curl -X POST -H 'Authorization: Bearer a-wrong-one' " + i.api + "/v1/user/@you:localhost/logout")
+	i.curl("curl -X POST -H 'Authorization: Bearer the-secret-of-this-test' " + i.api + "/v1/user/@you:localhost/logout")
 	i.stop()
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)

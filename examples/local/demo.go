@@ -4,10 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"path/filepath"
-	"text/template"
 
 	"github.com/rs/zerolog"
 	"maunium.net/go/mautrix"
@@ -97,15 +93,10 @@ func (d *demoHomeserver) furnish(ctx context.Context) error {
 
 func (d *demoHomeserver) close() error { return d.server.Close() }
 
-// startDemo starts the server. What it has to remember, so that sessions survive a
-// restart, lies beside a SQLite database.
+// startDemo starts the server.
 func startDemo(database string, log zerolog.Logger) (*demo, error) {
-	dir := ".tgprovision"
-	if !isPostgres(database) {
-		dir = filepath.Dir(database)
-	}
 	server, err := telegramtest.Start(telegramtest.Config{
-		Accounts: demoAccounts, StateFile: filepath.Join(dir, "telegram.json"), Log: log,
+		Accounts: demoAccounts, StateFile: telegramFile(database), Log: log,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("start the embedded Telegram server: %w", err)
@@ -158,69 +149,3 @@ func chatIDOf(dialog telegramtest.Dialog) provisioning.ChatID {
 }
 
 func (d *demo) close() error { return d.server.Close() }
-
-// welcome is what the program prints when it listens.
-var welcome = template.Must(template.New("welcome").Parse(`The provisioning API is at {{.API}}
-Secret:  {{.Secret}}
-Docs:    {{.API}}/v1/docs/
-{{- if .Metrics}}
-Metrics: {{.Metrics}}
-{{- end}}
-Data in: {{.Database}}
-{{- if .Accounts}}
-
-The embedded Telegram server is at {{.Telegram}} and knows:
-{{- range .Accounts}}
-{{- if .Token}}
-  {{.FirstName}}: a bot, token {{.Token}}
-{{- else if .Code}}
-  {{.FirstName}} {{.LastName}}: phone +{{.Phone}}, code {{.Code}}{{if .Password}}, two-factor password "{{.Password}}"{{end}}
-{{- end}}
-{{- end}}
-
-Log Ada in, list her chats{{if .Room}}, and connect one of them to a room{{end}}, by pasting:
-
-  curl -s -H 'Authorization: Bearer {{.Secret}}' -d '{"phone": "+{{.Ada.Phone}}"}' '{{.API}}/v1/user/@you:localhost/login/request_code'
-  curl -s -H 'Authorization: Bearer {{.Secret}}' -d '{"code": "{{.Ada.Code}}"}' '{{.API}}/v1/user/@you:localhost/login/send_code'
-  curl -s -H 'Authorization: Bearer {{.Secret}}' '{{.API}}/v1/user/@you:localhost'
-  curl -s -H 'Authorization: Bearer {{.Secret}}' '{{.API}}/v1/user/@you:localhost/chats'
-  curl -s -H 'Authorization: Bearer {{.Secret}}' '{{.API}}/v1/user/@you:localhost/contacts'
-{{- if .Room}}
-  curl -s -H 'Authorization: Bearer {{.Secret}}' -X POST '{{.API}}/v1/portal/{{.Room}}/connect/-1000000002003?user_id=@you:localhost'
-  curl -s -H 'Authorization: Bearer {{.Secret}}' '{{.API}}/v1/portal/-1000000002003?user_id=@you:localhost'
-  curl -s -H 'Authorization: Bearer {{.Secret}}' -X POST '{{.API}}/v1/portal/{{.Room}}/disconnect?user_id=@you:localhost&sync=true'
-{{- end}}
-{{- if .Token}}
-  curl -s -H 'Authorization: Bearer {{.Token}}' '{{.API}}/v1/user/@you:localhost'
-{{- end}}
-  curl -s -H 'Authorization: Bearer {{.Secret}}' -X POST '{{.API}}/v1/user/@you:localhost/logout'
-{{- end}}
-
-Ctrl-C stops it.
-`))
-
-// printWelcome prints where the API listens and what to do with it.
-func printWelcome(out io.Writer, s settings, addr net.Addr, d *demo, hs *demoHomeserver) error {
-	data := map[string]any{
-		"API": "http://" + addr.String() + "/_matrix/provision", "Secret": s.host.secret, "Database": s.host.database,
-	}
-	if s.host.metrics {
-		data["Metrics"] = "http://" + addr.String() + "/metrics"
-	}
-	if isPostgres(s.host.database) {
-		data["Database"] = "PostgreSQL" // the URL may hold a password
-	}
-	if d != nil {
-		data["Telegram"], data["Accounts"], data["Ada"] = d.server.Addr(), demoAccounts, demoAccounts[0]
-	}
-	if hs != nil {
-		data["Room"] = hs.room
-		if s.host.matrixAuth {
-			data["Token"] = hs.token
-		}
-	}
-	if err := welcome.Execute(out, data); err != nil {
-		return fmt.Errorf("print the welcome: %w", err)
-	}
-	return nil
-}

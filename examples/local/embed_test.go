@@ -83,7 +83,7 @@ func TestEmbed(t *testing.T) {
 	db, err := openDatabase(filepath.Join(t.TempDir(), "bridge.db"))
 	require.NoError(t, err)
 	as, err := appservice.CreateFull(appservice.CreateOpts{
-		Registration: newRegistration("127.0.0.1:29317"), HomeserverDomain: "example.com", HomeserverURL: "http://127.0.0.1:8008",
+		Registration: newRegistration("http://127.0.0.1:29317"), HomeserverDomain: "example.com", HomeserverURL: "http://127.0.0.1:8008",
 	})
 	require.NoError(t, err)
 	stop, err := embed(t.Context(), db, as, telegram.Config{APIID: 1, APIHash: "hash"}, "a-long-random-secret")

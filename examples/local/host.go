@@ -2,20 +2,13 @@ package main
 
 import (
 	"context"
-	"database/sql"
 	"errors"
-	"fmt"
 	"net/http"
-	"net/url"
-	"os"
-	"path/filepath"
-	"strings"
+	"time"
 
 	"github.com/gorilla/mux"
-	_ "github.com/jackc/pgx/v5/stdlib" // the database/sql driver "pgx"
 	"github.com/rs/zerolog"
 	"go.mau.fi/util/dbutil"
-	_ "modernc.org/sqlite" // the database/sql driver "sqlite"
 
 	"github.com/tgprovision/tgprovision/auth"
 	"github.com/tgprovision/tgprovision/portal"
@@ -28,6 +21,7 @@ import (
 // host stands where your bridge is: it owns the database, the HTTP server's router
 // and the order in which things start and stop. Read newHost as the tutorial.
 type host struct {
+	log         zerolog.Logger
 	router      *mux.Router
 	provisioner *provisioning.Provisioner
 	clients     *telegram.Factory
@@ -53,13 +47,17 @@ type hostConfig struct {
 	cors           []string // origins of web pages
 	codes          provisioning.Allowance
 	maxRequests    int
-	failureLimit   int
-	auditLog       string // the file of the audit trail, or ""
+	// maxRequestsPerUser, 0 for the default.
+	maxRequestsPerUser  int
+	timeout             time.Duration
+	clientAddressHeader string // which a reverse proxy sets, or ""
+	failureLimit        int
+	auditLog            string // the file of the audit trail, or ""
 }
 
 // newHost wires the bundled parts together.
 func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, err error) {
-	h := &host{}
+	h := &host{log: log}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, h.close(ctx))
@@ -109,13 +107,17 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, 
 		Secret: cfg.secret, Users: users, Portals: h.portals, Tasks: h.portals, Telegram: h.clients, Rooms: rooms, Log: log,
 		Observer: counted.Observer(), CORS: cfg.cors,
 		// They are counted in the database, for all processes that share it.
-		Limits: users, CodesPerPhone: cfg.codes, CodesPerUser: cfg.codes, MaxRequests: cfg.maxRequests, FailureLimit: cfg.failureLimit,
+		Limits: users, CodesPerPhone: cfg.codes, CodesPerUser: cfg.codes, MaxRequests: cfg.maxRequests,
+		MaxRequestsPerUser: cfg.maxRequestsPerUser, Timeout: cfg.timeout, FailureLimit: cfg.failureLimit,
 		// A bridge starts and stops to sync accounts and portals here.
 		Events: func(_ context.Context, e provisioning.Event) error {
 			log.Info().Str("event", string(e.Type)).Stringer("user_id", e.UserID).Stringer("room_id", e.Portal.RoomID).
 				Int64("chat_id", int64(e.Portal.ChatID)).Msg("Provisioning event")
 			return nil
 		},
+	}
+	if cfg.clientAddressHeader != "" {
+		settings.ClientAddress = clientAddress(cfg.clientAddressHeader)
 	}
 	if h.audit, err = openAuditFile(cfg.auditLog, log); err != nil {
 		return nil, err
@@ -129,7 +131,6 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, 
 		}
 	}
 	if cfg.matrixAuth {
-		// Behind a reverse proxy, ClientAddress has to tell the callers apart.
 		if settings.Tokens, err = auth.NewTokens(auth.TokensConfig{
 			Homeserver: cfg.homeserver.url, ServerNames: []string{as.HomeserverDomain}, AccessTokens: true, OpenID: true,
 		}); err != nil {
@@ -148,7 +149,9 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, 
 		h.router.Handle("/metrics", h.metricsPage(counted)) // to whoever asks: the API's secret does not protect it
 	}
 	h.router.Handle("/_matrix/mau/ready", h.readyPage(log))
-	h.router.PathPrefix("/").Handler(as.Router) // what the homeserver calls
+	h.router.Handle("/health", h.readyPage(log))
+	h.router.HandleFunc("/", cfg.serveFrontPage).Methods(http.MethodGet, http.MethodHead)
+	h.router.PathPrefix("/").Handler(orUnrecognized(as.Router)) // what the homeserver calls
 	h.stopEvents = acceptInvitations(as, log)
 	// Start has requests be answered, and goes on with what an earlier process has left.
 	return h, h.provisioner.Start(context.WithoutCancel(ctx))
@@ -162,10 +165,13 @@ func (h *host) close(ctx context.Context) error {
 		h.stopEvents()
 	}
 	if h.provisioner != nil {
-		faults = append(faults, h.provisioner.Close(ctx))
+		h.log.Info().Msg("Stopping: waiting for background work that can be done now")
+		faults = append(faults, waited("background work", h.provisioner.Close(ctx)))
 	}
 	if h.clients != nil {
-		faults = append(faults, h.clients.Close(ctx))
+		stats := h.clients.Stats()
+		h.log.Info().Int("connected", stats.Connected).Int("connecting", stats.Connecting).Msg("Stopping: waiting for Telegram clients")
+		faults = append(faults, waited("Telegram clients", h.clients.Close(ctx)))
 	}
 	if h.db != nil {
 		faults = append(faults, h.db.Close())
@@ -177,52 +183,3 @@ func (h *host) close(ctx context.Context) error {
 }
 
 func (h *host) ServeHTTP(w http.ResponseWriter, r *http.Request) { h.router.ServeHTTP(w, r) }
-
-// isPostgres says whether a database is named by a PostgreSQL URL.
-func isPostgres(database string) bool {
-	return strings.HasPrefix(database, "postgres://") || strings.HasPrefix(database, "postgresql://")
-}
-
-// openDatabase opens a PostgreSQL URL, or a SQLite file, whose folder it makes.
-func openDatabase(database string) (*dbutil.Database, error) {
-	if isPostgres(database) {
-		raw, err := sql.Open("pgx", database)
-		if err != nil {
-			return nil, errors.New("the database URL can't be read") // the error would hold the password
-		}
-		limitConnections(raw)
-		return dbutil.NewWithDB(raw, "postgres")
-	}
-	if err := os.MkdirAll(filepath.Dir(database), 0o700); err != nil {
-		return nil, fmt.Errorf("make the database's folder: %w", err)
-	}
-	// The file holds session keys: nobody else may read it.
-	file, err := os.OpenFile(database, os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf("open the database: %w", err)
-	}
-	if err := file.Close(); err != nil {
-		return nil, fmt.Errorf("open the database: %w", err)
-	}
-	path, err := filepath.Abs(database)
-	if err != nil {
-		return nil, fmt.Errorf("open the database: %w", err)
-	}
-	// Several connections may write: wait for each other, and lock from the start.
-	const options = "_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=foreign_keys(1)&_txlock=immediate"
-	uri := url.URL{Scheme: "file", Path: path, RawQuery: options}
-	raw, err := sql.Open("sqlite", uri.String())
-	if err != nil {
-		return nil, fmt.Errorf("open the database: %w", err)
-	}
-	limitConnections(raw)
-	return dbutil.NewWithDB(raw, "sqlite3")
-}
-
-// limitConnections bounds a pool, which by itself opens a connection for whoever finds
-// none, more than PostgreSQL has, and closes all but two as soon as nobody uses them.
-func limitConnections(pool *sql.DB) {
-	const most = 16
-	pool.SetMaxOpenConns(most)
-	pool.SetMaxIdleConns(most)
-}

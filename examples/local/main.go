@@ -16,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -23,8 +24,12 @@ import (
 )
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	defer stop()
+	signalled, forget := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := context.WithCancel(context.Background())
+	context.AfterFunc(signalled, func() {
+		forget() // so that the next one ends the program at once
+		stop()
+	})
 	os.Exit(run(ctx, os.Args[1:], os.Getenv, os.Stdout, os.Stderr))
 }
 
@@ -46,7 +51,7 @@ func run(ctx context.Context, args []string, getenv func(string) string, stdout,
 		return exitUsage
 	}
 	if s.generate != "" {
-		if err := writeRegistration(s.generate, s.listen); err != nil {
+		if err := writeRegistration(s.generate, s.registrationURL); err != nil {
 			fmt.Fprintf(stderr, "local: %v\n", err)
 			return exitFault
 		}
@@ -73,6 +78,8 @@ const shutdownTimeout = 40 * time.Second
 // serve starts everything, serves until ctx ends, and stops everything. Where a user is to
 // be forgotten, it does that in place of serving.
 func serve(ctx context.Context, s settings, stdout io.Writer, log zerolog.Logger) (err error) {
+	built := builtOf()
+	log.Info().Str("version", built.module).Str("go", built.golang).Str("gotd", built.gotd).Msg("Starting")
 	if s.forget != "" {
 		s.listen = "127.0.0.1:0" // which nobody calls
 	}
@@ -85,6 +92,16 @@ func serve(ctx context.Context, s settings, stdout io.Writer, log zerolog.Logger
 			err = errors.Join(err, closeErr)
 		}
 	}()
+	unlock, err := s.lockData()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
+	if s.host.secret == "" {
+		if s.host.secret, err = sharedSecret(s.host.database); err != nil {
+			return err
+		}
+	}
 	var d *demo
 	if s.demo {
 		if d, err = startDemo(s.host.database, log); err != nil {
@@ -95,7 +112,7 @@ func serve(ctx context.Context, s settings, stdout io.Writer, log zerolog.Logger
 	}
 	var hs *demoHomeserver
 	if s.host.homeserver.url == "" {
-		registration := newRegistration(listener.Addr().String())
+		registration := newRegistration("http://" + reachable(listener.Addr()))
 		if hs, err = startDemoHomeserver(registration, log); err != nil {
 			return err
 		}
@@ -119,7 +136,13 @@ func serve(ctx context.Context, s settings, stdout io.Writer, log zerolog.Logger
 	if s.forget != "" {
 		return h.forget(ctx, s.forget, stdout)
 	}
-	server := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute}
+	var requests atomic.Int64 // under way
+	counted := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		requests.Add(1)
+		defer requests.Add(-1)
+		h.ServeHTTP(w, r)
+	})
+	server := &http.Server{Handler: counted, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: 30 * time.Second, IdleTimeout: 2 * time.Minute}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(listener) }()
 	if hs != nil {
@@ -132,10 +155,19 @@ func serve(ctx context.Context, s settings, stdout io.Writer, log zerolog.Logger
 		select {
 		case err = <-failed:
 		case <-ctx.Done():
-			log.Info().Msg("Shutting down")
+			log.Info().Int64("requests", requests.Load()).Stringer("at_most", shutdownTimeout).
+				Msg("Stopping: waiting for the requests under way. A second Ctrl-C ends at once")
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), shutdownTimeout)
 	defer cancel()
-	return errors.Join(err, server.Shutdown(ctx), h.close(ctx))
+	return errors.Join(err, waited("requests", server.Shutdown(ctx)), h.close(ctx))
+}
+
+// waited says what a stop has waited for, where that has failed.
+func waited(what string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("wait for %s: %w", what, err)
 }

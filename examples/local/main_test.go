@@ -1,16 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"context"
-	"io"
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -18,113 +13,25 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// runMain has the test binary be the program.
+const runMain = "LOCAL_RUN_MAIN"
 
-// instance is the program, running in this process.
-type instance struct {
-	t           *testing.T
-	api, secret string
-	curls       []string // the lines to paste
-	log         *lockedBuffer
-	stop        func()
-}
-
-var welcomeLine = regexp.MustCompile(`^(?:The provisioning API is at (\S+)|Secret: +(\S+)|  (curl .*))$`)
-
-// start runs the program until stop is called or the test ends.
-func start(t *testing.T, args ...string) *instance {
-	t.Helper()
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
-	stdout, writer := io.Pipe()
-	i := &instance{t: t, log: &lockedBuffer{}}
-	code := make(chan int, 1)
-	args = append([]string{"-listen", "127.0.0.1:0", "-log-level", "trace", "-log-format", "json"}, args...)
-	go func() {
-		code <- run(ctx, args, func(string) string { return "" }, writer, i.log)
-		_ = writer.Close()
-	}()
-	i.stop = sync.OnceFunc(func() {
-		cancel()
-		http.DefaultClient.CloseIdleConnections()
-		assert.Equal(t, exitOK, <-code, "%s", i.log)
-	})
-	t.Cleanup(i.stop)
-	lines := bufio.NewScanner(stdout)
-	for lines.Scan() {
-		found := welcomeLine.FindStringSubmatch(lines.Text())
-		switch {
-		case found == nil:
-		case found[1] != "":
-			i.api = found[1]
-		case found[2] != "":
-			i.secret = found[2]
-		default:
-			i.curls = append(i.curls, found[3])
-		}
-		if strings.HasPrefix(lines.Text(), "Ctrl-C") {
-			return i
-		}
+func TestMain(m *testing.M) {
+	if os.Getenv(runMain) != "" {
+		main()
 	}
-	cancel()
-	require.Fail(t, "the program ended", "exit code %d: %s", <-code, i.log)
-	return nil
-}
-
-var (
-	curlWord  = regexp.MustCompile(`'([^']*)'|"((?:[^"\\]|\\.)*)"|(\S+)`)
-	noSuchEnv = map[string]string{}
-)
-
-// curl does what a curl command line does, with the variables that stand in it.
-func (i *instance) curl(line string, variables map[string]string) string {
-	i.t.Helper()
-	for name, value := range variables {
-		line = strings.ReplaceAll(line, "$"+name, value)
-	}
-	var words []string
-	for _, w := range curlWord.FindAllStringSubmatch(line, -1) {
-		words = append(words, w[1]+w[2]+w[3])
-	}
-	require.Equal(i.t, "curl", words[0])
-	method, url, body := http.MethodGet, "", ""
-	header := http.Header{}
-	for n := 1; n < len(words); n++ {
-		switch words[n] {
-		case "-s":
-		case "-H":
-			n++
-			name, value, _ := strings.Cut(words[n], ": ")
-			header.Set(name, value)
-		case "-d":
-			n++
-			method, body = http.MethodPost, words[n]
-			header.Set("Content-Type", "application/x-www-form-urlencoded") // as curl does
-		case "-X":
-			n++
-			method = words[n]
-		default:
-			url = words[n]
-		}
-	}
-	req, err := http.NewRequestWithContext(i.t.Context(), method, url, strings.NewReader(body))
-	require.NoError(i.t, err)
-	req.Header = header
-	resp, err := http.DefaultClient.Do(req)
-	require.NoError(i.t, err)
-	defer resp.Body.Close()
-	answer, err := io.ReadAll(resp.Body)
-	require.NoError(i.t, err)
-	return strings.TrimSpace(string(answer))
+	goleak.VerifyTestMain(m)
 }
 
 func TestPrintedLinesWork(t *testing.T) {
 	t.Chdir(t.TempDir())
 	i := start(t)
-	assert.Contains(t, i.curl("curl "+i.api+"/v1/docs/", noSuchEnv), "swagger-ui")
+	assert.Contains(t, i.printed, "\n  "+i.api+"/v1   for API clients\n  "+i.api+"      for the Go client, which adds /v1\n")
+	assert.Contains(t, i.curl("curl "+i.api+"/v1/docs/"), "swagger-ui")
 	require.Len(t, i.curls, 9)
 	var answers []string
 	for _, line := range i.curls {
-		answers = append(answers, i.curl(line, noSuchEnv))
+		answers = append(answers, i.curl(line))
 	}
 	assert.Contains(t, answers[0], `"state":"code"`)
 	assert.Contains(t, answers[1], `"state":"logged-in"`)
@@ -143,10 +50,10 @@ func TestMetrics(t *testing.T) {
 	i := start(t)
 	metrics := strings.TrimSuffix(i.api, "/_matrix/provision") + "/metrics"
 	for _, line := range i.curls[:3] {
-		i.curl(line, noSuchEnv)
+		i.curl(line)
 	}
-	i.curl("curl "+i.api+"/v1/user/@you:localhost", noSuchEnv) // without the secret
-	page := "\n" + i.curl("curl "+metrics, noSuchEnv) + "\n"
+	i.curl("curl " + i.api + "/v1/user/@you:localhost") // without the secret
+	page := "\n" + i.curl("curl "+metrics) + "\n"
 	for _, line := range []string{
 		`tgprovision_requests_total{code="200",operation="post_login_phone"} 1`,
 		`tgprovision_requests_total{code="200",operation="post_login_code"} 1`,
@@ -169,17 +76,16 @@ func TestMetrics(t *testing.T) {
 
 	i = start(t, "-metrics=false")
 	metrics = strings.TrimSuffix(i.api, "/_matrix/provision") + "/metrics"
-	assert.NotContains(t, i.curl("curl "+metrics, noSuchEnv), "tgprovision_")
+	assert.NotContains(t, i.curl("curl "+metrics), "tgprovision_")
 }
 
 func TestDemoBot(t *testing.T) {
 	t.Chdir(t.TempDir())
 	for range 2 { // the second time with the data of the first
 		i := start(t)
-		secret := map[string]string{"SECRET": i.secret, "API": i.api}
 		const user = `curl -H "Authorization: Bearer $SECRET" $API/v1/user/@you:localhost`
-		i.curl(user+`/login/bot_token -d '{"token":"`+demoBotToken+`"}'`, secret)
-		assert.JSONEq(t, `[{"id":-1000000002001,"title":"Compilers","type":"supergroup","username":"","room_id":"!demo:localhost"}]`, i.curl(user+"/chats", secret))
+		i.curl(user + `/login/bot_token -d '{"token":"` + demoBotToken + `"}'`)
+		assert.JSONEq(t, `[{"id":-1000000002001,"title":"Compilers","type":"supergroup","username":"","room_id":"!demo:localhost"}]`, i.curl(user+"/chats"))
 		i.stop()
 	}
 }
@@ -200,7 +106,7 @@ func TestReadme(t *testing.T) {
 		command, ok := strings.CutPrefix(lines[n], "$ ")
 		require.True(t, ok, lines[n])
 		i := start(t) // the program may be stopped between any two of them
-		assert.Equal(t, lines[n+1], i.curl(command, map[string]string{"SECRET": i.secret, "API": i.api}), command)
+		assert.Equal(t, lines[n+1], i.curl(command), command)
 		i.stop()
 	}
 }
@@ -209,9 +115,9 @@ func TestNoSecretInTheLog(t *testing.T) {
 	dir := t.TempDir()
 	i := start(t, "-secret", "the-secret-of-this-test", "-db", filepath.Join(dir, "x.db"), "-relay-bot-token", demoBotToken)
 	for _, line := range i.curls {
-		i.curl(line, noSuchEnv)
+		i.curl(line)
 	}
-	bridge := i.curl(`curl -H 'Authorization: Bearer the-secret-of-this-test' `+i.api+`/v1/bridge`, noSuchEnv)
+	bridge := i.curl(`curl -H 'Authorization: Bearer the-secret-of-this-test' ` + i.api + `/v1/bridge`)
 	assert.Contains(t, bridge, `"relaybot_username":"local_demo_bot"`)
 	i.stop()
 	log := i.log.String()
@@ -231,13 +137,13 @@ func TestMatrixAuth(t *testing.T) {
 	i := start(t, "-db", filepath.Join(t.TempDir(), "x.db"), "-matrix-auth", "-cors", "https://app.example.com,http://localhost:8080")
 	var own []string
 	for _, line := range i.curls {
-		if !strings.Contains(line, i.secret) {
+		if !strings.Contains(line, "$SECRET") {
 			own = append(own, line)
 		}
 	}
 	require.Len(t, own, 1)
-	assert.Contains(t, i.curl(own[0], noSuchEnv), `"mxid":"@you:localhost"`)
-	assert.Contains(t, i.curl(strings.ReplaceAll(own[0], "@you", "@me"), noSuchEnv), "mxid_mismatch")
+	assert.Contains(t, i.curl(own[0]), `"mxid":"@you:localhost"`)
+	assert.Contains(t, i.curl(strings.ReplaceAll(own[0], "@you", "@me")), "mxid_mismatch")
 	r, err := http.NewRequestWithContext(t.Context(), http.MethodOptions, i.api+"/v1/bridge", nil)
 	require.NoError(t, err)
 	r.Header.Set("Origin", "http://localhost:8080")
@@ -247,95 +153,6 @@ func TestMatrixAuth(t *testing.T) {
 	require.NoError(t, resp.Body.Close())
 	assert.Equal(t, http.StatusNoContent, resp.StatusCode)
 	assert.Equal(t, "http://localhost:8080", resp.Header.Get("Access-Control-Allow-Origin"))
-}
-
-func TestUnusableFlags(t *testing.T) {
-	t.Chdir(t.TempDir())
-	require.NoError(t, os.WriteFile("no.pem", []byte("no key"), 0o600))
-	for _, c := range []struct{ args, says string }{
-		{"-nonsense", "-nonsense"},
-		{"something", "something"},
-		{"-listen 29317", "-listen"},
-		{"-listen 256.0.0.1:0", "-listen"},
-		{"-secret short", "-secret"},
-		{"-permissions example.com", "-permissions"},
-		{"-permissions *=king", "king"},
-		{"-api-id x -api-hash y", "-api-id"},
-		{"-api-id 1", "-api-hash"},
-		{"-api-hash x", "-api-id"},
-		{"-telegram-dc 127.0.0.1:443", "-telegram-key"},
-		{"-telegram-key no.pem", "-telegram-dc"},
-		{"-telegram-dc telegram:443 -telegram-key no.pem", "-telegram-dc"},
-		{"-telegram-dc 127.0.0.1:443 -telegram-key none.pem", "none.pem"},
-		{"-telegram-dc 127.0.0.1:443 -telegram-key no.pem", "no.pem"},
-		{"-relay-bot-token 1:x", "-relay-bot-token"},
-		{"-homeserver http://127.0.0.1:8008", "-registration"},
-		{"-registration no.pem", "-homeserver"},
-		{"-homeserver 127.0.0.1:8008 -registration no.pem", "-homeserver"},
-		{"-homeserver http://127.0.0.1:8008 -registration none.yaml", "none.yaml"},
-		{"-homeserver http://127.0.0.1:8008 -registration no.pem", "no.pem"},
-		{"-generate-registration x.yaml -listen 127.0.0.1:0", "-listen"},
-		{"-forget-user you", "-forget-user"},
-		{"-log-level loud", "-log-level"},
-		{"-log-format xml", "-log-format"},
-	} {
-		var stdout, stderr bytes.Buffer
-		code := run(t.Context(), strings.Fields(c.args), func(string) string { return "" }, &stdout, &stderr)
-		assert.Equal(t, exitUsage, code, c.args)
-		assert.Equal(t, 1, strings.Count(stderr.String(), "\n"), "%s: one line, not %s", c.args, &stderr)
-		assert.Contains(t, stderr.String(), c.says, c.args)
-		assert.Empty(t, stdout.String(), c.args)
-	}
-}
-
-func TestEnvironment(t *testing.T) {
-	env := map[string]string{
-		"TGPROVISION_SECRET": "from-the-environment", "TGPROVISION_LOG_LEVEL": "warn", "TGPROVISION_LISTEN": "127.0.0.1:1",
-	}
-	getenv := func(name string) string { return env[name] }
-	s, err := parseFlags([]string{"-listen", "127.0.0.1:2"}, getenv, io.Discard)
-	require.NoError(t, err)
-	assert.Equal(t, []string{"from-the-environment", "warn", "127.0.0.1:2"}, []string{s.host.secret, s.logLevel.String(), s.listen})
-	assert.True(t, s.demo)
-
-	env["TGPROVISION_API_ID"] = "x"
-	_, err = parseFlags(nil, getenv, io.Discard)
-	require.ErrorContains(t, err, "TGPROVISION_API_ID")
-}
-
-func TestHelp(t *testing.T) {
-	var stdout, stderr bytes.Buffer
-	assert.Equal(t, exitOK, run(t.Context(), []string{"-help"}, os.Getenv, &stdout, &stderr))
-	for _, name := range []string{
-		"-listen", "-secret", "-db", "-permissions", "-api-id", "-api-hash", "-telegram-dc", "-telegram-key",
-		"-homeserver", "-registration", "-generate-registration", "-forget-user", "-relay-bot-token", "-metrics", "-matrix-auth", "-cors", "-audit-log", "-log-level", "-log-format", "TGPROVISION_",
-	} {
-		assert.Contains(t, stdout.String(), name)
-	}
-	assert.Empty(t, stderr.String())
-}
-
-func TestGenerateRegistration(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "registration.yaml")
-	var stdout, stderr bytes.Buffer
-	args := []string{"-generate-registration", file, "-listen", "127.0.0.1:29317"}
-	require.Equal(t, exitOK, run(t.Context(), args, os.Getenv, &stdout, &stderr), "%s", &stderr)
-	info, err := os.Stat(file)
-	require.NoError(t, err)
-	assert.Equal(t, os.FileMode(0o600), info.Mode().Perm(), "it holds tokens")
-	first, err := os.ReadFile(file)
-	require.NoError(t, err)
-	assert.Contains(t, string(first), "url: http://127.0.0.1:29317")
-	// A file that is there is never written over.
-	assert.Equal(t, exitFault, run(t.Context(), args, os.Getenv, &stdout, &stderr))
-	again, err := os.ReadFile(file)
-	require.NoError(t, err)
-	assert.Equal(t, first, again)
-	// A homeserver that is not there is an error in words.
-	stderr.Reset()
-	args = []string{"-homeserver", "http://127.0.0.1:1", "-registration", file, "-listen", "127.0.0.1:0", "-db", filepath.Join(t.TempDir(), "x.db"), "-log-level", "disabled"}
-	assert.Equal(t, exitFault, run(t.Context(), args, func(string) string { return "" }, &stdout, &stderr))
-	assert.Contains(t, stderr.String(), "homeserver")
 }
 
 func TestPortInUse(t *testing.T) {
@@ -353,8 +170,8 @@ func TestPortInUse(t *testing.T) {
 func TestForgetUser(t *testing.T) {
 	t.Chdir(t.TempDir())
 	i := start(t)
-	i.curl(i.curls[0], noSuchEnv)
-	i.curl(i.curls[1], noSuchEnv)
+	i.curl(i.curls[0])
+	i.curl(i.curls[1])
 	i.stop()
 	for _, session := range []string{"ended", "none"} {
 		var stdout, stderr bytes.Buffer
@@ -363,22 +180,4 @@ func TestForgetUser(t *testing.T) {
 		assert.Equal(t, exitOK, code, "%s", &stderr)
 		assert.Contains(t, stdout.String(), "Removed of @you:localhost:\n  Telegram session   "+session+"\n")
 	}
-}
-
-// lockedBuffer is a log that may be read while it is written.
-type lockedBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

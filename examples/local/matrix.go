@@ -17,11 +17,12 @@ import (
 // botLocalpart is the bridge bot's, in registrations that this program makes.
 const botLocalpart = "telegrambot"
 
-// newRegistration returns a registration of this program for a homeserver.
-func newRegistration(address string) *appservice.Registration {
+// newRegistration returns a registration of this program for a homeserver that reaches it at
+// a URL.
+func newRegistration(url string) *appservice.Registration {
 	r := appservice.CreateRegistration()
 	r.ID = "tgprovision"
-	r.URL = "http://" + address
+	r.URL = url
 	r.SenderLocalpart = botLocalpart
 	r.Namespaces.UserIDs = appservice.NamespaceList{{Regex: `@telegram_[0-9]+:.+`, Exclusive: true}}
 	rateLimited := false
@@ -30,8 +31,8 @@ func newRegistration(address string) *appservice.Registration {
 }
 
 // writeRegistration writes a new registration to a file that does not exist yet.
-func writeRegistration(path, address string) error {
-	text, err := newRegistration(address).YAML()
+func writeRegistration(path, url string) error {
+	text, err := newRegistration(url).YAML()
 	if err != nil {
 		return fmt.Errorf("-generate-registration: %w", err)
 	}

@@ -13,8 +13,8 @@ import (
 )
 
 // readyPage tells whoever asks, such as an orchestrator, whether the bridge can be used: 200,
-// or 503 with the parts that can't. It has the path of bridges on mautrix-go, whose appservice
-// library serves the other one, /_matrix/mau/live. Why a part can't be used is for the log.
+// or 503 with the parts that can't. It is at /health, and where bridges on mautrix-go have it,
+// whose appservice library serves the other page, /_matrix/mau/live. Why a part can't be used is for the log.
 func (h *host) readyPage(log zerolog.Logger) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		status, body := http.StatusOK, struct {

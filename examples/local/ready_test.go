@@ -1,9 +1,7 @@
 package main
 
 import (
-	"io"
 	"net/http"
-	"net/url"
 	"path/filepath"
 	"testing"
 
@@ -11,42 +9,44 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// page asks for a page of the bridge's, which needs no secret.
-func (i *instance) page(path string) (status int, body string) {
+// health asks both health pages, which have to agree.
+func (i *instance) health() answer {
 	i.t.Helper()
-	address, err := url.Parse(i.api)
-	require.NoError(i.t, err)
-	request, err := http.NewRequestWithContext(i.t.Context(), http.MethodGet, address.Scheme+"://"+address.Host+path, nil)
-	require.NoError(i.t, err)
-	response, err := http.DefaultClient.Do(request)
-	require.NoError(i.t, err)
-	defer response.Body.Close()
-	raw, err := io.ReadAll(response.Body)
-	require.NoError(i.t, err)
-	return response.StatusCode, string(raw)
+	first, second := i.request(http.MethodGet, "/health"), i.request(http.MethodGet, "/_matrix/mau/ready")
+	assert.Equal(i.t, first.status, second.status)
+	assert.Equal(i.t, first.body, second.body)
+	return first
 }
 
-// The health page tells the truth: while another process has locked the database, too.
-func TestReadyPage(t *testing.T) {
+// The health pages tell the truth: while another process has locked the database, too.
+func TestHealth(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "bridge.db")
 	i := start(t, "-db", path)
-	status, body := i.page("/_matrix/mau/ready")
-	assert.Equal(t, http.StatusOK, status)
-	assert.JSONEq(t, `{"unready":[]}`, body)
+	got := i.health()
+	assert.Equal(t, http.StatusOK, got.status)
+	assert.JSONEq(t, `{"unready":[]}`, got.body)
 
 	other, err := openDatabase(path)
 	require.NoError(t, err)
 	tx, err := other.RawDB.BeginTx(t.Context(), nil)
 	require.NoError(t, err)
-	status, body = i.page("/_matrix/mau/ready")
-	assert.Equal(t, http.StatusServiceUnavailable, status)
-	assert.JSONEq(t, `{"unready":["portals","tasks","telegram","users"]}`, body)
+	got = i.health()
+	assert.Equal(t, http.StatusServiceUnavailable, got.status)
+	assert.JSONEq(t, `{"unready":["portals","tasks","telegram","users"]}`, got.body)
 	assert.Contains(t, i.log.String(), "the database can't be used")
-	status, _ = i.page("/_matrix/mau/live")
-	assert.Equal(t, http.StatusOK, status)
+	assert.Equal(t, http.StatusOK, i.request(http.MethodGet, "/_matrix/mau/live").status)
 
 	require.NoError(t, tx.Rollback())
 	require.NoError(t, other.Close())
-	status, _ = i.page("/_matrix/mau/ready")
-	assert.Equal(t, http.StatusOK, status)
+	assert.Equal(t, http.StatusOK, i.health().status)
+}
+
+// Telegram that can't be reached makes the bridge unready.
+func TestHealthWithoutTelegram(t *testing.T) {
+	t.Chdir(t.TempDir())
+	i := start(t, awayTelegram(t)...)
+	got := i.health()
+	assert.Equal(t, http.StatusServiceUnavailable, got.status)
+	assert.JSONEq(t, `{"unready":["telegram"]}`, got.body)
+	assert.Contains(t, i.log.String(), "The bridge can't be used")
 }

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -20,39 +18,11 @@ func (cfg hostConfig) sessionKeys() ([]telegram.SessionKey, error) {
 	if cfg.sessionKeyFile != "" {
 		return readSessionKeys(cfg.sessionKeyFile)
 	}
-	name := "session.key"
-	if isPostgres(cfg.database) {
-		name = filepath.Join(".tgprovision", name)
-	} else {
-		name = filepath.Join(filepath.Dir(cfg.database), name)
-	}
-	if err := makeSessionKey(name); err != nil {
-		return nil, err
+	name := filepath.Join(dataFolder(cfg.database), "session.key")
+	if err := makeFile(name, telegram.NewSessionKey().Text()+"\n"); err != nil {
+		return nil, fmt.Errorf("make a session key: %w", err)
 	}
 	return readSessionKeys(name)
-}
-
-// makeSessionKey makes a file with a key that only its owner can read, unless it is there.
-func makeSessionKey(name string) error {
-	if _, err := os.Stat(name); err == nil {
-		return nil
-	}
-	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
-		return err
-	}
-	fresh, err := os.CreateTemp(filepath.Dir(name), "session.key.*") // 0600
-	if err != nil {
-		return err
-	}
-	defer os.Remove(fresh.Name())
-	_, err = fresh.WriteString(telegram.NewSessionKey().Text() + "\n")
-	if err = errors.Join(err, fresh.Sync(), fresh.Close()); err != nil {
-		return fmt.Errorf("write a session key: %w", err)
-	}
-	if err := os.Link(fresh.Name(), name); err != nil && !errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("write a session key: %w", err)
-	}
-	return nil // another process may have made it meanwhile
 }
 
 // readSessionKeys reads the keys of a file, one a line. The first one encrypts.

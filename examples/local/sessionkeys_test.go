@@ -15,15 +15,15 @@ import (
 // logInDemo logs the demo's user in, by the lines that are printed.
 func (i *instance) logInDemo() {
 	i.t.Helper()
-	me := i.curl(`curl -s -H "Authorization: Bearer $SECRET" -d '{"phone": "+99966 1 0001"}' "$API/v1/user/@you:localhost/login/request_code"`, map[string]string{"API": i.api, "SECRET": i.secret})
+	me := i.curl(`curl -s -H "Authorization: Bearer $SECRET" -d '{"phone": "+99966 1 0001"}' "$API/v1/user/@you:localhost/login/request_code"`)
 	require.Contains(i.t, me, `"state":"code"`)
-	me = i.curl(`curl -s -H "Authorization: Bearer $SECRET" -d '{"code": "12345"}' "$API/v1/user/@you:localhost/login/send_code"`, map[string]string{"API": i.api, "SECRET": i.secret})
+	me = i.curl(`curl -s -H "Authorization: Bearer $SECRET" -d '{"code": "12345"}' "$API/v1/user/@you:localhost/login/send_code"`)
 	require.Contains(i.t, me, `"state":"logged-in"`)
 }
 
 func (i *instance) loggedIn() bool {
 	i.t.Helper()
-	me := i.curl(`curl -s -H "Authorization: Bearer $SECRET" "$API/v1/user/@you:localhost"`, map[string]string{"API": i.api, "SECRET": i.secret})
+	me := i.curl(`curl -s -H "Authorization: Bearer $SECRET" "$API/v1/user/@you:localhost"`)
 	return !bytes.Contains([]byte(me), []byte(`"telegram":null`))
 }
 

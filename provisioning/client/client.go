@@ -14,12 +14,18 @@ package client
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 )
 
-// New returns a client of the API that is mounted at an address, which ends before /v1.
+// New returns a client of the API that is mounted at an address, which ends before
+// /v1; one that ends in it is an error.
 func New(server, secret string, options ...ClientOption) (*ClientWithResponses, error) {
+	if strings.HasSuffix(strings.TrimRight(server, "/"), "/v1") {
+		return nil, errors.New("the API's address ends in /v1, which the client adds itself: leave it out")
+	}
 	authorise := WithRequestEditorFn(func(_ context.Context, r *http.Request) error {
 		r.Header.Set("Authorization", "Bearer "+secret)
 		return nil

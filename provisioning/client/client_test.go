@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 
 	"github.com/gorilla/mux"
@@ -140,5 +141,15 @@ func TestErrors(t *testing.T) {
 			t.Errorf("behind a proxy that sends %s: %v", contentType, err)
 		}
 		proxy.Close()
+	}
+}
+
+// API clients want the address with /v1, this one without.
+func TestAddressWithVersion(t *testing.T) {
+	for _, tail := range []string{"/v1", "/v1/"} {
+		_, err := client.New("https://admin:hunter2@bridge.example.com/_matrix/provision"+tail, secret)
+		if err == nil || !strings.Contains(err.Error(), "leave it out") || strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v", tail, err)
+		}
 	}
 }
