@@ -1,10 +1,13 @@
 package bridgev2host
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 
 	"maunium.net/go/mautrix/bridgev2"
 	"maunium.net/go/mautrix/bridgev2/database"
@@ -28,6 +31,7 @@ type portalStore struct {
 
 var (
 	_ provisioning.PortalStore   = (*portalStore)(nil)
+	_ provisioning.PortalLister  = (*portalStore)(nil)
 	_ provisioning.DirectPortals = (*portalStore)(nil)
 )
 
@@ -147,29 +151,53 @@ func (s *portalStore) describe(ctx context.Context, row *database.Portal) (provi
 
 // AccountPortals implements [provisioning.PortalStore].
 func (s *portalStore) AccountPortals(ctx context.Context, account provisioning.TelegramID) ([]provisioning.Portal, error) {
-	login, err := s.h.br.GetExistingUserLoginByID(ctx, s.h.network.LoginID(account))
+	takesPart, err := s.takesPart(ctx, account)
 	if err != nil {
-		return nil, fault(ctx, "load a login", err)
+		return nil, err
 	}
-	if login == nil {
-		return nil, nil
+	return s.list(ctx, takesPart, "", math.MaxInt)
+}
+
+// ListPortals implements [provisioning.PortalLister]. It reads all portals, whatever the query.
+func (s *portalStore) ListPortals(ctx context.Context, query provisioning.PortalQuery) ([]provisioning.Portal, error) {
+	listed := func(*database.Portal) bool { return true }
+	if query.Account != 0 {
+		var err error
+		if listed, err = s.takesPart(ctx, query.Account); err != nil {
+			return nil, err
+		}
 	}
-	marks, err := s.h.br.DB.UserPortal.GetAllForLogin(ctx, login.UserLogin)
-	if err != nil {
-		return nil, fault(ctx, "list the portals of a login", err)
+	return s.list(ctx, listed, query.After, query.Limit)
+}
+
+// PortalsOfChats implements [provisioning.PortalLister]. It reads all portals.
+func (s *portalStore) PortalsOfChats(ctx context.Context, account provisioning.TelegramID, chats []provisioning.ChatID) ([]provisioning.Portal, error) {
+	asked := make(map[networkid.PortalKey]bool, len(chats))
+	for _, chatID := range chats {
+		key, err := s.key(ctx, chatID, account)
+		if err != nil {
+			return nil, err
+		}
+		asked[key] = true
 	}
-	own := make(map[networkid.PortalKey]bool, len(marks))
-	for _, mark := range marks {
-		own[mark.Portal] = true
-	}
+	return s.list(ctx, func(row *database.Portal) bool { return asked[row.PortalKey] }, "", math.MaxInt)
+}
+
+// list returns the first portals whose room IDs come after one, as many as the limit, in the
+// order of these.
+func (s *portalStore) list(ctx context.Context, listed func(*database.Portal) bool, after id.RoomID, limit int) ([]provisioning.Portal, error) {
 	rows, err := s.h.br.DB.Portal.GetAllWithMXID(ctx)
 	if err != nil {
 		return nil, fault(ctx, "list the portals", err)
 	}
+	slices.SortFunc(rows, func(a, b *database.Portal) int { return cmp.Compare(a.MXID, b.MXID) })
 	var list []provisioning.Portal
 	for _, row := range rows {
-		if !own[row.PortalKey] && row.Receiver != login.ID {
+		if row.MXID <= after || !listed(row) {
 			continue
+		}
+		if len(list) == limit {
+			break
 		}
 		portal, err := s.describe(ctx, row)
 		if err == nil {
@@ -179,6 +207,26 @@ func (s *portalStore) AccountPortals(ctx context.Context, account provisioning.T
 		}
 	}
 	return list, nil
+}
+
+// takesPart returns what says whether an account takes part in a portal.
+func (s *portalStore) takesPart(ctx context.Context, account provisioning.TelegramID) (func(*database.Portal) bool, error) {
+	login, err := s.h.br.GetExistingUserLoginByID(ctx, s.h.network.LoginID(account))
+	if err != nil {
+		return nil, fault(ctx, "load a login", err)
+	}
+	if login == nil {
+		return func(*database.Portal) bool { return false }, nil
+	}
+	marks, err := s.h.br.DB.UserPortal.GetAllForLogin(ctx, login.UserLogin)
+	if err != nil {
+		return nil, fault(ctx, "list the portals of a login", err)
+	}
+	own := make(map[networkid.PortalKey]bool, len(marks))
+	for _, mark := range marks {
+		own[mark.Portal] = true
+	}
+	return func(row *database.Portal) bool { return own[row.PortalKey] || row.Receiver == login.ID }, nil
 }
 
 // mark records that accounts take part in a portal, those that have a login. bridgev2

@@ -132,6 +132,13 @@ func TestBridgev2CreateLimit(t *testing.T) {
 		roomID := s.room(alice, mautrix.ReqCreateRoom{Preset: "private_chat"})
 		connect := "/portal/" + string(roomID) + "/connect/-1000000000011"
 		asAlice := "?user_id=" + string(alice.UserID)
+		look := s.get(200, "", connect+asAlice)
+		assert.Equal(t, []any{false, "user", nil}, []any{look["can_connect"], look["acting"], look["replaces"]})
+		assert.Equal(t, "chat_already_bridged", look["blockers"].([]any)[0].(map[string]any)["errcode"])
+		look = s.get(200, "", connect+"?force=unbridge")
+		assert.Equal(t, []any{true, "relaybot", made["mxid"]}, []any{look["can_connect"], look["acting"], look["replaces"]})
+		assert.Equal(t, made["mxid"], s.get(200, "", lounge)["mxid"], "nothing has changed")
+		assert.Contains(t, fmt.Sprint(s.get(200, "", "/portals"+asAlice)["portals"]), made["mxid"])
 		s.post(409, "chat_already_bridged", connect+asAlice)
 		s.post(403, "not_enough_permissions", connect+asAlice+"&force=unbridge") // the old room is the bridge's
 		s.post(202, "", connect+"?force=unbridge")

@@ -66,7 +66,7 @@ func TestKilledBetweenAllSteps(t *testing.T) {
 			step(http.MethodPost, "/login/send_password", `{"password":" open sesame "}`, 200, `"state":"logged-in"`)
 			step(http.MethodGet, "", "", 200, `"username":"grace"`)
 			step(http.MethodPost, "/login/request_code", `{"phone":"+1"}`, 409, `"errcode":"already_logged_in"`)
-			step(http.MethodGet, "/chats", "", 200, `[{"id":-1000000000005,"title":"Compilers"}]`)
+			step(http.MethodGet, "/chats", "", 200, `[{"id":-1000000000005,"title":"Compilers","type":"supergroup","username":"","room_id":null}]`)
 			step(http.MethodGet, "/contacts", "", 200, `{}`)
 			require.Equal(t, 1, server.Sessions(grace.ID))
 			require.Equal(t, 1, server.Calls("auth.sendCode"))

@@ -109,6 +109,17 @@ func TestPortalStoreOnPostgres(t *testing.T) {
 	}
 }
 
+func TestPortalListerOnPostgres(t *testing.T) {
+	for _, isolation := range isolationLevels {
+		t.Run(isolation, func(t *testing.T) {
+			provisioningtest.TestPortalLister(t, func(t *testing.T) func(t *testing.T) provisioningtest.PortalListerStore {
+				open := portalDatabase(t, isolation)
+				return func(t *testing.T) provisioningtest.PortalListerStore { return open(t) }
+			})
+		})
+	}
+}
+
 func TestPortalUsersOnPostgres(t *testing.T) {
 	for _, isolation := range isolationLevels {
 		t.Run(isolation, func(t *testing.T) {

@@ -57,9 +57,16 @@ func TestConnectStory(t *testing.T) {
 		const lounge = "/connect/-1000000000011"
 
 		api := s.api(t)
-		chats, err := client.Do(api.GetChatsWithResponse(t.Context(), aliceID))
+		chats, err := client.Do(api.GetChatsWithResponse(t.Context(), aliceID, nil))
 		require.NoError(t, err)
-		require.JSONEq(t, `[{"id":-1000000000011,"title":"Lounge"},{"id":-12,"title":"Family"}]`, string(chats.Body))
+		require.JSONEq(t, `[
+			{"id":-1000000000011,"title":"Lounge","type":"supergroup","username":"","room_id":null},
+			{"id":-12,"title":"Family","type":"chat","username":"","room_id":null}]`, string(chats.Body))
+
+		look, err := client.Do(api.PreflightConnectWithResponse(t.Context(), string(first), (*chats.JSON200)[0].Id, &client.PreflightConnectParams{UserId: &aliceID}))
+		require.NoError(t, err)
+		require.True(t, look.JSON200.CanConnect)
+		assert.Equal(t, client.ActorUser, *look.JSON200.Acting)
 
 		// Connected, it can be read at once, by room and by chat.
 		connected, err := client.Do(api.ConnectPortalWithResponse(t.Context(), string(first), (*chats.JSON200)[0].Id, &client.ConnectPortalParams{UserId: &aliceID}))

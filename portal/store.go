@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 
 	"go.mau.fi/util/dbutil"
@@ -52,9 +54,10 @@ type place struct {
 }
 
 var (
-	_ provisioning.PortalStore = (*Store)(nil)
-	_ provisioning.TaskStore   = (*Store)(nil)
-	_ provisioning.Checker     = (*Store)(nil)
+	_ provisioning.PortalStore  = (*Store)(nil)
+	_ provisioning.PortalLister = (*Store)(nil)
+	_ provisioning.TaskStore    = (*Store)(nil)
+	_ provisioning.Checker      = (*Store)(nil)
 )
 
 // StoreConfig is what a [Store] is made of.
@@ -162,12 +165,57 @@ func (s *Store) AccountPortals(ctx context.Context, account provisioning.Telegra
 		SELECT ` + portalColumns + `
 		FROM tgprovision_portal p JOIN tgprovision_portal_account a ON a.room_id=p.room_id
 		WHERE a.telegram_id=$1 ORDER BY p.room_id`
-	rows, err := s.db.Query(ctx, query, account)
-	portals, err := dbutil.NewRowIterWithError(rows, func(row dbutil.Scannable) (provisioning.Portal, error) { return scanPortal(row) }, err).AsList()
+	portals, err := s.list(ctx, query, account)
 	if err != nil {
 		return nil, fmt.Errorf("list an account's portals: %w", err)
 	}
 	return portals, nil
+}
+
+// ListPortals implements [provisioning.PortalLister]. It is one read, in the order of the room
+// IDs as the database compares texts.
+func (s *Store) ListPortals(ctx context.Context, q provisioning.PortalQuery) ([]provisioning.Portal, error) {
+	const (
+		all = `SELECT ` + portalColumns + ` FROM tgprovision_portal p
+			WHERE p.room_id>$1 ORDER BY p.room_id LIMIT $2`
+		ofAccount = `SELECT ` + portalColumns + ` FROM tgprovision_portal p JOIN tgprovision_portal_account a ON a.room_id=p.room_id
+			WHERE p.room_id>$1 AND a.telegram_id=$3 ORDER BY p.room_id LIMIT $2`
+	)
+	query, args := all, []any{q.After, q.Limit}
+	if q.Account != 0 {
+		query, args = ofAccount, append(args, q.Account)
+	}
+	portals, err := s.list(ctx, query, args...)
+	if err != nil {
+		return nil, fmt.Errorf("list portals: %w", err)
+	}
+	return portals, nil
+}
+
+// PortalsOfChats implements [provisioning.PortalLister]. It is one read for each thousand chats.
+func (s *Store) PortalsOfChats(ctx context.Context, account provisioning.TelegramID, chats []provisioning.ChatID) ([]provisioning.Portal, error) {
+	const atOnce = 1000 // less than every database's number of parameters
+	var portals []provisioning.Portal
+	for some := range slices.Chunk(chats, atOnce) {
+		args, places := []any{account}, make([]string, len(some))
+		for i, chatID := range some {
+			args, places[i] = append(args, int64(chatID)), "$"+strconv.Itoa(i+2)
+		}
+		among := ` IN (` + strings.Join(places, ",") + `)`
+		found, err := s.list(ctx, `SELECT `+portalColumns+` FROM tgprovision_portal p
+			WHERE p.receiver IN (0, $1) AND (p.chat_id`+among+` OR p.migrated_from<>0 AND p.migrated_from`+among+`)`, args...)
+		if err != nil {
+			return nil, fmt.Errorf("look for the portals of chats: %w", err)
+		}
+		portals = append(portals, found...)
+	}
+	return portals, nil
+}
+
+// list reads the portals of a query.
+func (s *Store) list(ctx context.Context, query string, args ...any) ([]provisioning.Portal, error) {
+	rows, err := s.db.Query(ctx, query, args...)
+	return dbutil.NewRowIterWithError(rows, func(row dbutil.Scannable) (provisioning.Portal, error) { return scanPortal(row) }, err).AsList()
 }
 
 // Connect implements [provisioning.PortalStore]. It is one transaction, in turn with

@@ -24,10 +24,16 @@ type Chat struct {
 	ID ChatID
 	// Title is the chat's name, possibly empty.
 	Title string
+	// Username is the public name of the chat, or of the person, without the @, empty where
+	// there is none.
+	Username string
+	// Megagroup says that the chat is a supergroup.
+	Megagroup bool
 }
 
 // ChatQuery says which chats [ChatLister.Chats] returns. It has no fields yet: a later
-// version may add some, whose zero values mean what is returned today.
+// version may add some, whose zero values mean what is returned today. The core searches the
+// list, and cuts it into pages.
 type ChatQuery struct{}
 
 // ContactQuery says which contacts [ContactLister.Contacts] returns. It has no fields yet:
@@ -78,6 +84,16 @@ const (
 	// Channel is a channel, in which only its administrators write.
 	ChatTypeChannel
 )
+
+// chatKind is what the API calls a kind of chat, as create_portal does: a direct chat is a "user".
+func chatKind(chatID ChatID, megagroup bool) string {
+	switch kind, _, _ := chatID.Split(); {
+	case megagroup:
+		return "supergroup"
+	default:
+		return string(kind)
+	}
+}
 
 // NewChat is a chat to be created.
 type NewChat struct {

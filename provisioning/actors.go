@@ -31,6 +31,17 @@ type actor struct {
 	relay   bool
 }
 
+// name is what the API calls the account, "" for none.
+func (a actor) name() string {
+	switch {
+	case a.client == nil:
+		return ""
+	case a.relay:
+		return "relaybot"
+	}
+	return "user"
+}
+
 // actor returns the account of a user, if there is a user whose account may act, else the
 // relay bot where that may act for the caller. Errors: ErrNotLoggedIn where there is neither.
 func (a *accounts) actor(ctx context.Context, p *person) (actor, error) {

@@ -93,9 +93,9 @@ var (
 		},
 		Code: "01234", Delivery: provisioning.DeliveryApp, Next: new(provisioning.DeliverySMS),
 		Chats: []provisioning.Chat{
-			{ID: provisioning.ChannelChatID(7), Title: "News <é 中 😀> \"q\""},
+			{ID: provisioning.ChannelChatID(7), Title: "News <é 中 😀> \"q\"", Username: "News_Here", Megagroup: true},
 			{ID: provisioning.BasicGroupChatID(1001), Title: "Family"},
-			{ID: provisioning.UserChatID(1002), Title: ""},
+			{ID: provisioning.UserChatID(1002), Title: "", Username: "bob_tg"},
 		},
 		Contacts: []provisioning.Contact{
 			{ID: 1002, Name: "Bob Builder", Username: "bob_tg", Phone: "15550101"},

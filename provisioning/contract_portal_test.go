@@ -20,6 +20,11 @@ import (
 func portalOperations() []operation {
 	return []operation{
 		{
+			op: "list_portals", method: http.MethodGet, path: "/portals",
+			documented: []string{"200 ", "400 mxid_empty", "400 mxid_invalid", "400 body_value_invalid", "500 unhandled_error", "501 not_implemented"},
+			cases:      listPortalsCases(),
+		},
+		{
 			op: "get_portal", method: http.MethodGet, path: "/portal/{room_id}",
 			documented: []string{"200 ", "400 mxid_empty", "400 mxid_invalid", "404 portal_not_found", "500 unhandled_error"},
 			cases:      append(lookupCases("PortalByRoom"), getPortalCases()...),
@@ -28,6 +33,14 @@ func portalOperations() []operation {
 			op: "get_portal_by_tgid", method: http.MethodGet, path: "/portal/{chat_id}",
 			documented: []string{"200 ", "400 tgid_invalid", "400 mxid_invalid", "404 portal_not_found", "500 unhandled_error"},
 			cases:      append(lookupCases("PortalByChat"), getPortalByTgidCases()...),
+		},
+		{
+			op: "preflight_connect", method: http.MethodGet, path: "/portal/{room_id}/connect/{chat_id}",
+			documented: []string{
+				"200 ", "400 mxid_empty", "400 mxid_invalid", "400 tgid_invalid", "400 body_value_invalid",
+				"403 not_enough_permissions", "500 unhandled_error", "501 not_implemented",
+			},
+			cases: preflightCases(),
 		},
 		{
 			op: "connect_portal", method: http.MethodPost, path: "/portal/{room_id}/connect/{chat_id}",

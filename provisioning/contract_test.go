@@ -255,7 +255,7 @@ func (op operation) all() []string {
 
 // withoutTelegram says whether the operation asks Telegram nothing.
 func (op operation) withoutTelegram() bool {
-	return op.op == "get_portal" || op.op == "get_portal_by_tgid" || op.op == "disconnect_portal"
+	return op.op == "list_portals" || op.op == "get_portal" || op.op == "get_portal_by_tgid" || op.op == "disconnect_portal"
 }
 
 // isLogin says whether the operation is a login step: one that can log somebody in.

@@ -1,8 +1,10 @@
 package provisioning_test
 
 import (
+	"encoding/json"
 	"errors"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -30,7 +32,7 @@ func failing(method string, err error) func(*testing.T, *bridge) {
 // bridgeAnswer is what get_bridge answers where the bridge can do everything.
 func bridgeAnswer(relayBot string) string {
 	return `{"relaybot_username":` + relayBot + `,"bot_mxid":"@telegrambot:example.com","operations":` +
-		`["get_bridge","get_me","get_chats","get_contacts","get_stickersets","get_portal_by_tgid","get_portal","connect_portal",` +
+		`["get_bridge","get_me","get_chats","get_contacts","get_stickersets","list_portals","get_portal_by_tgid","get_portal","preflight_connect","connect_portal",` +
 		`"create_portal","disconnect_portal","start_dm","resolve_identifier","post_bot_token","post_login_phone","post_login_code",` +
 		`"post_login_password","login_qr","get_login","cancel_login","resend_login_code","logout"]}`
 }
@@ -74,7 +76,7 @@ func userOperations() []operation {
 		{op: "get_me", method: http.MethodGet, path: "/user/{user_id}", cases: meCases()},
 		{
 			op: "get_chats", method: http.MethodGet, path: "/user/{user_id}/chats",
-			documented: []string{"403 not_logged_in", "403 telegram_restricted", "501 not_implemented"}, cases: chatsCases(),
+			documented: []string{"400 body_value_invalid", "403 not_logged_in", "403 telegram_restricted", "501 not_implemented"}, cases: chatsCases(),
 		},
 		{
 			op: "get_contacts", method: http.MethodGet, path: "/user/{user_id}/contacts",
@@ -152,13 +154,41 @@ func chatsCases() []wireCase {
 		b.connect(t, provisioning.Portal{RoomID: "!b:example.com", ChatID: 1002, Receiver: botAccount.ID}, botAccount.ID)
 		b.connect(t, provisioning.Portal{RoomID: "!c:example.com", ChatID: provisioning.ChannelChatID(6)}, aliceAccount.ID)
 	}
-	return append(listCases("Chats"),
+	const (
+		newsChat   = `{"id":-1000000000007,"title":"News \u003cé 中 😀\u003e \"q\"","type":"supergroup","username":"News_Here","room_id":null}`
+		familyChat = `{"id":-1001,"title":"Family","type":"chat","username":"","room_id":null}`
+		bobChat    = `{"id":1002,"title":"","type":"user","username":"bob_tg","room_id":null}`
+	)
+	cases := listCases("Chats")
+	listed := func(name, query string, chats ...string) {
+		cases = append(cases, wireCase{name: name, path: query, prepare: as(aliceAccount), status: 200, success: "[" + strings.Join(chats, ",") + "]"})
+	}
+	const chats = "/user/@alice:example.com/chats"
+	listed("chats", "", newsChat, familyChat, bobChat)
+	listed("empty parameters", chats+"?limit=&after=&search=", newsChat, familyChat, bobChat)
+	listed("first page", chats+"?limit=1", newsChat)
+	listed("next page", chats+"?limit=1&after=-1000000000007", familyChat)
+	listed("rest", chats+"?limit=500&after=-1000000000007", familyChat, bobChat)
+	listed("after the last", chats+"?after=1002")
+	listed("search in a title", chats+"?search=FAMI", familyChat)
+	listed("search beyond ASCII", chats+"?search=%C3%89+%E4%B8%AD", newsChat)
+	listed("search in usernames", chats+"?search=_tg", bobChat)
+	listed("search for a username", chats+"?search=@news_h", newsChat)
+	listed("search for nothing that is there", chats+"?search=nobody")
+	listed("search in pages", chats+"?search=n&limit=1", newsChat)
+	listed("search, after what does not match", chats+"?search=b&after=-1001", bobChat)
+	for _, bad := range []string{"limit=0", "limit=501", "limit=-1", "limit=x", "limit=%zz", "after=-1002", "after=x", "after=%zz", "search=%zz"} {
+		cases = append(cases, wireCase{name: bad, path: chats + "?" + bad, prepare: as(aliceAccount), status: 400, errcode: "body_value_invalid"})
+	}
+	return append(cases,
 		wireCase{
-			name: "chats", prepare: as(aliceAccount), status: 200,
-			success: `[{"id":-1000000000007,"title":"News \u003cé 中 😀\u003e \"q\""},{"id":-1001,"title":"Family"},{"id":1002,"title":""}]`,
+			name: "bridged", status: 200, success: "[" + strings.Join([]string{newsChat, strings.Replace(familyChat, "null", `"!room:example.com"`, 1), bobChat}, ",") + "]",
+			prepare: steps(as(aliceAccount), bridged(room, family), func(t *testing.T, b *bridge) {
+				b.connect(t, provisioning.Portal{RoomID: "!bobs:example.com", ChatID: 1002, Receiver: 4004})
+			}),
 		},
 		wireCase{name: "no chats", prepare: as(hiddenAccount), status: 200, success: `[]`},
-		wireCase{name: "bot", prepare: portals, status: 200, success: `[{"id":-1000000000005,"title":"Five"},{"id":1002,"title":""}]`},
+		wireCase{name: "bot", prepare: portals, status: 200, success: `[{"id":-1000000000005,"title":"Five","type":"channel","username":"","room_id":"!a:example.com"},{"id":1002,"title":"","type":"user","username":"","room_id":"!b:example.com"}]`},
 		wireCase{name: "bot of a minimal client", change: minimalClients, prepare: as(botAccount), status: 200, success: `[]`},
 		wireCase{
 			name: "admin", user: string(admin), status: 200, success: `[]`,
@@ -170,6 +200,10 @@ func chatsCases() []wireCase {
 				b.logIn(t, alice, botAccount)
 				b.portals.Fail("AccountPortals", errors.New("no such table"))
 			},
+		},
+		wireCase{
+			name: "portals of chats broken", status: 500, errcode: "unhandled_error",
+			prepare: steps(as(aliceAccount), brokenPortals("PortalsOfChats", errors.New("no such table"))),
 		},
 	)
 }
@@ -206,3 +240,53 @@ func TestListsAreTheSameEveryTime(t *testing.T) {
 		}
 	}
 }
+
+// Of the portals of one's chats, those are shown that one may see.
+func TestRoomsOfChats(t *testing.T) {
+	b := newRightsBridge(t)
+	account := adminAccount
+	account.Chats = []provisioning.Chat{{ID: news.ID, Title: "News"}, {ID: family.ID, Title: "Family"}, {ID: 1002}, {ID: provisioning.ChannelChatID(50)}}
+	b.telegram.Add(account)
+	b.connect(t, provisioning.Portal{RoomID: "!own:example.com", ChatID: provisioning.ChannelChatID(50)}, account.ID)
+	b.connect(t, provisioning.Portal{RoomID: "!direct:example.com", ChatID: 1002, Receiver: account.ID})
+	b.connect(t, provisioning.Portal{RoomID: "!others:example.com", ChatID: 1002, Receiver: aliceAccount.ID})
+	rooms := func(userID id.UserID, token string) string {
+		a := b.callAs(t, token, http.MethodGet, user(userID, "/chats"), "")
+		var chats []struct {
+			RoomID *id.RoomID `json:"room_id"`
+		}
+		if err := json.Unmarshal([]byte(a.body), &chats); err != nil || a.status != 200 {
+			t.Fatalf("%d %s", a.status, a.body)
+		}
+		var list []string
+		for _, chat := range chats {
+			if chat.RoomID == nil {
+				list = append(list, "-")
+			} else {
+				list = append(list, string(*chat.RoomID))
+			}
+		}
+		return strings.Join(list, " ")
+	}
+	const all, own = "!mine:example.com !theirs:example.com !direct:example.com !own:example.com", "- - !direct:example.com !own:example.com"
+	const carol id.UserID = "@carol:example.com"
+	for _, userID := range []id.UserID{carol, admin} {
+		b.logIn(t, userID, account)
+		for token, want := range map[string]string{secret: all, secretOf(provisioning.ScopeRead): all, tokenOf(admin): all} {
+			if got := rooms(userID, token); got != want {
+				t.Errorf("%s by %s: %s, want %s", userID, token, got, want)
+			}
+		}
+		for _, token := range []string{tokenOf(carol), openIDOf(userID)} {
+			if userID == admin && token == tokenOf(carol) {
+				continue
+			}
+			if got := rooms(userID, token); got != own {
+				t.Errorf("%s by %s: %s, want %s", userID, token, got, own)
+			}
+		}
+	}
+}
+
+// adminAccount is an account of TestRoomsOfChats.
+var adminAccount = provisioningAccount{Account: provisioning.Account{ID: 6006, FirstName: "Ada"}}

@@ -2,6 +2,7 @@ package provisioning
 
 import (
 	"bytes"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -136,7 +138,53 @@ func (q query) boolean(name string) (bool, error) {
 	return false, errValueUnknown
 }
 
-// decodeForce decodes the query of connect_portal.
+// The sizes of pages.
+const (
+	maxPage        = 500
+	defaultPortals = 100
+)
+
+// decodePage decodes the query of lists that come in pages.
+func decodePage(op *operation, q query) (err error) {
+	if op.after, err = q.value("after"); err != nil {
+		return err
+	}
+	limit, err := q.value("limit")
+	if err != nil || limit == "" {
+		return err
+	}
+	if op.limit, err = strconv.Atoi(limit); err != nil || op.limit < 1 || op.limit > maxPage {
+		return errValueUnknown
+	}
+	return nil
+}
+
+// decodeChats decodes the query of get_chats.
+func decodeChats(op *operation, q query) (err error) {
+	if op.search, err = q.value("search"); err != nil {
+		return err
+	}
+	return decodePage(op, q)
+}
+
+// decodePortals decodes the query of list_portals. What a page comes after is a room ID, in a
+// form that says nothing to clients.
+func decodePortals(op *operation, q query) error {
+	if err := decodePage(op, q); err != nil || op.after == "" {
+		return err
+	}
+	after, err := base64.RawURLEncoding.DecodeString(op.after)
+	if err != nil {
+		return errValueUnknown
+	}
+	if _, err = checkRoomID(string(after)); err != nil {
+		return errValueUnknown
+	}
+	op.after = string(after)
+	return nil
+}
+
+// decodeForce decodes the query of connect_portal and preflight_connect.
 func decodeForce(op *operation, q query) (err error) {
 	if op.force, err = q.value("force"); err != nil {
 		return err

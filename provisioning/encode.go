@@ -47,11 +47,23 @@ type errorBody struct {
 	BotMXID       id.UserID `json:"bot_mxid,omitempty"`
 }
 
-// errorReply turns an error into an answer, by the table. botID returns "" where there are
-// no rooms.
+// newErrorBody is the body of an error with its outcome, but for what is of logins and of
+// pauses. botID returns "" where there are no rooms.
+func newErrorBody(err error, o outcome, botID func() id.UserID) errorBody {
+	body := errorBody{ErrCode: o.errcode, Error: o.sentence}
+	if o.status == http.StatusInternalServerError || o.status == http.StatusForbidden && errors.Is(err, ErrTelegramRestricted) {
+		body.TelegramError = telegramName(err)
+	}
+	if o.err == ErrBridgeBotNotInRoom {
+		body.BotMXID = botID()
+	}
+	return body
+}
+
+// errorReply turns an error into an answer, by the table.
 func errorReply(err error, rt *route, botID func() id.UserID, header http.Header) (reply, outcome) {
 	o := outcomeOf(err, rt.operation)
-	body := errorBody{ErrCode: o.errcode, Error: o.sentence}
+	body := newErrorBody(err, o, botID)
 	if rt.state != "" {
 		body.State = rt.state
 		if o.state != "" {
@@ -67,15 +79,6 @@ func errorReply(err error, rt *route, botID func() id.UserID, header http.Header
 		if e, ok := errors.AsType[*wrongVerbError](err); ok {
 			header.Set("Allow", e.allow)
 		}
-	case http.StatusForbidden:
-		if errors.Is(err, ErrTelegramRestricted) {
-			body.TelegramError = telegramName(err)
-		}
-		if o.err == ErrBridgeBotNotInRoom {
-			body.BotMXID = botID()
-		}
-	case http.StatusInternalServerError:
-		body.TelegramError = telegramName(err)
 	case http.StatusConflict:
 		if e, ok := errors.AsType[*alreadyLoggedInError](err); ok {
 			body.Username, body.Phone = &e.account.Username, &e.account.Phone

@@ -179,7 +179,7 @@ var outcomes = []outcome{
 	{err: errBridgeExists, status: 200, errcode: "bridge_exists", sentence: "The room is bridged to this Telegram chat already."},
 	{err: ErrRoomBridged, ops: []string{"connect_portal", "create_portal"}, status: 409, errcode: "room_already_bridged", sentence: "The room is bridged to another Telegram chat already."},
 	{err: ErrChatBridged, ops: []string{"connect_portal"}, status: 409, errcode: "chat_already_bridged", sentence: "The Telegram chat is bridged to another Matrix room already."},
-	{err: ErrBridgeBotNotInRoom, ops: []string{"connect_portal", "create_portal", "disconnect_portal"}, status: 403, errcode: "bot_not_in_room", sentence: "The bridge bot is not in the room. Please invite it first."},
+	{err: ErrBridgeBotNotInRoom, ops: []string{"connect_portal", "preflight_connect", "create_portal", "disconnect_portal"}, status: 403, errcode: "bot_not_in_room", sentence: "The bridge bot is not in the room. Please invite it first."},
 	{err: errRelayNotInChat, status: 403, errcode: "bot_not_in_chat", sentence: "The bridge's relay bot is not in the Telegram chat. Please add it first."},
 	{err: ErrNotInChat, ops: []string{"connect_portal"}, status: 403, errcode: "user_not_in_chat", sentence: "Your Telegram account is not in that chat."},
 	{err: errOwnAccountOnly, status: 403, errcode: "not_logged_in", sentence: "You are not logged in to Telegram. Please log in first."},
@@ -195,7 +195,7 @@ var outcomes = []outcome{
 
 	// Anything on Telegram
 	{err: ErrNotLoggedIn, ops: slices.Concat([]string{"logout"}, listOps, findOps), status: 403, errcode: "not_logged_in", sentence: "You are not logged in to Telegram."},
-	{err: ErrNotImplemented, ops: slices.Concat([]string{"connect_portal", "create_portal", "disconnect_portal", "get_login"}, listOps, findOps, loginOps), status: 501, errcode: "not_implemented", sentence: "This bridge does not support that."},
+	{err: ErrNotImplemented, ops: slices.Concat([]string{"list_portals", "connect_portal", "preflight_connect", "create_portal", "disconnect_portal", "get_login"}, listOps, findOps, loginOps), status: 501, errcode: "not_implemented", sentence: "This bridge does not support that."},
 	{err: ErrTelegramRestricted, ops: actOps, status: 403, errcode: "telegram_restricted", sentence: "Telegram does not let your account do that. In a Telegram app, @SpamBot can tell you whether it is limited, and why."},
 	{err: ErrBridgeRefused, status: 500, errcode: "unknown_error", sentence: "Telegram refuses the bridge itself. Please tell whoever runs it. Its log has the details."},
 	{err: ErrTelegramUnavailable, status: 500, errcode: "unknown_error", sentence: "Telegram can't be reached, or has trouble of its own. Please try again later."},

@@ -111,7 +111,7 @@ func ExampleTelegramClientFactory() {
 	call(http.MethodGet, "/v1/user/@alice:example.com")
 
 	// Output:
-	// 200 [{"id":-5,"title":"Family"}]
+	// 200 [{"id":-5,"title":"Family","type":"chat","username":"","room_id":null}]
 	// 200 {}
 	// 200 {"mxid":"@alice:example.com","permissions":"full","telegram":null}
 }

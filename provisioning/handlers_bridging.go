@@ -1,22 +1,37 @@
 package provisioning
 
 import (
+	"cmp"
 	"context"
+	"encoding/base64"
 	"errors"
 	"strings"
 
 	"maunium.net/go/mautrix/id"
 )
 
+// portalFields are what is said of a portal wherever one is shown.
+type portalFields struct {
+	MXID      id.RoomID `json:"mxid"`
+	ChatID    ChatID    `json:"chat_id"`
+	PeerType  PeerType  `json:"peer_type"`
+	Title     string    `json:"title"`
+	About     string    `json:"about"`
+	Username  string    `json:"username"`
+	Megagroup bool      `json:"megagroup"`
+}
+
+func newPortalFields(portal Portal) portalFields {
+	kind, _, _ := portal.ChatID.Split()
+	return portalFields{
+		MXID: portal.RoomID, ChatID: portal.ChatID, PeerType: kind, Title: portal.Title,
+		About: portal.About, Username: portal.Username, Megagroup: portal.Megagroup,
+	}
+}
+
 type portalBody struct {
-	MXID        id.RoomID `json:"mxid"`
-	ChatID      ChatID    `json:"chat_id"`
-	PeerType    PeerType  `json:"peer_type"`
-	Title       string    `json:"title"`
-	About       string    `json:"about"`
-	Username    string    `json:"username"`
-	Megagroup   bool      `json:"megagroup"`
-	CanUnbridge bool      `json:"can_unbridge"`
+	portalFields
+	CanUnbridge bool `json:"can_unbridge"`
 }
 
 // getPortal is get_portal.
@@ -47,11 +62,7 @@ func getPortalByTgid(ctx context.Context, s *services, op *operation) (reply, er
 }
 
 func showPortal(ctx context.Context, s *services, op *operation, portal Portal) (reply, error) {
-	kind, _, _ := portal.ChatID.Split()
-	body := portalBody{
-		MXID: portal.RoomID, ChatID: portal.ChatID, PeerType: kind, Title: portal.Title,
-		About: portal.About, Username: portal.Username, Megagroup: portal.Megagroup,
-	}
+	body := portalBody{portalFields: newPortalFields(portal)}
 	if op.userID != "" && s.portals.rooms != nil {
 		err := s.rights.mayUnbridge(ctx, op, portal.RoomID)
 		if err != nil && !errors.Is(err, errNoPower) && !errors.Is(err, ErrBridgeBotNotInRoom) {
@@ -62,74 +73,43 @@ func showPortal(ctx context.Context, s *services, op *operation, portal Portal) 
 	return ok(body), nil
 }
 
-// The values of connect_portal's force.
-const (
-	forceUnbridge = "unbridge"
-	forceDelete   = "delete"
-)
-
-// connectedBody is the answer to connect_portal. Warnings are what may keep the portal from
-// working as people expect.
-type connectedBody struct {
-	Warnings []string `json:"warnings"`
+// portalsBody is the answer to list_portals. Next is what the next page comes after, null where
+// there is none.
+type portalsBody struct {
+	Portals []listedPortalBody `json:"portals"`
+	Next    *string            `json:"next"`
 }
 
-// warnRoomEncrypted: the room is encrypted, and the bridge can't decrypt.
-const warnRoomEncrypted = "room_encrypted"
+type listedPortalBody struct {
+	portalFields
+	// Receiver is null for groups and channels.
+	Receiver *TelegramID `json:"receiver"`
+}
 
-// connectPortal is connect_portal.
-func connectPortal(ctx context.Context, s *services, op *operation) (reply, error) {
-	c := &connection{
-		roomID: op.roomID, chatID: op.chatID, userID: op.userID, account: op.user.TelegramID, force: op.force,
-		mayEnd: func(ctx context.Context, old Portal) error { return s.rights.mayUnbridge(ctx, op, old.RoomID) },
+// listPortals is list_portals.
+func listPortals(ctx context.Context, s *services, op *operation) (reply, error) {
+	lister, can := s.portals.store.(PortalLister)
+	if !can {
+		return reply{}, ErrNotImplemented
 	}
-	var warnings []string
-	err := atOnce(func() error { return mayConnect(ctx, s, op) }, func() error { return mayReplace(ctx, s, op, c) }, func() error {
-		warnings = s.portals.warnings(ctx, op.roomID)
-		return nil
-	})
+	limit := cmp.Or(op.limit, defaultPortals)
+	portals, err := s.rights.portalsOf(ctx, op, lister, PortalQuery{After: id.RoomID(op.after), Limit: limit + 1})
 	if err != nil {
 		return reply{}, err
 	}
-	act, info, err := s.accounts.inChat(ctx, &op.person, op.chatID)
-	if err != nil {
-		return reply{}, err
+	body := portalsBody{Portals: []listedPortalBody{}}
+	if len(portals) > limit {
+		portals = portals[:limit]
+		body.Next = new(base64.RawURLEncoding.EncodeToString([]byte(portals[limit-1].RoomID)))
 	}
-	if act.relay { // the user may have been logged out meanwhile, or their account may not act
-		c.account = 0
+	for _, portal := range portals {
+		listed := listedPortalBody{portalFields: newPortalFields(portal)}
+		if portal.Receiver != 0 {
+			listed.Receiver = &portal.Receiver
+		}
+		body.Portals = append(body.Portals, listed)
 	}
-	if err := s.portals.connect(ctx, c, info, act); err != nil {
-		return reply{}, err
-	}
-	return accepted(connectedBody{warnings}), nil
-}
-
-// mayConnect returns nil when the room is not bridged, and the one who asks may bridge it.
-// Telegram is asked what the room's chat has become only for somebody who may. Errors:
-// errBridgeExists, ErrRoomBridged, those of mayBridge.
-func mayConnect(ctx context.Context, s *services, op *operation) error {
-	err := s.portals.checkFree(ctx, op.roomID, op.chatID)
-	if err != nil && !errors.Is(err, ErrRoomBridged) {
-		return err
-	}
-	switch may := s.rights.mayBridge(ctx, op); {
-	case err == nil:
-		return may
-	case may != nil:
-		return err
-	}
-	return s.portals.checkMigrated(ctx, &op.person, op.roomID, op.chatID)
-}
-
-// mayReplace returns nil when the portal that the chat has, if there is one, may give way. A
-// confined caller is told of it when their account is in the chat, and not before. Errors:
-// those of replaced.
-func mayReplace(ctx context.Context, s *services, op *operation, c *connection) error {
-	if op.caller.confined() {
-		return nil
-	}
-	_, err := s.portals.replaced(ctx, c)
-	return err
+	return ok(body), nil
 }
 
 type createdBody struct {

@@ -58,6 +58,12 @@ func is[T any](_ *services, client TelegramClient) bool {
 	return can
 }
 
+// listsPortals says whether portals can be listed.
+func listsPortals(s *services, _ TelegramClient) bool {
+	_, can := s.portals.store.(PortalLister)
+	return can
+}
+
 // startsDirect says whether direct chats can be started.
 func startsDirect(s *services, client TelegramClient) bool {
 	_, alone := s.portals.store.(DirectPortals)

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 
 	"maunium.net/go/mautrix/id"
 )
@@ -41,44 +43,89 @@ func getMe(ctx context.Context, s *services, op *operation) (reply, error) {
 }
 
 type chatBody struct {
-	ID    ChatID `json:"id"`
-	Title string `json:"title"`
+	ID       ChatID `json:"id"`
+	Title    string `json:"title"`
+	Type     string `json:"type"`
+	Username string `json:"username"`
+	// RoomID is null where the chat is not bridged, or the caller may not see that.
+	RoomID *id.RoomID `json:"room_id"`
 }
 
-// getChats is get_chats. The chats of a bot are its portals.
+// getChats is get_chats.
 func getChats(ctx context.Context, s *services, op *operation) (reply, error) {
 	act, err := s.accounts.own(ctx, &op.person)
 	if err != nil {
 		return reply{}, err
 	}
-	if act.account.IsBot {
-		return botChats(ctx, s, act.account)
-	}
-	lister, can := op.client.(ChatLister)
-	if !can {
-		return reply{}, ErrNotImplemented
-	}
-	chats, err := lister.Chats(ctx, ChatQuery{})
+	chats, err := chatsOf(ctx, s, act)
 	if err != nil {
-		return reply{}, fmt.Errorf("list chats: %w", err)
+		return reply{}, err
+	}
+	if chats, err = chatPage(chats, op); err != nil {
+		return reply{}, err
+	}
+	rooms, err := s.rights.roomsOf(ctx, op, s.portals.store, act.account.ID, chats)
+	if err != nil {
+		return reply{}, err
 	}
 	body := make([]chatBody, len(chats))
 	for i, chat := range chats {
-		body[i] = chatBody(chat)
+		body[i] = chatBody{ID: chat.ID, Title: chat.Title, Type: chatKind(chat.ID, chat.Megagroup), Username: chat.Username}
+		if roomID, bridged := rooms[chat.ID]; bridged {
+			body[i].RoomID = &roomID
+		}
 	}
 	return ok(body), nil
 }
 
-func botChats(ctx context.Context, s *services, bot Account) (reply, error) {
-	portals, err := s.portals.store.AccountPortals(ctx, bot.ID)
+// chatsOf lists the chats of an account. Those of a bot are its portals.
+func chatsOf(ctx context.Context, s *services, act actor) ([]Chat, error) {
+	if act.account.IsBot {
+		portals, err := s.portals.store.AccountPortals(ctx, act.account.ID)
+		if err != nil {
+			return nil, fmt.Errorf("list the bot's portals: %w", err)
+		}
+		chats := make([]Chat, len(portals))
+		for i, portal := range portals {
+			chats[i] = Chat{portal.ChatID, portal.Title, portal.Username, portal.Megagroup}
+		}
+		return chats, nil
+	}
+	lister, can := act.client.(ChatLister)
+	if !can {
+		return nil, ErrNotImplemented
+	}
+	chats, err := lister.Chats(ctx, ChatQuery{})
 	if err != nil {
-		return reply{}, fmt.Errorf("list the bot's portals: %w", err)
+		return nil, fmt.Errorf("list chats: %w", err)
 	}
-	body := make([]chatBody, len(portals))
-	for i, portal := range portals {
-		body[i] = chatBody{portal.ChatID, portal.Title}
+	return chats, nil
+}
+
+// chatPage returns those of some chats that an operation asks for. Errors: errValueUnknown
+// where the one that they come after is not among the chats.
+func chatPage(chats []Chat, op *operation) ([]Chat, error) {
+	if op.after != "" {
+		at := slices.IndexFunc(chats, func(chat Chat) bool { return strconv.FormatInt(int64(chat.ID), 10) == op.after })
+		if at < 0 {
+			return nil, errValueUnknown
+		}
+		chats = chats[at+1:]
 	}
-	return ok(body), nil
+	if op.search == "" && op.limit == 0 {
+		return chats, nil
+	}
+	search := strings.ToLower(op.search)
+	var found []Chat
+	for _, chat := range chats {
+		if op.limit > 0 && len(found) == op.limit {
+			break
+		}
+		if strings.Contains(strings.ToLower(chat.Title), search) || chat.Username != "" && strings.Contains("@"+strings.ToLower(chat.Username), search) {
+			found = append(found, chat)
+		}
+	}
+	return found, nil
 }
 
 type contactBody struct {

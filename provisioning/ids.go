@@ -51,11 +51,17 @@ func validServerName(name string) bool {
 //
 // https://spec.matrix.org/v1.16/appendices/#room-ids
 func parseRoomID(segment string) (id.RoomID, error) {
-	const maxLength = 255
 	raw, err := url.PathUnescape(segment)
-	switch {
-	case err != nil:
+	if err != nil {
 		return "", errRoomIDInvalid
+	}
+	return checkRoomID(raw)
+}
+
+// checkRoomID checks a Matrix room ID.
+func checkRoomID(raw string) (id.RoomID, error) {
+	const maxLength = 255
+	switch {
 	case raw == "":
 		return "", errRoomIDEmpty
 	case len(raw) < 2 || len(raw) > maxLength || raw[0] != '!' || !utf8.ValidString(raw) || strings.ContainsFunc(raw, unicode.IsControl):

@@ -26,6 +26,9 @@ type operation struct {
 	force     string // one of the force constants, or ""
 	everybody bool   // delete
 	wait      bool   // sync: the API client says for how long it waits
+	limit     int    // 0 where it is left out
+	after     string // what the page comes after
+	search    string
 
 	bridgeable bool // it was looked at: the user who asks may bridge the room
 

@@ -23,16 +23,16 @@ func operationsOf(t *testing.T, change ...func(*bridge, *provisioning.Config)) [
 
 // A client is told which operations it need not try.
 func TestOperationsOfABridge(t *testing.T) {
-	always := []string{"get_bridge", "get_me", "get_portal_by_tgid", "get_portal", "logout"}
+	always := []string{"get_bridge", "get_me", "list_portals", "get_portal_by_tgid", "get_portal", "logout"}
 	if got := operationsOf(t, withoutRooms, minimalClients); !slices.Equal(got, always) {
 		t.Errorf("minimal clients without rooms: %q, want %q", got, always)
 	}
-	want := []string{"get_bridge", "get_me", "get_portal_by_tgid", "get_portal", "disconnect_portal", "logout"}
+	want := []string{"get_bridge", "get_me", "list_portals", "get_portal_by_tgid", "get_portal", "disconnect_portal", "logout"}
 	if got := operationsOf(t, inRooms, minimalClients); !slices.Equal(got, want) {
 		t.Errorf("minimal clients: %q, want %q", got, want)
 	}
 	got := operationsOf(t, withoutRooms)
-	for _, missing := range []string{"connect_portal", "create_portal", "disconnect_portal", "start_dm"} {
+	for _, missing := range []string{"preflight_connect", "connect_portal", "create_portal", "disconnect_portal", "start_dm"} {
 		if slices.Contains(got, missing) {
 			t.Errorf("without rooms, %s is among %q", missing, got)
 		}

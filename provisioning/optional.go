@@ -155,7 +155,7 @@ type ContactLister interface {
 	Contacts(ctx context.Context, query ContactQuery) ([]Contact, error)
 }
 
-// ChatGetter looks at single chats. It unlocks connect_portal.
+// ChatGetter looks at single chats. It unlocks connect_portal and preflight_connect.
 type ChatGetter interface {
 	// GetChat returns a group or a channel that the account is in. In place of a basic group
 	// that has become a supergroup, it returns the supergroup, with another ID. Errors:

@@ -60,6 +60,8 @@ func TestPaths(t *testing.T) {
 		{"get_portal for a user", http.MethodGet, byRoom + asAlice, "", inRoom, 200, path{rooms: 1}},
 		{"get_portal_by_tgid", http.MethodGet, "/portal/-1000000000009", "", inRoom, 200, path{}},
 		{"a group's portal", http.MethodGet, byFamily, "", func(t *testing.T, b *bridge) { bridged(room, family)(t, b) }, 200, path{telegram: 1}},
+		{"list_portals", http.MethodGet, "/portals", "", inRoom, 200, path{}},
+		{"list_portals for a user", http.MethodGet, "/portals" + asAlice, "", loggedIn, 200, path{}},
 		{"no portal", http.MethodGet, byFamily, "", nil, 404, path{telegram: 1}},
 		{"connect by the relay bot", http.MethodPost, connectPath, "", nil, 202, path{telegram: 1, rooms: 1}},
 		{"connect", http.MethodPost, connectPath + asAlice, "", loggedIn, 202, path{telegram: 1, rooms: 1}},
@@ -71,6 +73,8 @@ func TestPaths(t *testing.T) {
 			upgrade(b)
 		}, 202, path{telegram: 1, rooms: 2}},
 		{"connect to what is bridged", http.MethodPost, connectPath, "", elsewhere, 409, path{rooms: 1}},
+		{"preflight", http.MethodGet, connectPath, "", nil, 200, path{telegram: 1, rooms: 1}},
+		{"preflight of what is bridged", http.MethodGet, connectPath + asAlice + "&force=unbridge", "", steps(loggedIn, elsewhere), 200, path{telegram: 1, rooms: 1}},
 		{"disconnect", http.MethodPost, disconnectPath, "", inRoom, 202, path{}},
 		{"disconnect for a user", http.MethodPost, disconnectPath + asAlice, "", inRoom, 202, path{rooms: 1}},
 		{"disconnect and wait", http.MethodPost, disconnectPath + "?sync=1", "", inRoom, 202, path{rooms: 1}},

@@ -296,13 +296,22 @@ func recovering(run func() error) (err error) {
 
 // atOnce does several things at once, and returns when all are done: the error of the first
 // of them, in the order in which they are given, that has one.
-func atOnce(do ...func() error) error {
+func atOnce(do ...func() error) error { return firstOf(allAtOnce(do...)) }
+
+// allAtOnce does several things at once, and returns the error of each, nil for none, in the
+// order in which they are given.
+func allAtOnce(do ...func() error) []error {
 	errs := make([]error, len(do))
 	var all sync.WaitGroup
 	for i, one := range do {
 		all.Go(func() { errs[i] = recovering(one) })
 	}
 	all.Wait()
+	return errs
+}
+
+// firstOf returns the first error that is not nil.
+func firstOf(errs []error) error {
 	for _, err := range errs {
 		if err != nil {
 			return err

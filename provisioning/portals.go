@@ -108,6 +108,8 @@ type connection struct {
 	// the room ends is known to be.
 	mayEnd func(context.Context, Portal) error
 	ends   id.RoomID
+	// look: it is only looked at, and nothing may change.
+	look bool
 }
 
 // replaced returns the portal that the chat has in another room, nil for none, if it may
@@ -150,9 +152,29 @@ func (p *portals) upgradedFrom(ctx context.Context, c *connection, old Portal) (
 	return &old, nil
 }
 
+// wouldReplace is replaced for the chat that is there, where nothing may change. A basic group
+// that has become it may be the chat of a portal still. Errors: those of replaced.
+func (p *portals) wouldReplace(ctx context.Context, c *connection, info ChatInfo, act actor) (*Portal, error) {
+	c.found(info, act)
+	old, err := p.replaced(ctx, c)
+	if old != nil || err != nil || info.MigratedFrom == 0 {
+		return old, err
+	}
+	c.chatID = info.MigratedFrom
+	return p.replaced(ctx, c)
+}
+
+// found fills in which chat it is, and whose account is in it.
+func (c *connection) found(info ChatInfo, act actor) {
+	c.chatID = info.ID // which the group that was asked for may have become
+	if act.relay {     // the user may have been logged out meanwhile, or their account may not act
+		c.account = 0
+	}
+}
+
 // connect records that a room is bridged to a chat.
 func (p *portals) connect(ctx context.Context, c *connection, info ChatInfo, act actor) error {
-	c.chatID = info.ID // which the group that was asked for may have become
+	c.found(info, act)
 	if info.MigratedFrom != 0 {
 		if err := p.migrate(ctx, info.MigratedFrom, info, c.account); err != nil {
 			return err

@@ -23,14 +23,32 @@ const followTimeout = 1500 * time.Millisecond
 // shown returns a portal as it is to be shown: that of a basic group moves to the
 // supergroup that the group has become. Where Telegram can't say, it is what is recorded.
 func (p *portals) shown(ctx context.Context, who *person, portal Portal) Portal {
-	if kind, _, _ := portal.ChatID.Split(); kind != PeerChat {
-		return portal
-	}
-	to := migrations(ctx, p.accounts.watcher(ctx, who), portal.ChatID)[portal.ChatID]
-	if to == 0 {
+	to := p.become(ctx, who, portal.ChatID)
+	if to == portal.ChatID {
 		return portal
 	}
 	return p.migrated(ctx, portal, to)
+}
+
+// wouldShow is shown where nothing may change.
+func (p *portals) wouldShow(ctx context.Context, who *person, portal Portal) Portal {
+	to := p.become(ctx, who, portal.ChatID)
+	if to == portal.ChatID {
+		return portal
+	}
+	if _, err := p.byChat(ctx, to, 0); !errors.Is(err, ErrPortalNotFound) { // and so it can't move there
+		return portal
+	}
+	portal.ChatID, portal.MigratedFrom = to, portal.ChatID
+	return portal
+}
+
+// become returns the supergroup that a basic group has become, and any other chat as it is.
+func (p *portals) become(ctx context.Context, who *person, chatID ChatID) ChatID {
+	if kind, _, _ := chatID.Split(); kind != PeerChat {
+		return chatID
+	}
+	return cmp.Or(migrations(ctx, p.accounts.watcher(ctx, who), chatID)[chatID], chatID)
 }
 
 // sought returns the portal of a chat that has none on record, since it was recorded for
@@ -140,18 +158,19 @@ func (u *unrelatedChats) add(chatID ChatID, keep time.Duration) {
 // checkMigrated says why a room that is bridged can't be connected to a chat, when one of the
 // chats may have become the other: errBridgeExists or ErrRoomBridged. It returns nil for a room
 // that is not bridged any more.
-func (p *portals) checkMigrated(ctx context.Context, who *person, roomID id.RoomID, chatID ChatID) error {
-	portal, err := p.byRoom(ctx, roomID)
+func (p *portals) checkMigrated(ctx context.Context, who *person, c *connection) error {
+	portal, err := p.byRoom(ctx, c.roomID)
 	switch {
 	case errors.Is(err, ErrPortalNotFound): // it has ended since
 		return nil
 	case err != nil:
 		return err
 	}
-	if kind, _, _ := chatID.Split(); kind == PeerChat {
-		chatID = cmp.Or(migrations(ctx, p.accounts.watcher(ctx, who), chatID)[chatID], chatID)
+	chatID, show := p.become(ctx, who, c.chatID), p.shown
+	if c.look {
+		show = p.wouldShow
 	}
-	if p.shown(ctx, who, portal).isOf(chatID) {
+	if show(ctx, who, portal).isOf(chatID) {
 		return errBridgeExists
 	}
 	return ErrRoomBridged

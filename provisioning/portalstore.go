@@ -90,6 +90,31 @@ type DirectPortals interface {
 	StartDirect(ctx context.Context, userID id.UserID, account Account, contact Contact) (portal Portal, created bool, err error)
 }
 
+// PortalLister is an optional interface of a [PortalStore] that lists its portals. It unlocks
+// list_portals, and get_chats asks it which chats are bridged.
+type PortalLister interface {
+	// ListPortals returns the portals that the query asks for, in an order of their room IDs that
+	// is the same each time. No portals is an empty list and no error.
+	ListPortals(ctx context.Context, query PortalQuery) ([]Portal, error)
+
+	// PortalsOfChats returns the portals that chats have for an account, which is not 0: those
+	// that PortalByChat would return, in any order. Chats without one are left out. It is asked
+	// for all chats of an account's list at once, which may be thousands.
+	PortalsOfChats(ctx context.Context, account TelegramID, chats []ChatID) ([]Portal, error)
+}
+
+// PortalQuery says which portals [PortalLister.ListPortals] returns.
+type PortalQuery struct {
+	// Account is the account that takes part in them, as [PortalStore].AccountPortals says, 0
+	// for all portals.
+	Account TelegramID
+	// After is the room ID that those of the portals come after, "" for the first ones. The
+	// room need not be bridged, or be any more.
+	After id.RoomID
+	// Limit is how many portals are returned at most. It is positive.
+	Limit int
+}
+
 // UserPortal is a portal that a Matrix user has asked for, with the account that they had.
 type UserPortal struct {
 	// Portal is the portal.

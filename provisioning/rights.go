@@ -151,6 +151,48 @@ func (r *rights) maySee(ctx context.Context, op *operation, portal Portal) error
 	return fmt.Errorf("see who is in a room: %w", err)
 }
 
+// portalsOf returns those of a list of portals that the one who asks may see. These are all for
+// callers that name nobody, and for admins, and for others those in which their account takes part:
+// which rooms they are in, the homeserver would have to be asked one by one.
+func (r *rights) portalsOf(ctx context.Context, op *operation, lister PortalLister, query PortalQuery) ([]Portal, error) {
+	if !op.unrestricted() {
+		if query.Account = op.user.TelegramID; query.Account == 0 || op.user.Displaced {
+			return nil, nil
+		}
+	}
+	portals, err := lister.ListPortals(ctx, query)
+	if err != nil {
+		return nil, fmt.Errorf("list portals: %w", err)
+	}
+	return portals, nil
+}
+
+// roomsOf returns the rooms that chats of an account are bridged to, of the portals that the
+// caller may see: those in which the account takes part and, for callers that are not confined,
+// all others, as far as the store lists them.
+func (r *rights) roomsOf(ctx context.Context, op *operation, store PortalStore, account TelegramID, chats []Chat) (map[ChatID]id.RoomID, error) {
+	var portals []Portal
+	var err error
+	lister, can := store.(PortalLister)
+	if can && (!op.caller.confined() || op.unrestricted()) {
+		ids := make([]ChatID, len(chats))
+		for i, chat := range chats {
+			ids[i] = chat.ID
+		}
+		portals, err = lister.PortalsOfChats(ctx, account, ids)
+	} else {
+		portals, err = store.AccountPortals(ctx, account)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("look for the portals of chats: %w", err)
+	}
+	rooms := make(map[ChatID]id.RoomID, len(portals))
+	for _, portal := range portals {
+		rooms[portal.ChatID] = portal.RoomID
+	}
+	return rooms, nil
+}
+
 // mayBridge returns nil when the bridge bot is in the room and the user who asks, if there
 // is one, may bridge it. Errors: ErrBridgeBotNotInRoom, errNoPower.
 func (r *rights) mayBridge(ctx context.Context, op *operation) error {

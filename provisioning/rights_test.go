@@ -80,6 +80,7 @@ resend_login_code self     | 401    401   401   scope scope  yes   yes    level 
 resend_login_code other    | 401    401   401   scope scope  yes   yes    self  self     self  self  yes   self   self       self   self   self
 logout self                | 401    401   401   scope scope  yes   yes    login login    login yes   login login  login      login  yes    login
 logout other               | 401    401   401   scope scope  login login  self  self     self  self  login self   self       self   self   self
+list_portals               | 401    401   401   yes   yes    yes   yes    level level    yes   yes   yes   level  level      yes    yes    yes
 get_portal mine            | 401    401   401   yes   yes    yes   yes    level level    yes   yes   yes   level  level      yes    yes    yes
 get_portal theirs          | 401    401   401   yes   yes    yes   yes    level level    none  none  yes   level  level      none   none   none
 get_portal free            | 401    401   401   none  none   none  none   level level    none  none  none  level  level      none   none   none
@@ -90,6 +91,10 @@ connect_portal free        | 401    401   401   scope yes    yes   yes    power 
 connect_portal to news     | 401    401   401   scope yes    yes   yes    power power    login yes   yes   power  power      login  yes    power
 connect_portal mine        | 401    401   401   scope yes    yes   yes    power power    yes   yes   yes   power  power      yes    yes    power
 connect_portal theirs      | 401    401   401   scope yes    yes   yes    power power    power power yes   power  power      power  power  power
+preflight_connect free     | 401    401   401   scope yes    yes   yes    power power    yes   yes   yes   power  power      yes    yes    power
+preflight_connect to news  | 401    401   401   scope yes    yes   yes    power power    yes   yes   yes   power  power      yes    yes    power
+preflight_connect mine     | 401    401   401   scope yes    yes   yes    power power    yes   yes   yes   power  power      yes    yes    power
+preflight_connect theirs   | 401    401   401   scope yes    yes   yes    power power    power power yes   power  power      power  power  power
 create_portal free         | 401    401   401   scope yes    yes   yes    power power    login yes   login power  power      login  yes    power
 create_portal mine         | 401    401   401   scope yes    yes   yes    power power    yes   yes   yes   power  power      yes    yes    power
 create_portal theirs       | 401    401   401   scope yes    yes   yes    power power    power power yes   power  power      power  power  power

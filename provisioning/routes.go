@@ -34,7 +34,8 @@ type route struct {
 	// able says whether the bridge can do the operation, with clients such as one; nil is
 	// every bridge.
 	able func(*services, TelegramClient) bool
-	// bridges: the operation makes a portal of the room in the path, which takes the power to.
+	// bridges: the operation makes a portal of the room in the path, or says whether it can be
+	// made one, which takes the power to.
 	bridges bool
 	// needsRooms: the operation is 501 on a bridge without Rooms.
 	needsRooms bool
@@ -71,13 +72,18 @@ var routes = []route{
 
 	// User info
 	{operation: "get_me", scope: ScopeRead, method: http.MethodGet, path: "/user/{user_id}", handle: getMe},
-	{operation: "get_chats", scope: ScopeRead, method: http.MethodGet, path: "/user/{user_id}/chats", need: PermissionFull, able: is[ChatLister], handle: getChats},
+	{operation: "get_chats", scope: ScopeRead, method: http.MethodGet, path: "/user/{user_id}/chats", need: PermissionFull, query: decodeChats, able: is[ChatLister], handle: getChats},
 	{operation: "get_contacts", scope: ScopeRead, method: http.MethodGet, path: "/user/{user_id}/contacts", need: PermissionFull, able: is[ContactLister], handle: getContacts},
 	{operation: "get_stickersets", scope: ScopeRead, method: http.MethodGet, path: "/user/{user_id}/stickersets", need: PermissionFull, able: is[StickerSetLister], handle: getStickersets},
 
 	// Bridging
+	{operation: "list_portals", scope: ScopeRead, method: http.MethodGet, path: "/portals", callerNeed: PermissionUser, asker: askerOptional, query: decodePortals, able: listsPortals, handle: listPortals},
 	{operation: "get_portal_by_tgid", scope: ScopeRead, method: http.MethodGet, path: "/portal/{group_id}", callerNeed: PermissionUser, asker: askerOptional, handle: getPortalByTgid},
 	{operation: "get_portal", scope: ScopeRead, method: http.MethodGet, path: "/portal/{room_id}", callerNeed: PermissionUser, asker: askerOptional, handle: getPortal},
+	{
+		operation: "preflight_connect", scope: ScopeBridge, method: http.MethodGet, path: "/portal/{room_id}/connect/{chat_id}",
+		asker: askerOptional, askerNeed: PermissionUser, bridges: true, needsRooms: true, query: decodeForce, able: is[ChatGetter], handle: preflightConnect,
+	},
 	{
 		operation: "connect_portal", scope: ScopeBridge, method: http.MethodPost, path: "/portal/{room_id}/connect/{chat_id}",
 		asker: askerOptional, askerNeed: PermissionUser, bridges: true, needsRooms: true, query: decodeForce, detached: true, able: is[ChatGetter], handle: connectPortal,

@@ -37,10 +37,10 @@ type Scope int
 const (
 	// ScopeRead is for the operations that change nothing, without those that show a login
 	// that is half done: get_bridge, get_me, get_chats, get_contacts, get_stickersets,
-	// resolve_identifier, get_portal and get_portal_by_tgid.
+	// resolve_identifier, list_portals, get_portal and get_portal_by_tgid.
 	ScopeRead Scope = iota + 1
-	// ScopeBridge is also for portals: connect_portal, create_portal, disconnect_portal and
-	// start_dm.
+	// ScopeBridge is also for portals: connect_portal, preflight_connect, create_portal,
+	// disconnect_portal and start_dm.
 	ScopeBridge
 	// ScopeAll is for everything, so for logging people in and out too.
 	ScopeAll

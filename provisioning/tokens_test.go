@@ -21,7 +21,7 @@ func (op operation) naming(userID id.UserID) (string, bool) {
 	switch {
 	case strings.Contains(op.path, "{user_id}"):
 		return op.pathFor(string(userID)), true
-	case strings.HasPrefix(op.path, "/portal/"):
+	case strings.HasPrefix(op.path, "/portal"):
 		return op.pathFor("") + "?user_id=" + string(userID), true
 	}
 	return "", false

@@ -74,6 +74,21 @@ func TestPortalStore(t *testing.T) {
 	})
 }
 
+// listing is a withLogins of a store that lists its portals.
+type listing struct {
+	withLogins
+	provisioning.PortalLister
+}
+
+func TestPortalLister(t *testing.T) {
+	provisioningtest.TestPortalLister(t, func(t *testing.T) func(*testing.T) provisioningtest.PortalListerStore {
+		b := newWorld(t).bridge
+		return func(t *testing.T) provisioningtest.PortalListerStore {
+			return listing{portalStore(t, b), b.api.Config().Portals.(provisioning.PortalLister)}
+		}
+	})
+}
+
 func TestTaskPortalStore(t *testing.T) {
 	provisioningtest.TestTaskPortalStore(t, func(t *testing.T) func(*testing.T) provisioningtest.TaskPortalStore {
 		b := newWorld(t).bridge

@@ -36,7 +36,7 @@ func TestPrintedLinesWork(t *testing.T) {
 	assert.Contains(t, answers[0], `"state":"code"`)
 	assert.Contains(t, answers[1], `"state":"logged-in"`)
 	assert.Contains(t, answers[2], `"first_name":"Ada"`)
-	assert.Contains(t, answers[3], `{"id":-1000000002003,"title":"Analytical Engine"}`)
+	assert.Contains(t, answers[3], `{"id":-1000000002003,"title":"Analytical Engine","type":"supergroup",`)
 	assert.Contains(t, answers[4], `"name":"Grace Hopper"`)
 	assert.Equal(t, `{"warnings":[]}`, answers[5])
 	assert.Contains(t, answers[6], `"title":"Analytical Engine"`)
@@ -85,7 +85,7 @@ func TestDemoBot(t *testing.T) {
 		i := start(t)
 		const user = `curl -H "Authorization: Bearer $SECRET" $API/v1/user/@you:localhost`
 		i.curl(user + `/login/bot_token -d '{"token":"` + demoBotToken + `"}'`)
-		assert.JSONEq(t, `[{"id":-1000000002001,"title":"Compilers"}]`, i.curl(user+"/chats"))
+		assert.JSONEq(t, `[{"id":-1000000002001,"title":"Compilers","type":"supergroup","username":"","room_id":"!demo:localhost"}]`, i.curl(user+"/chats"))
 		i.stop()
 	}
 }

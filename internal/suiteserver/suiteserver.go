@@ -118,8 +118,12 @@ func kindOf(chatID provisioning.ChatID, megagroup bool) (telegramtest.DialogKind
 }
 
 func dialog(chat provisioning.Chat) telegramtest.Dialog {
-	kind, id := kindOf(chat.ID, true)
-	return telegramtest.Dialog{Kind: kind, ID: id, Title: chat.Title}
+	kind, id := kindOf(chat.ID, chat.Megagroup)
+	d := telegramtest.Dialog{Kind: kind, ID: id, Title: chat.Title}
+	if kind != telegramtest.KindUser { // whose account has it
+		d.Username = chat.Username
+	}
+	return d
 }
 
 // Revoke implements provisioningtest.TelegramBackend.

@@ -16,6 +16,24 @@ import (
 	"github.com/oapi-codegen/runtime"
 )
 
+// Defines values for Actor.
+const (
+	ActorRelaybot Actor = "relaybot"
+	ActorUser     Actor = "user"
+)
+
+// Valid indicates whether the value is a known member of the Actor enum.
+func (e Actor) Valid() bool {
+	switch e {
+	case ActorRelaybot:
+		return true
+	case ActorUser:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for CodeDelivery.
 const (
 	App        CodeDelivery = "app"
@@ -58,6 +76,45 @@ const (
 func (e CodeSentState) Valid() bool {
 	switch e {
 	case CodeSentStateCode:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for Force.
+const (
+	Delete   Force = "delete"
+	Unbridge Force = "unbridge"
+)
+
+// Valid indicates whether the value is a known member of the Force enum.
+func (e Force) Valid() bool {
+	switch e {
+	case Delete:
+		return true
+	case Unbridge:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListedPortalPeerType.
+const (
+	ListedPortalPeerTypeChannel ListedPortalPeerType = "channel"
+	ListedPortalPeerTypeChat    ListedPortalPeerType = "chat"
+	ListedPortalPeerTypeUser    ListedPortalPeerType = "user"
+)
+
+// Valid indicates whether the value is a known member of the ListedPortalPeerType enum.
+func (e ListedPortalPeerType) Valid() bool {
+	switch e {
+	case ListedPortalPeerTypeChannel:
+		return true
+	case ListedPortalPeerTypeChat:
+		return true
+	case ListedPortalPeerTypeUser:
 		return true
 	default:
 		return false
@@ -181,6 +238,51 @@ func (e ResolvedUserJustCreated) Valid() bool {
 	}
 }
 
+// Defines values for SeenChatType.
+const (
+	SeenChatTypeChannel    SeenChatType = "channel"
+	SeenChatTypeChat       SeenChatType = "chat"
+	SeenChatTypeSupergroup SeenChatType = "supergroup"
+)
+
+// Valid indicates whether the value is a known member of the SeenChatType enum.
+func (e SeenChatType) Valid() bool {
+	switch e {
+	case SeenChatTypeChannel:
+		return true
+	case SeenChatTypeChat:
+		return true
+	case SeenChatTypeSupergroup:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for UserChatsType.
+const (
+	UserChatsTypeChannel    UserChatsType = "channel"
+	UserChatsTypeChat       UserChatsType = "chat"
+	UserChatsTypeSupergroup UserChatsType = "supergroup"
+	UserChatsTypeUser       UserChatsType = "user"
+)
+
+// Valid indicates whether the value is a known member of the UserChatsType enum.
+func (e UserChatsType) Valid() bool {
+	switch e {
+	case UserChatsTypeChannel:
+		return true
+	case UserChatsTypeChat:
+		return true
+	case UserChatsTypeSupergroup:
+		return true
+	case UserChatsTypeUser:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for UserInfoPermissions.
 const (
 	UserInfoPermissionsAdmin    UserInfoPermissions = "admin"
@@ -208,24 +310,6 @@ func (e UserInfoPermissions) Valid() bool {
 	}
 }
 
-// Defines values for ConnectPortalParamsForce.
-const (
-	Delete   ConnectPortalParamsForce = "delete"
-	Unbridge ConnectPortalParamsForce = "unbridge"
-)
-
-// Valid indicates whether the value is a known member of the ConnectPortalParamsForce enum.
-func (e ConnectPortalParamsForce) Valid() bool {
-	switch e {
-	case Delete:
-		return true
-	case Unbridge:
-		return true
-	default:
-		return false
-	}
-}
-
 // Account defines model for Account.
 type Account struct {
 	FirstName string `json:"first_name"`
@@ -240,6 +324,9 @@ type Account struct {
 
 // AccountPhone Digits without `+`; empty where it is not known, and for bots
 type AccountPhone = string
+
+// Actor The account of the user, or the relay bot
+type Actor string
 
 // BotToken defines model for BotToken.
 type BotToken struct {
@@ -324,8 +411,36 @@ type Error struct {
 	Username      *string `json:"username,omitempty"`
 }
 
+// Force defines model for Force.
+type Force string
+
 // GroupID A group or channel, as in the Bot API
 type GroupID = int64
+
+// ListedPortal defines model for ListedPortal.
+type ListedPortal struct {
+	About string `json:"about"`
+
+	// ChatId The chat, as in the Bot API
+	ChatId int64 `json:"chat_id"`
+
+	// Megagroup Whether a channel is a supergroup
+	Megagroup bool   `json:"megagroup"`
+	Mxid      RoomID `json:"mxid"`
+
+	// PeerType A direct chat, a basic group, or a supergroup or channel
+	PeerType ListedPortalPeerType `json:"peer_type"`
+
+	// Receiver The Telegram account whose direct chat it is; null for groups and channels
+	Receiver *int64 `json:"receiver"`
+	Title    string `json:"title"`
+
+	// Username Public username of the chat or user
+	Username string `json:"username"`
+}
+
+// ListedPortalPeerType A direct chat, a basic group, or a supergroup or channel
+type ListedPortalPeerType string
 
 // LoggedIn defines model for LoggedIn.
 type LoggedIn struct {
@@ -448,6 +563,34 @@ type PortalInfo struct {
 // PortalInfoPeerType A direct chat, a basic group, or a supergroup or channel
 type PortalInfoPeerType string
 
+// PortalPage defines model for PortalPage.
+type PortalPage struct {
+	// Next What to give as `after` to get the next page; null where this is the last one
+	Next    *string        `json:"next"`
+	Portals []ListedPortal `json:"portals"`
+}
+
+// Preflight defines model for Preflight.
+type Preflight struct {
+	// Acting Whose Telegram account would act; null where nobody's could
+	Acting *Actor `json:"acting"`
+
+	// Blockers The errors that connect_portal would answer with, each once, that which it would answer with now first. `bridge_exists`: there is nothing left to do.
+	Blockers []Error `json:"blockers"`
+
+	// CanConnect Whether there are no blockers
+	CanConnect bool `json:"can_connect"`
+
+	// Chat The chat as the account sees it, with the ID of the supergroup that a basic group has become; null where it does not
+	Chat *SeenChat `json:"chat"`
+
+	// Replaces The room in which the portal of the chat would end, because of `force`, or which was upgraded to this one
+	Replaces *string `json:"replaces"`
+
+	// Warnings Those of connect_portal
+	Warnings []string `json:"warnings"`
+}
+
 // ResolvedUser defines model for ResolvedUser.
 type ResolvedUser struct {
 	ContactInfo Contact `json:"contact_info"`
@@ -465,6 +608,19 @@ type ResolvedUserJustCreated bool
 
 // RoomID defines model for RoomID.
 type RoomID = string
+
+// SeenChat defines model for SeenChat.
+type SeenChat struct {
+	// Id The chat, as in the Bot API
+	Id    int64  `json:"id"`
+	Title string `json:"title"`
+
+	// Type A basic group, a supergroup, or a channel
+	Type SeenChatType `json:"type"`
+}
+
+// SeenChatType A basic group, a supergroup, or a channel
+type SeenChatType string
 
 // SentCode defines model for SentCode.
 type SentCode struct {
@@ -499,9 +655,21 @@ type StartedChat struct {
 // UserChats defines model for UserChats.
 type UserChats = []struct {
 	// Id The chat, as in the Bot API
-	Id    int64  `json:"id"`
-	Title string `json:"title"`
+	Id int64 `json:"id"`
+
+	// RoomId The room that the chat is bridged to; null where it is not, or the caller may not see that
+	RoomId *string `json:"room_id"`
+	Title  string  `json:"title"`
+
+	// Type A direct chat, a basic group, a supergroup or a channel
+	Type UserChatsType `json:"type"`
+
+	// Username Public username of the chat or person, without @
+	Username string `json:"username"`
 }
+
+// UserChatsType A direct chat, a basic group, a supergroup or a channel
+type UserChatsType string
 
 // UserContacts By Telegram user ID, in decimal
 type UserContacts map[string]Contact
@@ -545,18 +713,25 @@ type GetPortalParams struct {
 	UserId *AskingUser `form:"user_id,omitempty" json:"user_id,omitempty"`
 }
 
-// ConnectPortalParams defines parameters for ConnectPortal.
-type ConnectPortalParams struct {
+// PreflightConnectParams defines parameters for PreflightConnect.
+type PreflightConnectParams struct {
 	// Force What becomes of the room that the chat is bridged to already: with `unbridge` its ghosts leave, with `delete` everybody is
 	// kicked. Without `force`, such a chat is a 409, unless its room was upgraded to this one.
-	Force *ConnectPortalParamsForce `form:"force,omitempty" json:"force,omitempty"`
+	Force *Force `form:"force,omitempty" json:"force,omitempty"`
 
 	// UserId The Matrix user for whom this is done, and whose permissions are checked. Without it none are, or those of the Matrix user who calls.
 	UserId *AskingUser `form:"user_id,omitempty" json:"user_id,omitempty"`
 }
 
-// ConnectPortalParamsForce defines parameters for ConnectPortal.
-type ConnectPortalParamsForce string
+// ConnectPortalParams defines parameters for ConnectPortal.
+type ConnectPortalParams struct {
+	// Force What becomes of the room that the chat is bridged to already: with `unbridge` its ghosts leave, with `delete` everybody is
+	// kicked. Without `force`, such a chat is a 409, unless its room was upgraded to this one.
+	Force *Force `form:"force,omitempty" json:"force,omitempty"`
+
+	// UserId The Matrix user for whom this is done, and whose permissions are checked. Without it none are, or those of the Matrix user who calls.
+	UserId *AskingUser `form:"user_id,omitempty" json:"user_id,omitempty"`
+}
 
 // CreatePortalParams defines parameters for CreatePortal.
 type CreatePortalParams struct {
@@ -574,6 +749,30 @@ type DisconnectPortalParams struct {
 
 	// Sync Answer when everybody has left. In a large room that takes longer than most HTTP clients wait.
 	Sync *YesOrNo `form:"sync,omitempty" json:"sync,omitempty"`
+}
+
+// ListPortalsParams defines parameters for ListPortals.
+type ListPortalsParams struct {
+	// Limit How many portals a page has at most
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// After The `next` of the page before
+	After *string `form:"after,omitempty" json:"after,omitempty"`
+
+	// UserId The Matrix user for whom this is done, and whose permissions are checked. Without it none are, or those of the Matrix user who calls.
+	UserId *AskingUser `form:"user_id,omitempty" json:"user_id,omitempty"`
+}
+
+// GetChatsParams defines parameters for GetChats.
+type GetChatsParams struct {
+	// Limit How many chats are listed at most
+	Limit *int `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// After The `id` of the last chat of the page before
+	After *int64 `form:"after,omitempty" json:"after,omitempty"`
+
+	// Search What is to be in the title, or in the username with an @ before it; case does not matter
+	Search *string `form:"search,omitempty" json:"search,omitempty"`
 }
 
 // CreatePortalJSONRequestBody defines body for CreatePortal for application/json ContentType.
@@ -685,6 +884,16 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/portal/{room_id} (the `GetPortal` operationId).
 	GetPortal(ctx context.Context, roomId RoomID, params *GetPortalParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// PreflightConnect See what connect_portal would do
+	//
+	// It makes the checks of connect_portal, all of them, and changes nothing on Matrix, on Telegram or in a portal. Who lacks the
+	// level or the power in the room gets 403 `not_enough_permissions`, and learns nothing else; a Matrix user who calls for
+	// themselves gets 403 `bot_not_in_room` so as well. What can't be looked at, because Telegram or the homeserver can't be reached
+	// for example, is an error. Another request may come between this one and connect_portal.
+	//
+	// Corresponds with GET /v1/portal/{room_id}/connect/{chat_id} (the `PreflightConnect` operationId).
+	PreflightConnect(ctx context.Context, roomId RoomID, chatId ChatID, params *PreflightConnectParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// ConnectPortal Bridge a room to a Telegram chat
 	//
 	// The account of `user_id` acts on Telegram, or the relay bot where nobody is named or logged in. The portal can be read as
@@ -725,6 +934,14 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/portal/{room_id}/disconnect (the `DisconnectPortal` operationId).
 	DisconnectPortal(ctx context.Context, roomId RoomID, params *DisconnectPortalParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListPortals List portals
+	//
+	// All portals, in pages and in an order that stays, where no user is named, and for admins. For others, those in which the Telegram
+	// account of `user_id`, or of the Matrix user who calls, takes part, direct chats among them.
+	//
+	// Corresponds with GET /v1/portals (the `ListPortals` operationId).
+	ListPortals(ctx context.Context, params *ListPortalsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetMe Get a user's permission level and Telegram account
 	//
 	// The account may be as it was some seconds ago (ten, unless the bridge is configured otherwise): so may a session that was ended
@@ -739,8 +956,12 @@ type ClientInterface interface {
 	// it is that of their portals. The list may be a minute old, unless the bridge is configured otherwise, but has the chats that this
 	// API has made since.
 	//
+	// Without parameters it is all of it. A page is one of the list in Telegram's order, in which a chat with a new message moves to
+	// the front. `room_id` is for those who may see the portal: for a Matrix user below `admin`, it is there where their account takes
+	// part in it.
+	//
 	// Corresponds with GET /v1/user/{user_id}/chats (the `GetChats` operationId).
-	GetChats(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
+	GetChats(ctx context.Context, userId UserID, params *GetChatsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetContacts List a user's Telegram contacts
 	//
@@ -909,6 +1130,26 @@ func (c *Client) GetPortal(ctx context.Context, roomId RoomID, params *GetPortal
 	return c.Client.Do(req)
 }
 
+// PreflightConnect See what connect_portal would do
+//
+// It makes the checks of connect_portal, all of them, and changes nothing on Matrix, on Telegram or in a portal. Who lacks the
+// level or the power in the room gets 403 `not_enough_permissions`, and learns nothing else; a Matrix user who calls for
+// themselves gets 403 `bot_not_in_room` so as well. What can't be looked at, because Telegram or the homeserver can't be reached
+// for example, is an error. Another request may come between this one and connect_portal.
+//
+// Corresponds with GET /v1/portal/{room_id}/connect/{chat_id} (the `PreflightConnect` operationId).
+func (c *Client) PreflightConnect(ctx context.Context, roomId RoomID, chatId ChatID, params *PreflightConnectParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewPreflightConnectRequest(c.Server, roomId, chatId, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // ConnectPortal Bridge a room to a Telegram chat
 //
 // The account of `user_id` acts on Telegram, or the relay bot where nobody is named or logged in. The portal can be read as
@@ -989,6 +1230,24 @@ func (c *Client) DisconnectPortal(ctx context.Context, roomId RoomID, params *Di
 	return c.Client.Do(req)
 }
 
+// ListPortals List portals
+//
+// All portals, in pages and in an order that stays, where no user is named, and for admins. For others, those in which the Telegram
+// account of `user_id`, or of the Matrix user who calls, takes part, direct chats among them.
+//
+// Corresponds with GET /v1/portals (the `ListPortals` operationId).
+func (c *Client) ListPortals(ctx context.Context, params *ListPortalsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListPortalsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // GetMe Get a user's permission level and Telegram account
 //
 // The account may be as it was some seconds ago (ten, unless the bridge is configured otherwise): so may a session that was ended
@@ -1013,9 +1272,13 @@ func (c *Client) GetMe(ctx context.Context, userId UserID, reqEditors ...Request
 // it is that of their portals. The list may be a minute old, unless the bridge is configured otherwise, but has the chats that this
 // API has made since.
 //
+// Without parameters it is all of it. A page is one of the list in Telegram's order, in which a chat with a new message moves to
+// the front. `room_id` is for those who may see the portal: for a Matrix user below `admin`, it is there where their account takes
+// part in it.
+//
 // Corresponds with GET /v1/user/{user_id}/chats (the `GetChats` operationId).
-func (c *Client) GetChats(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
-	req, err := NewGetChatsRequest(c.Server, userId)
+func (c *Client) GetChats(ctx context.Context, userId UserID, params *GetChatsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetChatsRequest(c.Server, userId, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1451,6 +1714,86 @@ func NewGetPortalRequest(server string, roomId RoomID, params *GetPortalParams) 
 	return req, nil
 }
 
+// NewPreflightConnectRequest constructs an http.Request for the PreflightConnect method
+func NewPreflightConnectRequest(server string, roomId RoomID, chatId ChatID, params *PreflightConnectParams) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "room_id", roomId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	var pathParam1 string
+
+	pathParam1, err = runtime.StyleParamWithOptions("simple", false, "chat_id", chatId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "integer", Format: "int64"})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/portal/%s/connect/%s", pathParam0, pathParam1)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Force != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "force", *params.Force, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.UserId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user_id", *params.UserId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewConnectPortalRequest constructs an http.Request for the ConnectPortal method
 func NewConnectPortalRequest(server string, roomId RoomID, chatId ChatID, params *ConnectPortalParams) (*http.Request, error) {
 	var err error
@@ -1686,6 +2029,84 @@ func NewDisconnectPortalRequest(server string, roomId RoomID, params *Disconnect
 	return req, nil
 }
 
+// NewListPortalsRequest constructs an http.Request for the ListPortals method
+func NewListPortalsRequest(server string, params *ListPortalsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/portals")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.UserId != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "user_id", *params.UserId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewGetMeRequest constructs an http.Request for the GetMe method
 func NewGetMeRequest(server string, userId UserID) (*http.Request, error) {
 	var err error
@@ -1721,7 +2142,7 @@ func NewGetMeRequest(server string, userId UserID) (*http.Request, error) {
 }
 
 // NewGetChatsRequest constructs an http.Request for the GetChats method
-func NewGetChatsRequest(server string, userId UserID) (*http.Request, error) {
+func NewGetChatsRequest(server string, userId UserID, params *GetChatsParams) (*http.Request, error) {
 	var err error
 
 	var pathParam0 string
@@ -1744,6 +2165,57 @@ func NewGetChatsRequest(server string, userId UserID) (*http.Request, error) {
 	queryURL, err := serverURL.Parse(operationPath)
 	if err != nil {
 		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.After != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "after", *params.After, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Search != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", true, "search", *params.Search, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
@@ -2298,6 +2770,18 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/portal/{room_id} (the `GetPortal` operationId).
 	GetPortalWithResponse(ctx context.Context, roomId RoomID, params *GetPortalParams, reqEditors ...RequestEditorFn) (*GetPortalResponse, error)
 
+	// PreflightConnectWithResponse See what connect_portal would do
+	//
+	// It makes the checks of connect_portal, all of them, and changes nothing on Matrix, on Telegram or in a portal. Who lacks the
+	// level or the power in the room gets 403 `not_enough_permissions`, and learns nothing else; a Matrix user who calls for
+	// themselves gets 403 `bot_not_in_room` so as well. What can't be looked at, because Telegram or the homeserver can't be reached
+	// for example, is an error. Another request may come between this one and connect_portal.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/portal/{room_id}/connect/{chat_id} (the `PreflightConnect` operationId).
+	PreflightConnectWithResponse(ctx context.Context, roomId RoomID, chatId ChatID, params *PreflightConnectParams, reqEditors ...RequestEditorFn) (*PreflightConnectResponse, error)
+
 	// ConnectPortalWithResponse Bridge a room to a Telegram chat
 	//
 	// The account of `user_id` acts on Telegram, or the relay bot where nobody is named or logged in. The portal can be read as
@@ -2342,6 +2826,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/portal/{room_id}/disconnect (the `DisconnectPortal` operationId).
 	DisconnectPortalWithResponse(ctx context.Context, roomId RoomID, params *DisconnectPortalParams, reqEditors ...RequestEditorFn) (*DisconnectPortalResponse, error)
 
+	// ListPortalsWithResponse List portals
+	//
+	// All portals, in pages and in an order that stays, where no user is named, and for admins. For others, those in which the Telegram
+	// account of `user_id`, or of the Matrix user who calls, takes part, direct chats among them.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /v1/portals (the `ListPortals` operationId).
+	ListPortalsWithResponse(ctx context.Context, params *ListPortalsParams, reqEditors ...RequestEditorFn) (*ListPortalsResponse, error)
+
 	// GetMeWithResponse Get a user's permission level and Telegram account
 	//
 	// The account may be as it was some seconds ago (ten, unless the bridge is configured otherwise): so may a session that was ended
@@ -2358,10 +2852,14 @@ type ClientWithResponsesInterface interface {
 	// it is that of their portals. The list may be a minute old, unless the bridge is configured otherwise, but has the chats that this
 	// API has made since.
 	//
+	// Without parameters it is all of it. A page is one of the list in Telegram's order, in which a chat with a new message moves to
+	// the front. `room_id` is for those who may see the portal: for a Matrix user below `admin`, it is there where their account takes
+	// part in it.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/user/{user_id}/chats (the `GetChats` operationId).
-	GetChatsWithResponse(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*GetChatsResponse, error)
+	GetChatsWithResponse(ctx context.Context, userId UserID, params *GetChatsParams, reqEditors ...RequestEditorFn) (*GetChatsResponse, error)
 
 	// GetContactsWithResponse List a user's Telegram contacts
 	//
@@ -2640,6 +3138,54 @@ func (r GetPortalResponse) ContentType() string {
 	return ""
 }
 
+type PreflightConnectResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Preflight
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r PreflightConnectResponse) GetJSON200() *Preflight {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r PreflightConnectResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r PreflightConnectResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r PreflightConnectResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r PreflightConnectResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r PreflightConnectResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type ConnectPortalResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -2785,6 +3331,54 @@ func (r DisconnectPortalResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r DisconnectPortalResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type ListPortalsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *PortalPage
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListPortalsResponse) GetJSON200() *PortalPage {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r ListPortalsResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r ListPortalsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListPortalsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListPortalsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListPortalsResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3521,6 +4115,24 @@ func (c *ClientWithResponses) GetPortalWithResponse(ctx context.Context, roomId 
 	return ParseGetPortalResponse(rsp)
 }
 
+// PreflightConnectWithResponse See what connect_portal would do
+//
+// It makes the checks of connect_portal, all of them, and changes nothing on Matrix, on Telegram or in a portal. Who lacks the
+// level or the power in the room gets 403 `not_enough_permissions`, and learns nothing else; a Matrix user who calls for
+// themselves gets 403 `bot_not_in_room` so as well. What can't be looked at, because Telegram or the homeserver can't be reached
+// for example, is an error. Another request may come between this one and connect_portal.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/portal/{room_id}/connect/{chat_id} (the `PreflightConnect` operationId).
+func (c *ClientWithResponses) PreflightConnectWithResponse(ctx context.Context, roomId RoomID, chatId ChatID, params *PreflightConnectParams, reqEditors ...RequestEditorFn) (*PreflightConnectResponse, error) {
+	rsp, err := c.PreflightConnect(ctx, roomId, chatId, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParsePreflightConnectResponse(rsp)
+}
+
 // ConnectPortalWithResponse Bridge a room to a Telegram chat
 //
 // The account of `user_id` acts on Telegram, or the relay bot where nobody is named or logged in. The portal can be read as
@@ -3589,6 +4201,22 @@ func (c *ClientWithResponses) DisconnectPortalWithResponse(ctx context.Context, 
 	return ParseDisconnectPortalResponse(rsp)
 }
 
+// ListPortalsWithResponse List portals
+//
+// All portals, in pages and in an order that stays, where no user is named, and for admins. For others, those in which the Telegram
+// account of `user_id`, or of the Matrix user who calls, takes part, direct chats among them.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /v1/portals (the `ListPortals` operationId).
+func (c *ClientWithResponses) ListPortalsWithResponse(ctx context.Context, params *ListPortalsParams, reqEditors ...RequestEditorFn) (*ListPortalsResponse, error) {
+	rsp, err := c.ListPortals(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListPortalsResponse(rsp)
+}
+
 // GetMeWithResponse Get a user's permission level and Telegram account
 //
 // The account may be as it was some seconds ago (ten, unless the bridge is configured otherwise): so may a session that was ended
@@ -3611,11 +4239,15 @@ func (c *ClientWithResponses) GetMeWithResponse(ctx context.Context, userId User
 // it is that of their portals. The list may be a minute old, unless the bridge is configured otherwise, but has the chats that this
 // API has made since.
 //
+// Without parameters it is all of it. A page is one of the list in Telegram's order, in which a chat with a new message moves to
+// the front. `room_id` is for those who may see the portal: for a Matrix user below `admin`, it is there where their account takes
+// part in it.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/user/{user_id}/chats (the `GetChats` operationId).
-func (c *ClientWithResponses) GetChatsWithResponse(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*GetChatsResponse, error) {
-	rsp, err := c.GetChats(ctx, userId, reqEditors...)
+func (c *ClientWithResponses) GetChatsWithResponse(ctx context.Context, userId UserID, params *GetChatsParams, reqEditors ...RequestEditorFn) (*GetChatsResponse, error) {
+	rsp, err := c.GetChats(ctx, userId, params, reqEditors...)
 	if err != nil {
 		return nil, err
 	}
@@ -3949,6 +4581,39 @@ func ParseGetPortalResponse(rsp *http.Response) (*GetPortalResponse, error) {
 	return response, nil
 }
 
+// ParsePreflightConnectResponse parses an HTTP response from a PreflightConnectWithResponse call
+func ParsePreflightConnectResponse(rsp *http.Response) (*PreflightConnectResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &PreflightConnectResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Preflight
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseConnectPortalResponse parses an HTTP response from a ConnectPortalWithResponse call
 func ParseConnectPortalResponse(rsp *http.Response) (*ConnectPortalResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -4042,6 +4707,39 @@ func ParseDisconnectPortalResponse(rsp *http.Response) (*DisconnectPortalRespons
 			return nil, err
 		}
 		response.JSON202 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseListPortalsResponse parses an HTTP response from a ListPortalsWithResponse call
+func ParseListPortalsResponse(rsp *http.Response) (*ListPortalsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListPortalsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest PortalPage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
 
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
 		var dest Error

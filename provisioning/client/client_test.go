@@ -86,7 +86,7 @@ func TestLogin(t *testing.T) {
 	api := newClient(t, serve(t), secret)
 	ctx := t.Context()
 	const alice = "@alice/slash:example.com"
-	_, err := client.Do(api.GetChatsWithResponse(ctx, alice))
+	_, err := client.Do(api.GetChatsWithResponse(ctx, alice, nil))
 	fault, ok := errors.AsType[*client.Error](err)
 	if !ok || fault.Errcode != "not_logged_in" || fault.Error() != "not_logged_in: "+fault.Message || fault.Message == "" {
 		t.Fatalf("get_chats: %v", err)

@@ -16,7 +16,7 @@ func chatTitles(ctx context.Context, server, secret, userID string) ([]string, e
 	if err != nil {
 		return nil, err
 	}
-	chats, err := client.Do(api.GetChatsWithResponse(ctx, userID))
+	chats, err := client.Do(api.GetChatsWithResponse(ctx, userID, nil))
 	if fault, ok := errors.AsType[*client.Error](err); ok && fault.Errcode == "not_logged_in" {
 		return nil, nil
 	}

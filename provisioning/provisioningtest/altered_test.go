@@ -24,6 +24,8 @@ type altered struct {
 	disconnect     func(context.Context, provisioning.Portal, ...provisioning.NewTask) error
 	tasks          alteredTasks
 	asked          alteredUsers
+	list           alteredList
+	ofChats        alteredOfChats
 }
 
 func (s *altered) PortalByRoom(ctx context.Context, roomID id.RoomID) (provisioning.Portal, error) {

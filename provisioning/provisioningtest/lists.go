@@ -30,7 +30,7 @@ var chatListerChecks = append([]suiteCheck[TelegramBackend]{
 	{"no chats", "Chats returns every chat of the account's list: none is an empty list and no error.", func(t T, b TelegramBackend) {
 		wantChats(t, logInPlain[chatLister](t, b, plainAccount), nil)
 	}},
-	{"chats", "Chats returns every chat of the account's list, in Telegram's order.", checkChats},
+	{"chats", "Chats returns every chat of the account's list, in Telegram's order, with its public name, and whether it is a supergroup.", checkChats},
 	{"many chats", "Chats returns every chat of the account's list, each once, in Telegram's order.", checkManyChats},
 	{"archived chats", "Chats returns every chat but the archived ones.", checkArchivedChats},
 	{"migrated groups", "Chats returns every chat but the basic groups that were migrated to a supergroup.", checkMigratedGroups},
@@ -120,8 +120,9 @@ func wantChats(t T, c provisioning.ChatLister, want []provisioning.Chat) {
 // threeChats are one of each kind, and in no order of names or IDs.
 func threeChats() []provisioning.Chat {
 	return []provisioning.Chat{
-		{ID: provisioning.ChannelChatID(7), Title: "News <é 中 😀> \"q\""},
-		{ID: provisioning.UserChatID(bob.ID), Title: "Bob Builder"},
+		{ID: provisioning.ChannelChatID(7), Title: "News <é 中 😀> \"q\"", Username: "check_news"},
+		{ID: provisioning.UserChatID(bob.ID), Title: "Bob Builder", Username: bob.Username},
+		{ID: provisioning.ChannelChatID(6), Title: "Supergroup", Megagroup: true},
 		{ID: provisioning.BasicGroupChatID(1001), Title: "Family"},
 		{ID: provisioning.UserChatID(far.ID), Title: far.FirstName},
 		{ID: provisioning.ChannelChatID(997_852_516_352), Title: "A channel whose ID is as high as they go"},

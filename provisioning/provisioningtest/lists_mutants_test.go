@@ -68,6 +68,14 @@ var chatMutants = []telegramMutant{
 	{name: "groups only", check: "chats", change: withoutChats(func(c provisioning.Chat) bool { return peerOf(c) == provisioning.PeerUser })},
 	{name: "no basic groups", check: "chats", change: withoutChats(func(c provisioning.Chat) bool { return peerOf(c) == provisioning.PeerChat })},
 	{name: "no titles", check: "chats", change: withEachChat(func(c *provisioning.Chat) { c.Title = "" })},
+	{name: "no usernames", check: "chats", change: withEachChat(func(c *provisioning.Chat) { c.Username = "" })},
+	{name: "usernames of people only", check: "chats", change: withEachChat(func(c *provisioning.Chat) {
+		if peerOf(*c) != provisioning.PeerUser {
+			c.Username = ""
+		}
+	})},
+	{name: "no supergroups", check: "chats", change: withEachChat(func(c *provisioning.Chat) { c.Megagroup = false })},
+	{name: "every channel is a supergroup", check: "chats", change: withEachChat(func(c *provisioning.Chat) { c.Megagroup = peerOf(*c) == provisioning.PeerChannel })},
 	{name: "ASCII titles", check: "chats", change: withEachChat(func(c *provisioning.Chat) {
 		c.Title = strings.Map(func(r rune) rune { return min(r, 127) }, c.Title)
 	})},

@@ -13,7 +13,7 @@ import (
 )
 
 // MemPortalStore is a provisioning.PortalStore and TaskStore in memory. It passes
-// [TestPortalStore], [TestPortalUsers], [TestTaskStore] and [TestTaskPortalStore]. Its clock is that of the
+// [TestPortalStore], [TestPortalLister], [TestPortalUsers], [TestTaskStore] and [TestTaskPortalStore]. Its clock is that of the
 // process, or of the bubble of testing/synctest it is called in.
 type MemPortalStore struct {
 	// Script makes the methods fail and counts them.
@@ -27,8 +27,9 @@ type MemPortalStore struct {
 }
 
 var (
-	_ provisioning.PortalStore = (*MemPortalStore)(nil)
-	_ provisioning.TaskStore   = (*MemPortalStore)(nil)
+	_ provisioning.PortalStore  = (*MemPortalStore)(nil)
+	_ provisioning.PortalLister = (*MemPortalStore)(nil)
+	_ provisioning.TaskStore    = (*MemPortalStore)(nil)
 )
 
 // NewMemPortalStore returns an empty store.
@@ -107,6 +108,39 @@ func (s *MemPortalStore) AccountPortals(ctx context.Context, telegramID provisio
 		}
 	}
 	slices.SortFunc(portals, func(a, b provisioning.Portal) int { return cmp.Compare(a.RoomID, b.RoomID) })
+	return portals, nil
+}
+
+// ListPortals implements provisioning.PortalLister.
+func (s *MemPortalStore) ListPortals(ctx context.Context, query provisioning.PortalQuery) ([]provisioning.Portal, error) {
+	if err := s.enter(ctx, "ListPortals"); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var portals []provisioning.Portal
+	for _, roomID := range slices.Sorted(maps.Keys(s.portals)) {
+		takesPart := query.Account == 0 || slices.Contains(s.accounts[roomID], query.Account)
+		if takesPart && roomID > query.After && len(portals) < query.Limit {
+			portals = append(portals, s.portals[roomID])
+		}
+	}
+	return portals, nil
+}
+
+// PortalsOfChats implements provisioning.PortalLister.
+func (s *MemPortalStore) PortalsOfChats(ctx context.Context, account provisioning.TelegramID, chats []provisioning.ChatID) ([]provisioning.Portal, error) {
+	if err := s.enter(ctx, "PortalsOfChats"); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var portals []provisioning.Portal
+	for _, chatID := range chats {
+		if p, ok := s.byChat(chatID, account); ok {
+			portals = append(portals, p)
+		}
+	}
 	return portals, nil
 }
 

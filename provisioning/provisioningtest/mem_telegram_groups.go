@@ -147,7 +147,7 @@ func (c *client) CreateChat(ctx context.Context, chat provisioning.NewChat) (pro
 // enlist puts a group to the top of a member's list of chats. The caller holds the lock.
 func (t *Telegram) enlist(g *TelegramGroup, telegramID provisioning.TelegramID) {
 	a := t.account(telegramID)
-	a.Chats = append([]provisioning.Chat{{ID: g.ID, Title: g.Title}}, a.Chats...)
+	a.Chats = append([]provisioning.Chat{{ID: g.ID, Title: g.Title, Username: g.Username, Megagroup: g.Megagroup}}, a.Chats...)
 }
 
 // canInvite says whether an account can add somebody to a group: it has to know them, or

@@ -54,8 +54,8 @@ func (d *dialogs) chats(list []provisioning.Chat) []provisioning.Chat {
 		if folder, ok := dialog.GetFolderID(); ok && folder != mainFolder {
 			continue
 		}
-		if title, listed := d.title(dialog.Peer); listed {
-			list = append(list, provisioning.Chat{ID: chatIDOf(dialog.Peer), Title: title})
+		if chat, listed := d.chat(dialog.Peer); listed {
+			list = append(list, chat)
 		}
 	}
 	return list
@@ -175,29 +175,33 @@ func entitiesOf(page tg.ModifiedMessagesDialogs) entities {
 	return e
 }
 
-// title returns the title of a chat, and whether it belongs in a list of chats:
-// a basic group that was migrated to a supergroup does not.
-func (e entities) title(peer tg.PeerClass) (title string, listed bool) {
+// chat returns a chat, and whether it belongs in a list of chats: a basic group that was
+// migrated to a supergroup does not.
+func (e entities) chat(peer tg.PeerClass) (chat provisioning.Chat, listed bool) {
+	chat.ID, listed = chatIDOf(peer), true
 	switch p := peer.(type) {
 	case *tg.PeerUser:
-		return nameOf(e.users[p.UserID]), true
+		user := e.users[p.UserID]
+		if chat.Title = nameOf(user); user != nil {
+			chat.Username = usernameOf(user)
+		}
 	case *tg.PeerChat:
-		switch chat := e.groups[p.ChatID].(type) {
+		switch group := e.groups[p.ChatID].(type) {
 		case *tg.Chat:
-			_, migrated := chat.GetMigratedTo()
-			return chat.Title, !migrated
+			_, migrated := group.GetMigratedTo()
+			chat.Title, listed = group.Title, !migrated
 		case *tg.ChatForbidden:
-			return chat.Title, true
+			chat.Title = group.Title
 		}
 	case *tg.PeerChannel:
 		switch channel := e.groups[p.ChannelID].(type) {
 		case *tg.Channel:
-			return channel.Title, true
+			chat.Title, chat.Username, chat.Megagroup = channel.Title, mainUsername(channel.Username, channel.Usernames), channel.Megagroup
 		case *tg.ChannelForbidden:
-			return channel.Title, true
+			chat.Title, chat.Megagroup = channel.Title, channel.Megagroup
 		}
 	}
-	return "", true
+	return chat, listed
 }
 
 // inputPeer returns a peer as it stands in requests, nil when the answer does not

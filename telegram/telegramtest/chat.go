@@ -192,6 +192,11 @@ func (w *world) meet(dialogs []Dialog) {
 		if d.Title != "" {
 			known.Title = d.Title
 		}
+		if d.Username != "" {
+			delete(w.byUsername, strings.ToLower(known.Username))
+			known.Username = d.Username
+			w.byUsername[strings.ToLower(d.Username)] = d.peer()
+		}
 	}
 }
 

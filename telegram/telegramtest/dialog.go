@@ -36,6 +36,9 @@ type Dialog struct {
 	// Title is the title of a group or channel, which is the same for everybody: the
 	// one that was given last. Defaults to the one that the chat has.
 	Title string
+	// Username is the public name of a supergroup or channel, without @, also the same for
+	// everybody. Defaults to the one that the chat has.
+	Username string
 	// Date is when the last message was sent, with the precision of seconds.
 	// Defaults to a second earlier than the dialog before it in the list.
 	Date time.Time
@@ -88,6 +91,8 @@ func (d *Dialog) check() error {
 		return errors.New("the ID is not positive")
 	case d.Kind == KindUser && (d.Forbidden || d.Left):
 		return errors.New("a private chat can be neither forbidden nor left")
+	case d.Kind < KindSupergroup && d.Username != "":
+		return errors.New("only a supergroup or channel has a username of its own")
 	case d.Kind != KindBasicGroup && d.MigratedTo != 0:
 		return errors.New("only a basic group can be migrated")
 	case !d.Date.IsZero() && (d.Date.Unix() <= 0 || d.Date.Unix() > math.MaxInt32):
