@@ -30,20 +30,20 @@ func chatTitles(ctx context.Context, server, secret, userID string) ([]string, e
 	return titles, nil
 }
 
-// The README quotes chatTitles as it stands here.
-func TestReadmeQuotesTheExample(t *testing.T) {
+// The page for authors of clients quotes chatTitles as it stands here.
+func TestDocsQuoteTheExample(t *testing.T) {
 	source, err := os.ReadFile("example_test.go")
 	if err != nil {
 		t.Fatal(err)
 	}
-	readme, err := os.ReadFile("../../README.md")
+	page, err := os.ReadFile("../../docs/api-clients.md")
 	if err != nil {
 		t.Fatal(err)
 	}
 	_, code, _ := strings.Cut(string(source), "\nfunc chatTitles")
 	code, _, found := strings.Cut("func chatTitles"+code, "\n}\n")
-	if !found || !strings.Contains(string(readme), "```go\n"+code+"\n}\n```") {
-		t.Error("the README does not quote chatTitles")
+	if !found || !strings.Contains(string(page), "```go\n"+code+"\n}\n```") {
+		t.Error("docs/api-clients.md does not quote chatTitles")
 	}
 }
 
