@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log"
 	"net/http/httptest"
+	"strings"
 	"time"
 
 	"github.com/tgprovision/tgprovision/provisioning"
@@ -69,5 +70,44 @@ func Example_login() {
 	// code 5
 	// phone_code_invalid code
 	// password as in the tale
+	// logged-in alice_tg
+}
+
+// A login with a QR code. Here the app that scans it is one in memory.
+func ExampleClientWithResponses_LoginQR() {
+	ctx := context.Background()
+	telegram := provisioningtest.NewTelegram(provisioningtest.TelegramAccount{
+		Account: provisioning.Account{ID: 1001, Username: "alice_tg"},
+	})
+	p, err := provisioning.New(provisioning.Config{
+		Secret: "a-long-random-shared-secret", Users: provisioningtest.NewMemUserStore(nil),
+		Telegram: telegram, Portals: provisioningtest.NewMemPortalStore(),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := p.Start(ctx); err != nil {
+		log.Fatal(err)
+	}
+	defer p.Close(ctx)
+	bridge := httptest.NewServer(p.Handler("/_matrix/provision"))
+	defer bridge.Close()
+
+	api, err := client.New(bridge.URL+"/_matrix/provision", "a-long-random-shared-secret")
+	if err != nil {
+		log.Fatal(err)
+	}
+	login, err := api.LoginQR(ctx, "@alice:example.com", func(code string, until time.Time) error {
+		prefix, _, _ := strings.Cut(code, "=")
+		fmt.Println("show", prefix, "for", time.Until(until).Round(10*time.Second))
+		return telegram.ScanQR(code, 1001)
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(login.State, login.Username)
+
+	// Output:
+	// show tg://login?token for 30s
 	// logged-in alice_tg
 }

@@ -122,6 +122,7 @@ func TestAlreadyLoggedIn(t *testing.T) {
 		"password":       func() (client.LoginStatus, error) { return api.LoginPassword(t.Context(), alice, "open sesame") },
 		"bot token":      func() (client.LoginStatus, error) { return api.LoginBotToken(t.Context(), alice, "1003:token") },
 		"cancel":         func() (client.LoginStatus, error) { return api.LoginCancel(t.Context(), alice) },
+		"QR code":        func() (client.LoginStatus, error) { return api.LoginQR(t.Context(), alice, nil) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			_, err := step()
