@@ -18,13 +18,19 @@ import (
 
 const secret = "correct-horse-battery-staple"
 
-// serve starts a bridge and returns its address.
-func serve(t *testing.T) string {
+// bridge is a bridge in memory, which is not started yet, with its Telegram.
+func bridge(t *testing.T) (*provisioning.Provisioner, *provisioningtest.Telegram) {
 	t.Helper()
 	users := provisioningtest.NewMemUserStore(func(id.UserID) provisioning.Permission { return provisioning.PermissionFull })
 	telegram := provisioningtest.NewTelegram(provisioningtest.TelegramAccount{
 		Account: provisioning.Account{ID: 1001, Username: "alice_tg", Phone: "15550100"}, Code: "01234", Password: "open sesame",
-		Chats: []provisioning.Chat{{ID: -1001, Title: "Family"}},
+		PasswordHint: "as in the tale",
+		Chats:        []provisioning.Chat{{ID: -1001, Title: "Family"}},
+	}, provisioningtest.TelegramAccount{
+		Account: provisioning.Account{ID: 1002, Username: "bob_tg", Phone: "15550101"}, Code: "43210",
+		Next: new(provisioning.DeliverySMS),
+	}, provisioningtest.TelegramAccount{
+		Account: provisioning.Account{ID: 1003, Username: "helper_bot"}, Token: "1003:token",
 	})
 	portals := provisioningtest.NewMemPortalStore()
 	for _, portal := range []provisioning.Portal{{RoomID: "!room:example.com", ChatID: -1001}, {RoomID: "!a/b?c#d:example.com", ChatID: -1002}} {
@@ -36,6 +42,18 @@ func serve(t *testing.T) string {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return p, telegram
+}
+
+// serve starts a bridge and returns its address.
+func serve(t *testing.T) string {
+	t.Helper()
+	p, _ := bridge(t)
+	return serveBridge(t, p)
+}
+
+func serveBridge(t *testing.T, p *provisioning.Provisioner) string {
+	t.Helper()
 	if err := p.Start(context.Background()); err != nil {
 		t.Fatal(err)
 	}
@@ -130,18 +148,37 @@ func TestErrors(t *testing.T) {
 	if err == nil {
 		t.Error("no error without a server")
 	}
-	for contentType, body := range map[string]string{"text/html": "<h1>Bad Gateway</h1>", "application/json": "{}"} {
-		proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("Content-Type", contentType)
-			w.WriteHeader(http.StatusBadGateway)
-			_, _ = w.Write([]byte(body))
-		}))
-		_, err = client.Do(newClient(t, proxy.URL, secret).GetBridgeWithResponse(t.Context()))
-		if err == nil || err.Error() != "HTTP 502, not by the provisioning API" {
-			t.Errorf("behind a proxy that sends %s: %v", contentType, err)
+	for _, proxy := range proxies {
+		_, err = client.Do(newClient(t, proxy.serve(t), secret).GetBridgeWithResponse(t.Context()))
+		if err == nil || err.Error() != proxy.want {
+			t.Errorf("behind a proxy that sends %d, %s: %v", proxy.status, proxy.contentType, err)
 		}
-		proxy.Close()
 	}
+}
+
+// proxy gives an answer of its own instead of the API's.
+type proxy struct {
+	status            int
+	contentType, body string
+	want              string // the error
+}
+
+var proxies = []proxy{
+	{502, "text/html", "<h1>Bad Gateway</h1>", "HTTP 502, not by the provisioning API"},
+	{502, "application/json", "{}", "HTTP 502, not by the provisioning API"},
+	{200, "text/html", "<h1>Please sign in</h1>", "HTTP 200, not by the provisioning API"},
+}
+
+// serve starts the proxy and returns its address.
+func (p proxy) serve(t *testing.T) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", p.contentType)
+		w.WriteHeader(p.status)
+		_, _ = w.Write([]byte(p.body))
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
 }
 
 // API clients want the address with /v1, this one without.

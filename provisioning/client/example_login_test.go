@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log"
 	"net/http/httptest"
+	"strings"
+	"time"
 
 	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/provisioning/client"
@@ -35,40 +37,77 @@ func Example_login() {
 	bridge := httptest.NewServer(p.Handler("/_matrix/provision"))
 	defer bridge.Close()
 
-	api, err := client.New(bridge.URL+"/_matrix/provision", "a-long-random-shared-secret")
+	api, err := client.New(bridge.URL+"/_matrix/provision", "a-long-random-shared-secret", client.WithRetries(time.Minute))
 	if err != nil {
 		log.Fatal(err)
 	}
 	const alice = "@alice:example.com"
-	sent, err := client.Do(api.PostLoginPhoneWithResponse(ctx, alice, client.PhoneNumber{Phone: "+1 555 0100"}))
+	login, err := api.LoginRequestCode(ctx, alice, "+1 555 0100")
 	if err != nil {
 		log.Fatal(err)
 	}
-	fmt.Println(sent.JSON200.State)
+	fmt.Println(login.State, login.Code.Length)
 
 	// A refused step can be tried again; the errcode says why, the state which step it is.
-	_, err = client.Do(api.PostLoginCodeWithResponse(ctx, alice, client.PhoneCode{Code: "99999"}))
+	_, err = api.LoginCode(ctx, alice, "99999")
 	if fault, ok := errors.AsType[*client.Error](err); ok {
 		fmt.Println(fault.Errcode, *fault.State)
 	}
 
-	// 202 is a login that goes on, 200 one that is done.
-	login, err := client.Do(api.PostLoginCodeWithResponse(ctx, alice, client.PhoneCode{Code: "01234"}))
+	login, err = api.LoginCode(ctx, alice, "01234")
 	if err != nil {
 		log.Fatal(err)
 	}
-	if login.JSON202 != nil {
-		fmt.Println(login.JSON202.State)
-		done, err := client.Do(api.PostLoginPasswordWithResponse(ctx, alice, client.Password{Password: "open sesame"}))
-		if err != nil {
+	fmt.Println(login.State, login.PasswordHint)
+	if login.State == client.LoginStatePassword {
+		if login, err = api.LoginPassword(ctx, alice, "open sesame"); err != nil {
 			log.Fatal(err)
 		}
-		fmt.Println(done.JSON200.State, done.JSON200.Username)
 	}
+	fmt.Println(login.State, login.Username)
 
 	// Output:
-	// code
+	// code 5
 	// phone_code_invalid code
-	// password
+	// password as in the tale
+	// logged-in alice_tg
+}
+
+// A login with a QR code. Here the app that scans it is one in memory.
+func ExampleClientWithResponses_LoginQR() {
+	ctx := context.Background()
+	telegram := provisioningtest.NewTelegram(provisioningtest.TelegramAccount{
+		Account: provisioning.Account{ID: 1001, Username: "alice_tg"},
+	})
+	p, err := provisioning.New(provisioning.Config{
+		Secret: "a-long-random-shared-secret", Users: provisioningtest.NewMemUserStore(nil),
+		Telegram: telegram, Portals: provisioningtest.NewMemPortalStore(),
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	if err := p.Start(ctx); err != nil {
+		log.Fatal(err)
+	}
+	defer p.Close(ctx)
+	bridge := httptest.NewServer(p.Handler("/_matrix/provision"))
+	defer bridge.Close()
+
+	api, err := client.New(bridge.URL+"/_matrix/provision", "a-long-random-shared-secret")
+	if err != nil {
+		log.Fatal(err)
+	}
+	login, err := api.LoginQR(ctx, "@alice:example.com", func(code string, until time.Time) error {
+		prefix, _, _ := strings.Cut(code, "=")
+		fmt.Println("show", prefix, "for", time.Until(until).Round(10*time.Second))
+		return telegram.ScanQR(code, 1001)
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(login.State, login.Username)
+
+	// Output:
+	// show tg://login?token for 30s
 	// logged-in alice_tg
 }
