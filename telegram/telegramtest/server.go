@@ -121,7 +121,7 @@ func Start(cfg Config) (*Server, error) {
 	if cfg.LoginTokenLifetime == 0 {
 		cfg.LoginTokenLifetime = DefaultLoginTokenLifetime
 	}
-	loaded, err := openState(cfg.StateFile, cfg.Key)
+	loaded, err := openState(cfg.StateFile, cfg.Key, cfg.DC)
 	if err != nil {
 		return nil, err
 	}

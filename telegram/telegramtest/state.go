@@ -2,6 +2,7 @@ package telegramtest
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/x509"
@@ -82,8 +83,9 @@ type authKeyFile struct {
 const privateKeyType = "RSA PRIVATE KEY"
 
 // openState reads the state from a file, or makes a new one there. A key that is
-// given takes precedence over the file's.
-func openState(path string, key *rsa.PrivateKey) (state, error) {
+// given takes precedence over the file's. Auth keys that are stored without a datacenter
+// belong to dc: there was one only when they were made.
+func openState(path string, key *rsa.PrivateKey, dc int) (state, error) {
 	s := state{path: path, authKeys: map[keyID]*authKey{}, chats: map[peer]chatFile{}}
 	if path != "" {
 		if err := s.load(); err != nil {
@@ -92,6 +94,9 @@ func openState(path string, key *rsa.PrivateKey) (state, error) {
 	}
 	if key != nil {
 		s.key = key
+	}
+	for _, k := range s.authKeys {
+		k.dc = cmp.Or(k.dc, dc)
 	}
 	if s.key == nil {
 		var err error

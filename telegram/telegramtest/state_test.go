@@ -47,6 +47,21 @@ func TestAddAuthKey(t *testing.T) {
 	require.ErrorContains(t, err, "there is no account 404")
 }
 
+// A state file from before there were several datacenters goes on.
+func TestStateWithoutDatacenters(t *testing.T) {
+	options := telegramtest.Config{StateFile: filepath.Join(t.TempDir(), "telegram.json")}
+	s := newServer(t, options)
+	adas := sessionOf(t, s, ada.ID)
+	require.NoError(t, s.Close())
+	file, err := os.ReadFile(options.StateFile)
+	require.NoError(t, err)
+	older := strings.ReplaceAll(string(file), `"dc": 2,`, "")
+	require.NotEqual(t, string(file), older)
+	require.NoError(t, os.WriteFile(options.StateFile, []byte(older), 0o600))
+	s = newServer(t, options)
+	start(t, s, withSession(adas)).is(ada)
+}
+
 func TestStateOutlastsTheServer(t *testing.T) {
 	options := telegramtest.Config{StateFile: filepath.Join(t.TempDir(), "new", "state.json")}
 	s := newServer(t, options)
