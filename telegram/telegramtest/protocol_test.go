@@ -31,21 +31,14 @@ func TestFailTransport(t *testing.T) {
 	c.is(ada)
 	assert.Len(t, s.AuthKeys(), 1)
 
-	s.FailTransport(1, 404)
-	ctx, cancel := context.WithCancel(t.Context())
-	result := make(chan error)
-	go func() {
-		_, err := c.API().HelpGetNearestDC(ctx)
-		result <- err
-	}()
-	c.eventually(func() error {
-		if len(s.AuthKeys()) != 2 { // the client believes it
-			return assert.AnError
-		}
-		return nil
-	})
-	cancel()
-	<-result
+	// The client believes it, and makes another key. Where it was no call that got the error, but
+	// an acknowledgement on a connection that was ending, it comes back with the key that it has.
+	for len(s.AuthKeys()) < 2 {
+		s.FailTransport(1, 404)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second) // after which it is tried again
+		_, _ = c.API().HelpGetNearestDC(ctx)
+		cancel()
+	}
 	assert.Equal(t, 1, s.Sessions(ada.ID))
 }
 
