@@ -29,9 +29,9 @@ type file struct {
 // files returns the files of the copy, by their paths.
 func (c *copier) files() (map[string]file, error) {
 	files, seen := map[string]file{}, map[string]bool{}
-	for todo := []string{c.part}; len(todo) > 0; {
-		pkg := todo[0]
-		todo = todo[1:]
+	for waiting := []string{c.part}; len(waiting) > 0; {
+		pkg := waiting[0]
+		waiting = waiting[1:]
 		if seen[pkg] {
 			continue
 		}
@@ -46,7 +46,7 @@ func (c *copier) files() (map[string]file, error) {
 				return nil, err
 			}
 			files[filepath.Join(c.to, c.below(pkg), filepath.FromSlash(name))] = copied
-			todo = append(todo, imports...)
+			waiting = append(waiting, imports...)
 		}
 	}
 	return files, nil

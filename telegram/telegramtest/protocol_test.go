@@ -6,6 +6,7 @@ import (
 	"math/big"
 	"net"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -35,9 +36,17 @@ func TestFailTransport(t *testing.T) {
 	// an acknowledgement on a connection that was ending, it comes back with the key that it has.
 	for len(s.AuthKeys()) < 2 {
 		s.FailTransport(1, 404)
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second) // after which it is tried again
-		_, _ = c.API().HelpGetNearestDC(ctx)
+		ctx, cancel := context.WithCancel(t.Context())
+		called := make(chan error, 1)
+		go func() {
+			_, err := c.API().HelpGetNearestDC(ctx)
+			called <- err
+		}()
+		for len(s.AuthKeys()) < 2 && len(called) == 0 {
+			runtime.Gosched()
+		}
 		cancel()
+		<-called
 	}
 	assert.Equal(t, 1, s.Sessions(ada.ID))
 }
