@@ -40,6 +40,10 @@ func bearerToken(h http.Header) string {
 // secretProtocol is what the WebSocket subprotocol that carries a secret begins with.
 const secretProtocol = "net.maunium.telegram.auth-"
 
+// openIDProtocol is what the one begins with that carries an OpenID token: it can't have the colon of
+// "openid:".
+const openIDProtocol = "net.maunium.telegram.openid-"
+
 // credential returns the secret that a request was sent with: that of its Authorization
 // header or, where there is none, of a WebSocket subprotocol, the only part of such a
 // request that a script in a browser can choose. "" is none, or more than one.
@@ -50,6 +54,9 @@ func credential(h http.Header) string {
 	found := ""
 	for _, protocol := range headerTokens(h, "Sec-WebSocket-Protocol") {
 		secret, ok := strings.CutPrefix(protocol, secretProtocol)
+		if token, isOpenID := strings.CutPrefix(protocol, openIDProtocol); isOpenID {
+			secret, ok = openIDPrefix+token, true
+		}
 		if ok && found != "" {
 			return ""
 		}

@@ -45,6 +45,9 @@ const (
 	byOpenID callerKind = "openid"
 )
 
+// openIDPrefix is what OpenID tokens begin with where they stand in place of a secret.
+const openIDPrefix = "openid:"
+
 // caller is who has sent a request. The zero value may nothing.
 type caller struct {
 	kind callerKind
@@ -129,7 +132,7 @@ func (g *gate) checkToken(ctx context.Context, token string) (caller, error) {
 	if _, err := checkUserID(string(userID)); err != nil {
 		return caller{}, errBadChecker
 	}
-	if strings.HasPrefix(token, "openid:") {
+	if strings.HasPrefix(token, openIDPrefix) {
 		return caller{kind: byOpenID, userID: userID}, nil
 	}
 	return caller{kind: byMatrix, userID: userID}, nil

@@ -364,6 +364,25 @@ func TestCallerInTheLog(t *testing.T) {
 	}
 }
 
+// A page can't send the colon of an OpenID token with its WebSocket.
+func TestOpenIDOnAWebSocket(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b, _ := newTokenBridge(t)
+		for token, status := range map[string]int{tokenOf(alice): 426, tokenOf(bob): 403, "nobody's": 401, "": 401} {
+			r := newRequest(http.MethodGet, user(alice, "/login/qr"), "")
+			r.Header.Del("Authorization")
+			r.Header.Set("Sec-WebSocket-Protocol", "net.maunium.telegram.login, net.maunium.telegram.openid-"+token)
+			if a := b.send(t, r); a.status != status {
+				t.Errorf("%s: %d %s, want %d", token, a.status, a.body, status)
+			}
+			r.Header.Add("Sec-WebSocket-Protocol", "net.maunium.telegram.auth-"+secret)
+			if a := b.send(t, r); a.status != 401 {
+				t.Errorf("%s and a secret: %d %s, want 401", token, a.status, a.body)
+			}
+		}
+	})
+}
+
 // Without Tokens a token is a wrong secret.
 func TestTokensAreOff(t *testing.T) {
 	b := newBridge(t)

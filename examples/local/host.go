@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -11,6 +12,7 @@ import (
 	"go.mau.fi/util/dbutil"
 
 	"github.com/tgprovision/tgprovision/auth"
+	"github.com/tgprovision/tgprovision/console"
 	"github.com/tgprovision/tgprovision/portal"
 	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/provisioning/apidocs"
@@ -53,6 +55,9 @@ type hostConfig struct {
 	clientAddressHeader string // which a reverse proxy sets, or ""
 	failureLimit        int
 	auditLog            string // the file of the audit trail, or ""
+	// publicURL is where browsers reach the router.
+	publicURL     string
+	widgetClients []string // the origins of Matrix clients that show the console
 }
 
 // newHost wires the bundled parts together.
@@ -145,6 +150,11 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, 
 	place := h.router.PathPrefix("/_matrix/provision").Subrouter()
 	apidocs.Mount(place) // the documents, for whoever asks
 	h.provisioner.Mount(place)
+	people, err := console.New(console.Config{API: "../_matrix/provision/v1", WidgetClients: cfg.widgetClients})
+	if err != nil {
+		return nil, fmt.Errorf("-widget-clients: %w", err)
+	}
+	h.router.PathPrefix("/console/").Handler(people)
 	if cfg.metrics {
 		h.router.Handle("/metrics", h.metricsPage(counted)) // to whoever asks: the API's secret does not protect it
 	}
