@@ -70,7 +70,7 @@ function sentences({ can_connect: can, blockers, warnings: warned, acting, chat:
     said.push(element("p", {}, `${who} connects ${seen?.title || "the chat"} to the room.`));
   } else {
     const items = blockers.map((blocker) => element("li", {}, blockerText(blocker)));
-    said.push(element("div", { className: "blocked" }, element("p", {}, "This is in the way:"), element("ul", {}, ...items)));
+    said.push(element("div", { className: "blocked" }, element("p", {}, "This is in the way:"), element("ul", { ariaLabel: "In the way" }, ...items)));
   }
   if (replaces) said.push(element("p", {}, `The portal in ${replaces} ends.`));
   for (const warning of warned) said.push(element("p", {}, warnings[warning] ?? `Take care: ${warning}.`));

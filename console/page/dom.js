@@ -37,6 +37,7 @@ export function explain(where, err = "") {
 export async function attempt(within, run) {
   if (within.ariaBusy === "true") return;
   within.ariaBusy = "true";
+  say("");
   explain($(".error", within));
   try {
     await run();

@@ -186,15 +186,20 @@ async function qrEnded(result) {
   step("login-start");
   focusTitle($("#login"));
   await attempt($("#login-qr"), async () => {
-    if (!result) await session.user("GET", "login", "qr").catch(whyNoSocket);
+    if (!result && (await loggedInMeanwhile())) return;
     throw new Failure(qrErrors[result?.error] ?? "That did not work. Please try again, or log in in another way.");
   });
 }
 
-// whyNoSocket looks at the answer to a request that is no WebSocket's: it has the reason, which a
-// browser does not show of one that was not opened.
-function whyNoSocket(err) {
-  if (err.errcode !== "upgrade_required") throw err;
+// loggedInMeanwhile is for a socket that was not opened, of which a browser does not show the reason: a
+// request that is no WebSocket's gets it too, unless the user is logged in.
+async function loggedInMeanwhile() {
+  await session.user("GET", "login", "qr").catch((err) => {
+    if (err.errcode !== "upgrade_required") throw err;
+  });
+  const { telegram } = await session.user("GET");
+  if (telegram) await loggedIn();
+  return telegram !== null;
 }
 
 function closeSocket() {
