@@ -991,7 +991,7 @@ type ClientInterface interface {
 
 	// PostBotTokenWithBody Log in as a bot
 	//
-	// The token is that of BotFather. A login by phone number that is half done ends when the bot is logged in.
+	// The token is the one that BotFather has given.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1000,7 +1000,7 @@ type ClientInterface interface {
 
 	// PostBotToken Log in as a bot
 	//
-	// The token is that of BotFather. A login by phone number that is half done ends when the bot is logged in.
+	// The token is the one that BotFather has given.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1365,7 +1365,7 @@ func (c *Client) GetLogin(ctx context.Context, userId UserID, reqEditors ...Requ
 
 // PostBotTokenWithBody Log in as a bot
 //
-// The token is that of BotFather. A login by phone number that is half done ends when the bot is logged in.
+// The token is the one that BotFather has given.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1384,7 +1384,7 @@ func (c *Client) PostBotTokenWithBody(ctx context.Context, userId UserID, conten
 
 // PostBotToken Log in as a bot
 //
-// The token is that of BotFather. A login by phone number that is half done ends when the bot is logged in.
+// The token is the one that BotFather has given.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2931,7 +2931,7 @@ type ClientWithResponsesInterface interface {
 
 	// PostBotTokenWithBodyWithResponse Log in as a bot
 	//
-	// The token is that of BotFather. A login by phone number that is half done ends when the bot is logged in.
+	// The token is the one that BotFather has given.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2940,7 +2940,7 @@ type ClientWithResponsesInterface interface {
 
 	// PostBotTokenWithResponse Log in as a bot
 	//
-	// The token is that of BotFather. A login by phone number that is half done ends when the bot is logged in.
+	// The token is the one that BotFather has given.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4360,7 +4360,7 @@ func (c *ClientWithResponses) GetLoginWithResponse(ctx context.Context, userId U
 
 // PostBotTokenWithBodyWithResponse Log in as a bot
 //
-// The token is that of BotFather. A login by phone number that is half done ends when the bot is logged in.
+// The token is the one that BotFather has given.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4375,7 +4375,7 @@ func (c *ClientWithResponses) PostBotTokenWithBodyWithResponse(ctx context.Conte
 
 // PostBotTokenWithResponse Log in as a bot
 //
-// The token is that of BotFather. A login by phone number that is half done ends when the bot is logged in.
+// The token is the one that BotFather has given.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
