@@ -866,6 +866,8 @@ type ClientInterface interface {
 
 	// GetBridge Get what there is to know of the bridge
 	//
+	// Which bots to invite to rooms and to add to chats, and which operations this bridge can do.
+	//
 	// Corresponds with GET /v1/bridge (the `GetBridge` operationId).
 	GetBridge(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -880,6 +882,8 @@ type ClientInterface interface {
 	GetPortalByTgid(ctx context.Context, chatId ChatID, params *GetPortalByTgidParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetPortal Get the portal of a room
+	//
+	// The chat that the room is bridged to, and whether `user_id` may end that.
 	//
 	// Corresponds with GET /v1/portal/{room_id} (the `GetPortal` operationId).
 	GetPortal(ctx context.Context, roomId RoomID, params *GetPortalParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -987,12 +991,16 @@ type ClientInterface interface {
 
 	// PostBotTokenWithBody Log in as a bot
 	//
+	// The token is the one that BotFather has given.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/user/{user_id}/login/bot_token (the `PostBotToken` operationId).
 	PostBotTokenWithBody(ctx context.Context, userId UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PostBotToken Log in as a bot
+	//
+	// The token is the one that BotFather has given.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1026,12 +1034,16 @@ type ClientInterface interface {
 
 	// PostLoginCodeWithBody Log in with the code
 	//
+	// The user is logged in, or the account has a two-factor password, for send_password.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/user/{user_id}/login/send_code (the `PostLoginCode` operationId).
 	PostLoginCodeWithBody(ctx context.Context, userId UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PostLoginCode Log in with the code
+	//
+	// The user is logged in, or the account has a two-factor password, for send_password.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1040,12 +1052,16 @@ type ClientInterface interface {
 
 	// PostLoginPasswordWithBody Log in with the two-factor password
 	//
+	// The last step, after the code, for accounts with such a password.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/user/{user_id}/login/send_password (the `PostLoginPassword` operationId).
 	PostLoginPasswordWithBody(ctx context.Context, userId UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PostLoginPassword Log in with the two-factor password
+	//
+	// The last step, after the code, for accounts with such a password.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1061,6 +1077,8 @@ type ClientInterface interface {
 	Logout(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// StartDm Start a direct chat with somebody on Telegram
+	//
+	// The room of the chat is made where there is none, and the user is invited where they are not in it.
 	//
 	// Corresponds with POST /v1/user/{user_id}/pm/{identifier} (the `StartDm` operationId).
 	StartDm(ctx context.Context, userId UserID, identifier Identifier, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1081,6 +1099,8 @@ type ClientInterface interface {
 }
 
 // GetBridge Get what there is to know of the bridge
+//
+// Which bots to invite to rooms and to add to chats, and which operations this bridge can do.
 //
 // Corresponds with GET /v1/bridge (the `GetBridge` operationId).
 func (c *Client) GetBridge(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1116,6 +1136,8 @@ func (c *Client) GetPortalByTgid(ctx context.Context, chatId ChatID, params *Get
 }
 
 // GetPortal Get the portal of a room
+//
+// The chat that the room is bridged to, and whether `user_id` may end that.
 //
 // Corresponds with GET /v1/portal/{room_id} (the `GetPortal` operationId).
 func (c *Client) GetPortal(ctx context.Context, roomId RoomID, params *GetPortalParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1343,6 +1365,8 @@ func (c *Client) GetLogin(ctx context.Context, userId UserID, reqEditors ...Requ
 
 // PostBotTokenWithBody Log in as a bot
 //
+// The token is the one that BotFather has given.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/user/{user_id}/login/bot_token (the `PostBotToken` operationId).
@@ -1359,6 +1383,8 @@ func (c *Client) PostBotTokenWithBody(ctx context.Context, userId UserID, conten
 }
 
 // PostBotToken Log in as a bot
+//
+// The token is the one that BotFather has given.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1432,6 +1458,8 @@ func (c *Client) ResendLoginCode(ctx context.Context, userId UserID, reqEditors 
 
 // PostLoginCodeWithBody Log in with the code
 //
+// The user is logged in, or the account has a two-factor password, for send_password.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/user/{user_id}/login/send_code (the `PostLoginCode` operationId).
@@ -1448,6 +1476,8 @@ func (c *Client) PostLoginCodeWithBody(ctx context.Context, userId UserID, conte
 }
 
 // PostLoginCode Log in with the code
+//
+// The user is logged in, or the account has a two-factor password, for send_password.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1466,6 +1496,8 @@ func (c *Client) PostLoginCode(ctx context.Context, userId UserID, body PostLogi
 
 // PostLoginPasswordWithBody Log in with the two-factor password
 //
+// The last step, after the code, for accounts with such a password.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/user/{user_id}/login/send_password (the `PostLoginPassword` operationId).
@@ -1482,6 +1514,8 @@ func (c *Client) PostLoginPasswordWithBody(ctx context.Context, userId UserID, c
 }
 
 // PostLoginPassword Log in with the two-factor password
+//
+// The last step, after the code, for accounts with such a password.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1517,6 +1551,8 @@ func (c *Client) Logout(ctx context.Context, userId UserID, reqEditors ...Reques
 }
 
 // StartDm Start a direct chat with somebody on Telegram
+//
+// The room of the chat is made where there is none, and the user is invited where they are not in it.
 //
 // Corresponds with POST /v1/user/{user_id}/pm/{identifier} (the `StartDm` operationId).
 func (c *Client) StartDm(ctx context.Context, userId UserID, identifier Identifier, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2746,6 +2782,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetBridgeWithResponse Get what there is to know of the bridge
 	//
+	// Which bots to invite to rooms and to add to chats, and which operations this bridge can do.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/bridge (the `GetBridge` operationId).
@@ -2764,6 +2802,8 @@ type ClientWithResponsesInterface interface {
 	GetPortalByTgidWithResponse(ctx context.Context, chatId ChatID, params *GetPortalByTgidParams, reqEditors ...RequestEditorFn) (*GetPortalByTgidResponse, error)
 
 	// GetPortalWithResponse Get the portal of a room
+	//
+	// The chat that the room is bridged to, and whether `user_id` may end that.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2891,12 +2931,16 @@ type ClientWithResponsesInterface interface {
 
 	// PostBotTokenWithBodyWithResponse Log in as a bot
 	//
+	// The token is the one that BotFather has given.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/user/{user_id}/login/bot_token (the `PostBotToken` operationId).
 	PostBotTokenWithBodyWithResponse(ctx context.Context, userId UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PostBotTokenResponse, error)
 
 	// PostBotTokenWithResponse Log in as a bot
+	//
+	// The token is the one that BotFather has given.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2932,12 +2976,16 @@ type ClientWithResponsesInterface interface {
 
 	// PostLoginCodeWithBodyWithResponse Log in with the code
 	//
+	// The user is logged in, or the account has a two-factor password, for send_password.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/user/{user_id}/login/send_code (the `PostLoginCode` operationId).
 	PostLoginCodeWithBodyWithResponse(ctx context.Context, userId UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PostLoginCodeResponse, error)
 
 	// PostLoginCodeWithResponse Log in with the code
+	//
+	// The user is logged in, or the account has a two-factor password, for send_password.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2946,12 +2994,16 @@ type ClientWithResponsesInterface interface {
 
 	// PostLoginPasswordWithBodyWithResponse Log in with the two-factor password
 	//
+	// The last step, after the code, for accounts with such a password.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/user/{user_id}/login/send_password (the `PostLoginPassword` operationId).
 	PostLoginPasswordWithBodyWithResponse(ctx context.Context, userId UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PostLoginPasswordResponse, error)
 
 	// PostLoginPasswordWithResponse Log in with the two-factor password
+	//
+	// The last step, after the code, for accounts with such a password.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2969,6 +3021,8 @@ type ClientWithResponsesInterface interface {
 	LogoutWithResponse(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*LogoutResponse, error)
 
 	// StartDmWithResponse Start a direct chat with somebody on Telegram
+	//
+	// The room of the chat is made where there is none, and the user is invited where they are not in it.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4073,6 +4127,8 @@ func (r GetStickersetsResponse) ContentType() string {
 
 // GetBridgeWithResponse Get what there is to know of the bridge
 //
+// Which bots to invite to rooms and to add to chats, and which operations this bridge can do.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/bridge (the `GetBridge` operationId).
@@ -4103,6 +4159,8 @@ func (c *ClientWithResponses) GetPortalByTgidWithResponse(ctx context.Context, c
 }
 
 // GetPortalWithResponse Get the portal of a room
+//
+// The chat that the room is bridged to, and whether `user_id` may end that.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -4302,6 +4360,8 @@ func (c *ClientWithResponses) GetLoginWithResponse(ctx context.Context, userId U
 
 // PostBotTokenWithBodyWithResponse Log in as a bot
 //
+// The token is the one that BotFather has given.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/user/{user_id}/login/bot_token (the `PostBotToken` operationId).
@@ -4314,6 +4374,8 @@ func (c *ClientWithResponses) PostBotTokenWithBodyWithResponse(ctx context.Conte
 }
 
 // PostBotTokenWithResponse Log in as a bot
+//
+// The token is the one that BotFather has given.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4373,6 +4435,8 @@ func (c *ClientWithResponses) ResendLoginCodeWithResponse(ctx context.Context, u
 
 // PostLoginCodeWithBodyWithResponse Log in with the code
 //
+// The user is logged in, or the account has a two-factor password, for send_password.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/user/{user_id}/login/send_code (the `PostLoginCode` operationId).
@@ -4385,6 +4449,8 @@ func (c *ClientWithResponses) PostLoginCodeWithBodyWithResponse(ctx context.Cont
 }
 
 // PostLoginCodeWithResponse Log in with the code
+//
+// The user is logged in, or the account has a two-factor password, for send_password.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4399,6 +4465,8 @@ func (c *ClientWithResponses) PostLoginCodeWithResponse(ctx context.Context, use
 
 // PostLoginPasswordWithBodyWithResponse Log in with the two-factor password
 //
+// The last step, after the code, for accounts with such a password.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/user/{user_id}/login/send_password (the `PostLoginPassword` operationId).
@@ -4411,6 +4479,8 @@ func (c *ClientWithResponses) PostLoginPasswordWithBodyWithResponse(ctx context.
 }
 
 // PostLoginPasswordWithResponse Log in with the two-factor password
+//
+// The last step, after the code, for accounts with such a password.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4440,6 +4510,8 @@ func (c *ClientWithResponses) LogoutWithResponse(ctx context.Context, userId Use
 }
 
 // StartDmWithResponse Start a direct chat with somebody on Telegram
+//
+// The room of the chat is made where there is none, and the user is invited where they are not in it.
 //
 // Returns a wrapper object for the known response body format(s).
 //
