@@ -141,6 +141,23 @@ func TestQRCode(t *testing.T) {
 	assert.Equal(t, "POST", refused.Header().Get("Allow"))
 }
 
+// The page for authors of bridges has the lines of the example.
+func TestDocs(t *testing.T) {
+	page, err := os.ReadFile("../docs/bridge-authors.md")
+	require.NoError(t, err)
+	example, err := os.ReadFile("example_test.go")
+	require.NoError(t, err)
+	_, rest, ok := strings.Cut(string(page), "## A page for people\n")
+	require.True(t, ok)
+	_, rest, ok = strings.Cut(rest, "```go\n")
+	require.True(t, ok)
+	lines, _, ok := strings.Cut(rest, "\n```")
+	require.True(t, ok)
+	for line := range strings.Lines(lines) {
+		assert.Contains(t, string(example), "\t"+strings.TrimSpace(line)+"\n")
+	}
+}
+
 // dark counts the dark pixels.
 func dark(drawn image.Image) (n int) {
 	for y := range drawn.Bounds().Dy() {
