@@ -8,9 +8,9 @@
 //
 // As a widget the page has the address
 //
-//	https://bridge.example.com/console/?user_id=$matrix_user_id&room_id=$matrix_room_id
+//	https://bridge.example.com/console/?widgetId=$matrix_widget_id&user_id=$matrix_user_id&room_id=$matrix_room_id
 //
-// in which clients fill in the user and the room, and to which they add widgetId and parentUrl.
+// with which clients fill in the widget, the user and the room.
 package console
 
 import (
