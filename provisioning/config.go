@@ -72,6 +72,13 @@ type Config struct {
 	// Tokens tells whose Matrix tokens are, which callers may send in place of the secret;
 	// see "Callers". Nil is an API for the shared secret alone.
 	Tokens TokenChecker
+	// LoginPage is the public URL of a web page that people log in to Telegram on, to which the
+	// links of create_login_link lead, such as "https://bridge.example.com/login/". It is absolute,
+	// and has no user and no fragment. "" is a bridge without such links.
+	LoginPage string
+	// LoginLinks keeps the links. Processes that share a database share one on it, such as the one
+	// of auth.NewStore. Nil keeps them in the memory of this process.
+	LoginLinks LoginLinkStore
 	// CORS are the origins of web pages that may call the API from a browser, as browsers
 	// send them, such as "https://app.example.com" or "http://localhost:8080"; "*" is all.
 	// None is the default. Pages send the Authorization header themselves: cookies and
@@ -154,6 +161,12 @@ func (c Config) validate() error {
 	}
 	if c.Limits != nil && missing(c.Limits) {
 		fault("Config.Limits holds a nil pointer: leave it out to count in this process")
+	}
+	if c.LoginLinks != nil && missing(c.LoginLinks) {
+		fault("Config.LoginLinks holds a nil pointer: leave it out to keep links in this process")
+	}
+	if wrong := faultOfPage(c.LoginPage); wrong != "" && c.LoginPage != "" {
+		fault("Config.LoginPage %s", wrong)
 	}
 	for _, origin := range c.CORS {
 		if !validOrigin(origin) {
