@@ -112,11 +112,11 @@ type Config struct {
 	// see "Bounds". Zero is 5 an hour and 10 a day, which is what one person needs; a negative
 	// number is no limit.
 	CodesPerPhone Allowance
-	// CodesPerUser is how many login codes one Matrix user may request who calls with a token,
-	// for whatever number. Zero is 5 an hour and 10 a day, a negative number no limit.
+	// CodesPerUser is how many login codes one Matrix user may request who calls with a token or a
+	// login link, for whatever number. Zero is 5 an hour and 10 a day, a negative number no limit.
 	CodesPerUser Allowance
-	// BotTokensPerUser is how many bot tokens one Matrix user may send who calls with a token.
-	// Zero is 5 an hour and 10 a day, a negative number no limit.
+	// BotTokensPerUser is how many bot tokens one Matrix user may send who calls with a token or a
+	// login link. Zero is 5 an hour and 10 a day, a negative number no limit.
 	BotTokensPerUser Allowance
 	// Limits counts for these three. Processes that share a database share one on it, such as
 	// the one of auth.NewStore, and have the same first secret. Nil counts in the memory of this process.
