@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -304,4 +306,23 @@ func readObject(w http.ResponseWriter, r *http.Request) (object, error) {
 		return nil, errJSONInvalid
 	}
 	return o, nil
+}
+
+var validRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// requestID takes over the request's own ID where it is harmless in a log line,
+// or makes one.
+func requestID(r *http.Request) string {
+	if given := r.Header.Get("X-Request-Id"); given != "" && validRequestID.MatchString(given) {
+		return given
+	}
+	// Of the runtime's generator, ChaCha8 seeded by the system.
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+	var made [16]byte
+	for i := 0; i < len(made); i += 8 {
+		for n, bits := i, rand.Uint64(); n < i+8; n, bits = n+1, bits>>5 {
+			made[n] = alphabet[bits%32]
+		}
+	}
+	return string(made[:])
 }

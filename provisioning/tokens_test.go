@@ -127,6 +127,14 @@ func TestMatrixCallerNamesNobody(t *testing.T) {
 	}
 }
 
+// unauthorizedAt is the errcode of a credential that is wrong at a path.
+func unauthorizedAt(path string) string {
+	if path == "/login/link" {
+		return "login_link_invalid"
+	}
+	return "shared_secret_invalid"
+}
+
 // Whoever has the secret costs the homeserver nothing, nor do those who send none.
 func TestSecretBeforeTokens(t *testing.T) {
 	b, c := newTokenBridge(t, limit(-1))
@@ -135,7 +143,7 @@ func TestSecretBeforeTokens(t *testing.T) {
 		for _, header := range [][]string{nil, {""}, {"Bearer "}, {"Basic x"}, {tokenOf(alice)}, {"Bearer x", "Bearer x"}} {
 			r := newRequest(method, path, everyBody)
 			r.Header["Authorization"] = header
-			b.send(t, r).want(t, 401, "shared_secret_invalid")
+			b.send(t, r).want(t, 401, unauthorizedAt(path))
 		}
 	}
 	if c.asked() != 0 {
@@ -149,8 +157,11 @@ func TestTokensOnEveryPath(t *testing.T) {
 		b, c := newTokenBridge(t, limit(limited))
 		for path, method := range everyPath() {
 			for _, method := range []string{method, http.MethodPut} {
-				a := b.callAs(t, "nobody's", method, path, everyBody)
-				a.wantBody(t, 401, `{"errcode":"shared_secret_invalid","error":"The shared secret or Matrix token is wrong, or the token is not valid any more."}`)
+				a, want := b.callAs(t, "nobody's", method, path, everyBody), `{"errcode":"shared_secret_invalid","error":"The shared secret or Matrix token is wrong, or the token is not valid any more."}`
+				if path == "/login/link" && method == http.MethodPost {
+					want = linkInvalid
+				}
+				a.wantBody(t, 401, want)
 				if a.header.Get("WWW-Authenticate") != "Bearer" || a.header.Get("Allow") != "" {
 					t.Errorf("%s %s: the header is %v", method, path, a.header)
 				}

@@ -244,7 +244,7 @@ const maxExample = 4096
 
 // outside is what requests get that no operation is for.
 var outside = map[int][]string{
-	401: {"shared_secret_invalid"}, 404: {"unhandled_http_404"}, 405: {"unhandled_http_405"},
+	401: {"shared_secret_invalid", "login_link_invalid"}, 404: {"unhandled_http_404"}, 405: {"unhandled_http_405"},
 	429: {"too_many_requests"}, 503: {"overloaded", "not_ready"},
 }
 

@@ -52,6 +52,15 @@ func (db DB) DoTxn(ctx context.Context, fn func(context.Context) error) error {
 	return Fault(ctx, err)
 }
 
+// Clock returns the expression for the time in milliseconds since 1970: by the clock of the
+// PostgreSQL server, or of the machine that has the SQLite file.
+func (db DB) Clock() string {
+	if db.Dialect == dbutil.Postgres {
+		return `(extract(epoch FROM clock_timestamp())*1000)::BIGINT`
+	}
+	return `CAST((julianday('now')-2440587.5)*86400000 AS INTEGER)`
+}
+
 // rows are the rows of a query.
 type rows struct {
 	dbutil.Rows

@@ -461,6 +461,28 @@ type LoggedOut struct {
 	Pending *bool `json:"pending,omitempty"`
 }
 
+// LoginLink defines model for LoginLink.
+type LoginLink struct {
+	// ExpiresIn For how many seconds it can be opened
+	ExpiresIn int `json:"expires_in"`
+
+	// Url Where the person logs in, with the token of the link behind `#login_link=`
+	Url string `json:"url"`
+}
+
+// LoginSession defines model for LoginSession.
+type LoginSession struct {
+	// ExpiresIn For how many seconds the session lasts
+	ExpiresIn int `json:"expires_in"`
+
+	// Operations The operationIds that the session may use and that this bridge can do
+	Operations []string `json:"operations"`
+
+	// Token What to send as `Authorization: Bearer <token>` from now on
+	Token  string `json:"token"`
+	UserId UserID `json:"user_id"`
+}
+
 // LoginState The step to go on from or with
 type LoginState string
 
@@ -871,6 +893,14 @@ type ClientInterface interface {
 	// Corresponds with GET /v1/bridge (the `GetBridge` operationId).
 	GetBridge(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// OpenLoginLink Open a login link
+	//
+	// For the web page: it sends the token that stands in its address behind `#login_link=` as `Authorization: Bearer <token>`, and gets
+	// that of a session for the same user. The link is spent then.
+	//
+	// Corresponds with POST /v1/login/link (the `OpenLoginLink` operationId).
+	OpenLoginLink(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// GetPortalByTgid Get the portal of a group or channel
 	//
 	// The slash at the end tells this path from that of get_portal, as OpenAPI wants it. It may be left out: what begins with a
@@ -1007,6 +1037,14 @@ type ClientInterface interface {
 	// Corresponds with POST /v1/user/{user_id}/login/bot_token (the `PostBotToken` operationId).
 	PostBotToken(ctx context.Context, userId UserID, body PostBotTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// CreateLoginLink Make a link with which a person logs in on a web page
+	//
+	// Send the link to the person in private: who opens it first may log in for the user. It can be opened once, with open_login_link,
+	// within `expires_in` seconds. It ends the user's earlier link, and the session that was opened with that.
+	//
+	// Corresponds with POST /v1/user/{user_id}/login/link (the `CreateLoginLink` operationId).
+	CreateLoginLink(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// PostLoginPhoneWithBody Have Telegram send a login code
 	//
 	// Asking again for the same number before `resend_in` is over returns the login as it stands, and sends nothing; `resend_login_code` does. After that it has the code sent again.
@@ -1105,6 +1143,24 @@ type ClientInterface interface {
 // Corresponds with GET /v1/bridge (the `GetBridge` operationId).
 func (c *Client) GetBridge(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetBridgeRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpenLoginLink Open a login link
+//
+// For the web page: it sends the token that stands in its address behind `#login_link=` as `Authorization: Bearer <token>`, and gets
+// that of a session for the same user. The link is spent then.
+//
+// Corresponds with POST /v1/login/link (the `OpenLoginLink` operationId).
+func (c *Client) OpenLoginLink(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpenLoginLinkRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -1401,6 +1457,24 @@ func (c *Client) PostBotToken(ctx context.Context, userId UserID, body PostBotTo
 	return c.Client.Do(req)
 }
 
+// CreateLoginLink Make a link with which a person logs in on a web page
+//
+// Send the link to the person in private: who opens it first may log in for the user. It can be opened once, with open_login_link,
+// within `expires_in` seconds. It ends the user's earlier link, and the session that was opened with that.
+//
+// Corresponds with POST /v1/user/{user_id}/login/link (the `CreateLoginLink` operationId).
+func (c *Client) CreateLoginLink(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateLoginLinkRequest(c.Server, userId)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // PostLoginPhoneWithBody Have Telegram send a login code
 //
 // Asking again for the same number before `resend_in` is over returns the login as it stands, and sends nothing; `resend_login_code` does. After that it has the code sent again.
@@ -1621,6 +1695,33 @@ func NewGetBridgeRequest(server string) (*http.Request, error) {
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewOpenLoginLinkRequest constructs an http.Request for the OpenLoginLink method
+func NewOpenLoginLinkRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/login/link")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -2411,6 +2512,40 @@ func NewPostBotTokenRequestWithBody(server string, userId UserID, contentType st
 	return req, nil
 }
 
+// NewCreateLoginLinkRequest constructs an http.Request for the CreateLoginLink method
+func NewCreateLoginLinkRequest(server string, userId UserID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_id", userId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/user/%s/login/link", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewPostLoginPhoneRequest calls the generic PostLoginPhone builder with application/json body
 func NewPostLoginPhoneRequest(server string, userId UserID, body PostLoginPhoneJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -2789,6 +2924,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /v1/bridge (the `GetBridge` operationId).
 	GetBridgeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetBridgeResponse, error)
 
+	// OpenLoginLinkWithResponse Open a login link
+	//
+	// For the web page: it sends the token that stands in its address behind `#login_link=` as `Authorization: Bearer <token>`, and gets
+	// that of a session for the same user. The link is spent then.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/login/link (the `OpenLoginLink` operationId).
+	OpenLoginLinkWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*OpenLoginLinkResponse, error)
+
 	// GetPortalByTgidWithResponse Get the portal of a group or channel
 	//
 	// The slash at the end tells this path from that of get_portal, as OpenAPI wants it. It may be left out: what begins with a
@@ -2947,6 +3092,16 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /v1/user/{user_id}/login/bot_token (the `PostBotToken` operationId).
 	PostBotTokenWithResponse(ctx context.Context, userId UserID, body PostBotTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*PostBotTokenResponse, error)
 
+	// CreateLoginLinkWithResponse Make a link with which a person logs in on a web page
+	//
+	// Send the link to the person in private: who opens it first may log in for the user. It can be opened once, with open_login_link,
+	// within `expires_in` seconds. It ends the user's earlier link, and the session that was opened with that.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/user/{user_id}/login/link (the `CreateLoginLink` operationId).
+	CreateLoginLinkWithResponse(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*CreateLoginLinkResponse, error)
+
 	// PostLoginPhoneWithBodyWithResponse Have Telegram send a login code
 	//
 	// Asking again for the same number before `resend_in` is over returns the login as it stands, and sends nothing; `resend_login_code` does. After that it has the code sent again.
@@ -3090,6 +3245,54 @@ func (r GetBridgeResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetBridgeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type OpenLoginLinkResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LoginSession
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpenLoginLinkResponse) GetJSON200() *LoginSession {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r OpenLoginLinkResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpenLoginLinkResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpenLoginLinkResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpenLoginLinkResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpenLoginLinkResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3727,6 +3930,54 @@ func (r PostBotTokenResponse) ContentType() string {
 	return ""
 }
 
+type CreateLoginLinkResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LoginLink
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateLoginLinkResponse) GetJSON200() *LoginLink {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r CreateLoginLinkResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateLoginLinkResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateLoginLinkResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateLoginLinkResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateLoginLinkResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type PostLoginPhoneResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -4140,6 +4391,22 @@ func (c *ClientWithResponses) GetBridgeWithResponse(ctx context.Context, reqEdit
 	return ParseGetBridgeResponse(rsp)
 }
 
+// OpenLoginLinkWithResponse Open a login link
+//
+// For the web page: it sends the token that stands in its address behind `#login_link=` as `Authorization: Bearer <token>`, and gets
+// that of a session for the same user. The link is spent then.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/login/link (the `OpenLoginLink` operationId).
+func (c *ClientWithResponses) OpenLoginLinkWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*OpenLoginLinkResponse, error) {
+	rsp, err := c.OpenLoginLink(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpenLoginLinkResponse(rsp)
+}
+
 // GetPortalByTgidWithResponse Get the portal of a group or channel
 //
 // The slash at the end tells this path from that of get_portal, as OpenAPI wants it. It may be left out: what begins with a
@@ -4388,6 +4655,22 @@ func (c *ClientWithResponses) PostBotTokenWithResponse(ctx context.Context, user
 	return ParsePostBotTokenResponse(rsp)
 }
 
+// CreateLoginLinkWithResponse Make a link with which a person logs in on a web page
+//
+// Send the link to the person in private: who opens it first may log in for the user. It can be opened once, with open_login_link,
+// within `expires_in` seconds. It ends the user's earlier link, and the session that was opened with that.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/user/{user_id}/login/link (the `CreateLoginLink` operationId).
+func (c *ClientWithResponses) CreateLoginLinkWithResponse(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*CreateLoginLinkResponse, error) {
+	rsp, err := c.CreateLoginLink(ctx, userId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateLoginLinkResponse(rsp)
+}
+
 // PostLoginPhoneWithBodyWithResponse Have Telegram send a login code
 //
 // Asking again for the same number before `resend_in` is over returns the login as it stands, and sends nothing; `resend_login_code` does. After that it has the code sent again.
@@ -4570,6 +4853,39 @@ func ParseGetBridgeResponse(rsp *http.Response) (*GetBridgeResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest BridgeInfo
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseOpenLoginLinkResponse parses an HTTP response from a OpenLoginLinkWithResponse call
+func ParseOpenLoginLinkResponse(rsp *http.Response) (*OpenLoginLinkResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpenLoginLinkResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LoginSession
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -5006,6 +5322,39 @@ func ParsePostBotTokenResponse(rsp *http.Response) (*PostBotTokenResponse, error
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest LoggedIn
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateLoginLinkResponse parses an HTTP response from a CreateLoginLinkWithResponse call
+func ParseCreateLoginLinkResponse(rsp *http.Response) (*CreateLoginLinkResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateLoginLinkResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LoginLink
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
