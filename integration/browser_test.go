@@ -37,7 +37,7 @@ var screens = map[string]screen{
 }
 
 // browserTimeout is how long one step in a browser may take, on a machine with much else to do.
-const browserTimeout = 20 * time.Second
+const browserTimeout = 2 * time.Minute
 
 // newBrowser starts a headless Chromium, and returns the context to open tabs with.
 func newBrowser(t *testing.T) context.Context {
@@ -70,6 +70,8 @@ type tab struct {
 	mu     sync.Mutex
 	faults []string // of the page: errors in its console, and requests to others
 	hosts  map[string]bool
+	// refused is told of pages that are not shown in a frame, which is a fault where it is nil.
+	refused chan string
 }
 
 // newTab opens a tab. With the test it checks that the page has caused no error, and has asked nobody
@@ -111,7 +113,7 @@ func (b *tab) hear(event any) {
 	switch e := event.(type) {
 	case *network.EventRequestWillBeSent:
 		u, err := url.Parse(e.Request.URL)
-		if err == nil && (u.Scheme == "blob" || u.Scheme == "about") {
+		if err == nil && (u.Scheme == "blob" || u.Scheme == "about" || u.Scheme == "data") {
 			return
 		}
 		if err != nil || !b.hosts[u.Host] {
@@ -122,6 +124,10 @@ func (b *tab) hear(event any) {
 	case *runtime.EventConsoleAPICalled:
 		b.faults = append(b.faults, fmt.Sprintf("a line in the console: %s", e.Args[0].Value))
 	case *log.EventEntryAdded:
+		if b.refused != nil && strings.Contains(e.Entry.Text, "frame-ancestors") {
+			b.refused <- e.Entry.Text
+			return
+		}
 		// Answers that are errors are shown to people, and sockets that were refused.
 		if !strings.HasPrefix(e.Entry.Text, "Failed to load resource") && !strings.Contains(e.Entry.Text, "WebSocket connection") {
 			b.faults = append(b.faults, "in the log: "+e.Entry.Text)
@@ -253,8 +259,7 @@ func (b *tab) gone(role, name string) {
 func (b *tab) see(text string) {
 	b.t.Helper()
 	require.NotContains(b.t, text, `"`)
-	path := `//*[text()[contains(normalize-space(.), "` + text + `")]]`
-	b.do(chromedp.WaitVisible(chromedp.Search(path)))
+	b.do(chromedp.WaitVisible(chromedp.Search(`//*[text()[contains(normalize-space(.), "` + text + `")]]`)))
 }
 
 // shoot keeps what can be seen as a picture, where go test was given -artifacts.

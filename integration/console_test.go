@@ -167,8 +167,8 @@ func TestConsoleQR(t *testing.T) {
 func (b *tab) scan() string {
 	b.t.Helper()
 	const label = "QR code to scan with Telegram on a phone"
-	b.find("image", label)
-	shot, err := chromedp.Run(b.ctx, chromedp.Screenshot(label, b.named("image", label)...))
+	b.do(chromedp.ScrollIntoView(label, b.named("image", label)...))
+	shot, err := chromedp.Run(b.ctx, chromedp.CaptureScreenshot())
 	require.NoError(b.t, err)
 	drawn, err := png.Decode(bytes.NewReader(shot))
 	require.NoError(b.t, err)

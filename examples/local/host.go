@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -114,6 +115,8 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, 
 		// They are counted in the database, for all processes that share it.
 		Limits: users, CodesPerPhone: cfg.codes, CodesPerUser: cfg.codes, MaxRequests: cfg.maxRequests,
 		MaxRequestsPerUser: cfg.maxRequestsPerUser, Timeout: cfg.timeout, FailureLimit: cfg.failureLimit,
+		// People log in on the page that is served below, by links that are kept in the database.
+		LoginPage: strings.TrimSuffix(cfg.publicURL, "/") + "/console/", LoginLinks: users,
 		// A bridge starts and stops to sync accounts and portals here.
 		Events: func(_ context.Context, e provisioning.Event) error {
 			log.Info().Str("event", string(e.Type)).Stringer("user_id", e.UserID).Stringer("room_id", e.Portal.RoomID).
