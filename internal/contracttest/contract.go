@@ -264,7 +264,11 @@ func (c *Contract) Check(e Exchange) error {
 	}
 	input := &openapi3filter.RequestValidationInput{
 		Request: request(e), PathParams: values, QueryParams: url.Values{}, Route: &op.route,
-		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true},
+		Options: &openapi3filter.Options{
+			AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true,
+			// What a 101 has for content are the messages that follow, see CheckMessage.
+			ExcludeResponseBody: e.Status == http.StatusSwitchingProtocols,
+		},
 	}
 	for parameter := range strings.SplitSeq(e.Request.URL.RawQuery, "&") { // Query leaves out what has a semicolon
 		name, value, _ := strings.Cut(parameter, "=")

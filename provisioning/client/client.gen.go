@@ -888,6 +888,8 @@ type ClientInterface interface {
 
 	// GetBridge Get what there is to know of the bridge
 	//
+	// Which bots to invite to rooms and to add to chats, and which operations this bridge can do.
+	//
 	// Corresponds with GET /v1/bridge (the `GetBridge` operationId).
 	GetBridge(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
@@ -910,6 +912,8 @@ type ClientInterface interface {
 	GetPortalByTgid(ctx context.Context, chatId ChatID, params *GetPortalByTgidParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetPortal Get the portal of a room
+	//
+	// The chat that the room is bridged to, and whether `user_id` may end that.
 	//
 	// Corresponds with GET /v1/portal/{room_id} (the `GetPortal` operationId).
 	GetPortal(ctx context.Context, roomId RoomID, params *GetPortalParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1017,12 +1021,16 @@ type ClientInterface interface {
 
 	// PostBotTokenWithBody Log in as a bot
 	//
+	// The token is the one that BotFather has given.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/user/{user_id}/login/bot_token (the `PostBotToken` operationId).
 	PostBotTokenWithBody(ctx context.Context, userId UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PostBotToken Log in as a bot
+	//
+	// The token is the one that BotFather has given.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1064,12 +1072,16 @@ type ClientInterface interface {
 
 	// PostLoginCodeWithBody Log in with the code
 	//
+	// The user is logged in, or the account has a two-factor password, for send_password.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/user/{user_id}/login/send_code (the `PostLoginCode` operationId).
 	PostLoginCodeWithBody(ctx context.Context, userId UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PostLoginCode Log in with the code
+	//
+	// The user is logged in, or the account has a two-factor password, for send_password.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1078,12 +1090,16 @@ type ClientInterface interface {
 
 	// PostLoginPasswordWithBody Log in with the two-factor password
 	//
+	// The last step, after the code, for accounts with such a password.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/user/{user_id}/login/send_password (the `PostLoginPassword` operationId).
 	PostLoginPasswordWithBody(ctx context.Context, userId UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PostLoginPassword Log in with the two-factor password
+	//
+	// The last step, after the code, for accounts with such a password.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1099,6 +1115,8 @@ type ClientInterface interface {
 	Logout(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// StartDm Start a direct chat with somebody on Telegram
+	//
+	// The room of the chat is made where there is none, and the user is invited where they are not in it.
 	//
 	// Corresponds with POST /v1/user/{user_id}/pm/{identifier} (the `StartDm` operationId).
 	StartDm(ctx context.Context, userId UserID, identifier Identifier, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1119,6 +1137,8 @@ type ClientInterface interface {
 }
 
 // GetBridge Get what there is to know of the bridge
+//
+// Which bots to invite to rooms and to add to chats, and which operations this bridge can do.
 //
 // Corresponds with GET /v1/bridge (the `GetBridge` operationId).
 func (c *Client) GetBridge(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1172,6 +1192,8 @@ func (c *Client) GetPortalByTgid(ctx context.Context, chatId ChatID, params *Get
 }
 
 // GetPortal Get the portal of a room
+//
+// The chat that the room is bridged to, and whether `user_id` may end that.
 //
 // Corresponds with GET /v1/portal/{room_id} (the `GetPortal` operationId).
 func (c *Client) GetPortal(ctx context.Context, roomId RoomID, params *GetPortalParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1399,6 +1421,8 @@ func (c *Client) GetLogin(ctx context.Context, userId UserID, reqEditors ...Requ
 
 // PostBotTokenWithBody Log in as a bot
 //
+// The token is the one that BotFather has given.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/user/{user_id}/login/bot_token (the `PostBotToken` operationId).
@@ -1415,6 +1439,8 @@ func (c *Client) PostBotTokenWithBody(ctx context.Context, userId UserID, conten
 }
 
 // PostBotToken Log in as a bot
+//
+// The token is the one that BotFather has given.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1506,6 +1532,8 @@ func (c *Client) ResendLoginCode(ctx context.Context, userId UserID, reqEditors 
 
 // PostLoginCodeWithBody Log in with the code
 //
+// The user is logged in, or the account has a two-factor password, for send_password.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/user/{user_id}/login/send_code (the `PostLoginCode` operationId).
@@ -1522,6 +1550,8 @@ func (c *Client) PostLoginCodeWithBody(ctx context.Context, userId UserID, conte
 }
 
 // PostLoginCode Log in with the code
+//
+// The user is logged in, or the account has a two-factor password, for send_password.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1540,6 +1570,8 @@ func (c *Client) PostLoginCode(ctx context.Context, userId UserID, body PostLogi
 
 // PostLoginPasswordWithBody Log in with the two-factor password
 //
+// The last step, after the code, for accounts with such a password.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/user/{user_id}/login/send_password (the `PostLoginPassword` operationId).
@@ -1556,6 +1588,8 @@ func (c *Client) PostLoginPasswordWithBody(ctx context.Context, userId UserID, c
 }
 
 // PostLoginPassword Log in with the two-factor password
+//
+// The last step, after the code, for accounts with such a password.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1591,6 +1625,8 @@ func (c *Client) Logout(ctx context.Context, userId UserID, reqEditors ...Reques
 }
 
 // StartDm Start a direct chat with somebody on Telegram
+//
+// The room of the chat is made where there is none, and the user is invited where they are not in it.
 //
 // Corresponds with POST /v1/user/{user_id}/pm/{identifier} (the `StartDm` operationId).
 func (c *Client) StartDm(ctx context.Context, userId UserID, identifier Identifier, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2881,6 +2917,8 @@ type ClientWithResponsesInterface interface {
 
 	// GetBridgeWithResponse Get what there is to know of the bridge
 	//
+	// Which bots to invite to rooms and to add to chats, and which operations this bridge can do.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/bridge (the `GetBridge` operationId).
@@ -2909,6 +2947,8 @@ type ClientWithResponsesInterface interface {
 	GetPortalByTgidWithResponse(ctx context.Context, chatId ChatID, params *GetPortalByTgidParams, reqEditors ...RequestEditorFn) (*GetPortalByTgidResponse, error)
 
 	// GetPortalWithResponse Get the portal of a room
+	//
+	// The chat that the room is bridged to, and whether `user_id` may end that.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3036,12 +3076,16 @@ type ClientWithResponsesInterface interface {
 
 	// PostBotTokenWithBodyWithResponse Log in as a bot
 	//
+	// The token is the one that BotFather has given.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/user/{user_id}/login/bot_token (the `PostBotToken` operationId).
 	PostBotTokenWithBodyWithResponse(ctx context.Context, userId UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PostBotTokenResponse, error)
 
 	// PostBotTokenWithResponse Log in as a bot
+	//
+	// The token is the one that BotFather has given.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3087,12 +3131,16 @@ type ClientWithResponsesInterface interface {
 
 	// PostLoginCodeWithBodyWithResponse Log in with the code
 	//
+	// The user is logged in, or the account has a two-factor password, for send_password.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/user/{user_id}/login/send_code (the `PostLoginCode` operationId).
 	PostLoginCodeWithBodyWithResponse(ctx context.Context, userId UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PostLoginCodeResponse, error)
 
 	// PostLoginCodeWithResponse Log in with the code
+	//
+	// The user is logged in, or the account has a two-factor password, for send_password.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3101,12 +3149,16 @@ type ClientWithResponsesInterface interface {
 
 	// PostLoginPasswordWithBodyWithResponse Log in with the two-factor password
 	//
+	// The last step, after the code, for accounts with such a password.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/user/{user_id}/login/send_password (the `PostLoginPassword` operationId).
 	PostLoginPasswordWithBodyWithResponse(ctx context.Context, userId UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PostLoginPasswordResponse, error)
 
 	// PostLoginPasswordWithResponse Log in with the two-factor password
+	//
+	// The last step, after the code, for accounts with such a password.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3124,6 +3176,8 @@ type ClientWithResponsesInterface interface {
 	LogoutWithResponse(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*LogoutResponse, error)
 
 	// StartDmWithResponse Start a direct chat with somebody on Telegram
+	//
+	// The room of the chat is made where there is none, and the user is invited where they are not in it.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4324,6 +4378,8 @@ func (r GetStickersetsResponse) ContentType() string {
 
 // GetBridgeWithResponse Get what there is to know of the bridge
 //
+// Which bots to invite to rooms and to add to chats, and which operations this bridge can do.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/bridge (the `GetBridge` operationId).
@@ -4370,6 +4426,8 @@ func (c *ClientWithResponses) GetPortalByTgidWithResponse(ctx context.Context, c
 }
 
 // GetPortalWithResponse Get the portal of a room
+//
+// The chat that the room is bridged to, and whether `user_id` may end that.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -4569,6 +4627,8 @@ func (c *ClientWithResponses) GetLoginWithResponse(ctx context.Context, userId U
 
 // PostBotTokenWithBodyWithResponse Log in as a bot
 //
+// The token is the one that BotFather has given.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/user/{user_id}/login/bot_token (the `PostBotToken` operationId).
@@ -4581,6 +4641,8 @@ func (c *ClientWithResponses) PostBotTokenWithBodyWithResponse(ctx context.Conte
 }
 
 // PostBotTokenWithResponse Log in as a bot
+//
+// The token is the one that BotFather has given.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4656,6 +4718,8 @@ func (c *ClientWithResponses) ResendLoginCodeWithResponse(ctx context.Context, u
 
 // PostLoginCodeWithBodyWithResponse Log in with the code
 //
+// The user is logged in, or the account has a two-factor password, for send_password.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/user/{user_id}/login/send_code (the `PostLoginCode` operationId).
@@ -4668,6 +4732,8 @@ func (c *ClientWithResponses) PostLoginCodeWithBodyWithResponse(ctx context.Cont
 }
 
 // PostLoginCodeWithResponse Log in with the code
+//
+// The user is logged in, or the account has a two-factor password, for send_password.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4682,6 +4748,8 @@ func (c *ClientWithResponses) PostLoginCodeWithResponse(ctx context.Context, use
 
 // PostLoginPasswordWithBodyWithResponse Log in with the two-factor password
 //
+// The last step, after the code, for accounts with such a password.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/user/{user_id}/login/send_password (the `PostLoginPassword` operationId).
@@ -4694,6 +4762,8 @@ func (c *ClientWithResponses) PostLoginPasswordWithBodyWithResponse(ctx context.
 }
 
 // PostLoginPasswordWithResponse Log in with the two-factor password
+//
+// The last step, after the code, for accounts with such a password.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4723,6 +4793,8 @@ func (c *ClientWithResponses) LogoutWithResponse(ctx context.Context, userId Use
 }
 
 // StartDmWithResponse Start a direct chat with somebody on Telegram
+//
+// The room of the chat is made where there is none, and the user is invited where they are not in it.
 //
 // Returns a wrapper object for the known response body format(s).
 //
