@@ -33,7 +33,8 @@ type StoreConfig struct {
 	IsBridgeUser func(id.UserID) bool
 }
 
-// Store is a [provisioning.UserStore], a [provisioning.LimitStore] and a [provisioning.LoginLinkStore] on SQL: SQLite or PostgreSQL. It is safe for
+// Store is a [provisioning.UserStore], a [provisioning.LimitStore] and a
+// [provisioning.LoginLinkStore] on SQL: SQLite or PostgreSQL. It is safe for
 // concurrent use by several goroutines; several stores, in one process or in
 // many, can share a database. There is nothing to close but the database.
 //

@@ -11,9 +11,9 @@ import (
 )
 
 // AuditEntry is what came of one request that is made to change something: a step of a login, a
-// logout, a login link that is made or opened, a portal that is connected, created or ended, a direct chat that is started. It is
-// also what came of one with a wrong secret or token, whatever it asked for; but not of those
-// that are refused after too many of them.
+// login link that is made or opened, a logout, a portal that is connected, created or ended, a
+// direct chat that is started. It is also what came of one with a wrong secret or token, whatever
+// it asked for; but not of those that are refused after too many of them.
 //
 // It holds no secret, no token, no phone number and no code. The names in JSON are those of
 // the access lines.

@@ -38,8 +38,8 @@ type Forgotten struct {
 }
 
 // ForgetUser removes all that is kept of a Matrix user, and says what that was: it logs them
-// out, ends a half-done login and a login link, ends the portals of their direct chats, and removes what
-// names them, or somebody whom only they know, elsewhere. It is for hosts, and asks for no
+// out, ends a half-done login and a login link, ends the portals of their direct chats, and
+// removes what names them, or somebody whom only they know, elsewhere. It is for hosts, and asks for no
 // permission. It may be called before [Provisioner.Start].
 //
 // A direct chat is the user's who has asked for it last, with whichever account: also that

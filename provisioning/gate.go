@@ -83,8 +83,8 @@ func (c caller) secretName() string {
 func (c caller) confined() bool { return !c.trusted() && !c.admin }
 
 // authorise returns who sends a credential: somebody with a shared secret, or the user of a
-// Matrix token, of a login link or of its session. The right secret always passes. from returns the address that it comes from,
-// and is asked where that matters. Errors: errUnauthorized, errTooManyGuesses, and those of
+// Matrix token, of a login link or of its session. The right secret always passes. from returns
+// the address that it comes from, and is asked where that matters. Errors: errUnauthorized, errTooManyGuesses, and those of
 // callerOf.
 func (g *gate) authorise(ctx context.Context, credential string, from func() address) (who caller, err error) {
 	if credential == "" {
