@@ -155,14 +155,22 @@ func script[T any](b *tab, expression string) T {
 	return got
 }
 
+// allow has the page make requests to the hosts of addresses.
+func (b *tab) allow(addresses ...string) {
+	b.t.Helper()
+	for _, address := range addresses {
+		u, err := url.Parse(address)
+		require.NoError(b.t, err)
+		b.mu.Lock()
+		b.hosts[u.Host] = true
+		b.mu.Unlock()
+	}
+}
+
 // open goes to an address.
 func (b *tab) open(address string) {
 	b.t.Helper()
-	u, err := url.Parse(address)
-	require.NoError(b.t, err)
-	b.mu.Lock()
-	b.hosts[u.Host] = true
-	b.mu.Unlock()
+	b.allow(address)
 	b.do(chromedp.Navigate(address))
 }
 

@@ -6,6 +6,7 @@ import (
 	"image/png"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -22,6 +23,7 @@ import (
 // dora has a two-factor password.
 var dora = telegramtest.Account{
 	ID: 2004, Phone: "9996620004", Code: "54321", Password: "correct horse", PasswordHint: "and then?", FirstName: "Dora", Username: "dora",
+	ResendAfter: time.Second,
 }
 
 // newConsole starts a bridge, and a browser to look at its console with.
@@ -74,6 +76,9 @@ func TestConsoleLogin(t *testing.T) {
 		b.press("button", "Send the code")
 		b.see("Telegram has sent a code to your Telegram apps.")
 		b.inspect("code")
+		b.press("button", "Send it by text message")
+		b.see("Telegram has sent a code by SMS.")
+		b.find("button", "Send it by a call that says it")
 		b.fill("textbox", "Code", "11111")
 		b.press("button", "Log in")
 		b.see("That is not the right code.")

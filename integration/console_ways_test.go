@@ -54,6 +54,27 @@ func TestConsoleLink(t *testing.T) {
 	})
 }
 
+// A bridge on bridgev2 has the page too.
+func TestConsoleOnBridgev2(t *testing.T) {
+	s := newBridgev2Stage(t, homeservers["dendrite"], databases["sqlite"](t), bridgeSettings{})
+	alice := s.hs.user(t, "alice")
+	browser := newBrowser(t)
+	b := newTab(t, browser, screens["phone"])
+	b.enter(s.front.URL+"/console/", alice)
+	b.press("button", "Make a login link")
+	link := b.value("Give it to nobody else")
+	b.open(link)
+	b.press("button", "Continue")
+	b.press("radio", "With a QR code, from Telegram on a phone")
+	b.press("button", "Show the QR code")
+	require.NoError(t, s.telegram.AcceptLoginToken(b.scan(), ada.ID))
+	b.see("is Ada (@ada) on Telegram")
+	b.enter(s.front.URL+"/console/", alice)
+	b.find("button", "Connect: Lounge")
+	b.press("button", "Portals")
+	b.see("There is nothing here yet.")
+}
+
 // A Matrix client shows the console in a frame, and tells it by an OpenID token who somebody is.
 func TestConsoleWidget(t *testing.T) {
 	onScreens(t, func(t *testing.T, size screen) {
@@ -64,12 +85,14 @@ func TestConsoleWidget(t *testing.T) {
 		room := s.room(alice, mautrix.ReqCreateRoom{})
 		widget := fmt.Sprintf("%s?widgetId=w1&user_id=%s&room_id=%s&parentUrl=%s", address,
 			url.QueryEscape(string(alice.UserID)), url.QueryEscape(string(room)), url.QueryEscape(origin+"/"))
-		matrixClient.Config.Handler = showWidget(t, alice, address, widget)
+		stranger := httptest.NewServer(showWidget(t, alice, address, widget, ""))
+		t.Cleanup(stranger.Close)
+		matrixClient.Config.Handler = showWidget(t, alice, address, widget, stranger.URL+"/stranger")
 		matrixClient.Start()
 		t.Cleanup(matrixClient.Close)
 
 		b := newTab(t, browser, size)
-		b.hosts[strings.Split(address, "/")[2]] = true
+		b.allow(address, stranger.URL)
 		b.open(origin)
 		b.frame = "Widget"
 		b.press("button", "Continue")
@@ -79,6 +102,9 @@ func TestConsoleWidget(t *testing.T) {
 		b.find("button", "Continue")
 		b.see("Your Matrix client did not tell the bridge who you are.")
 		b.press("button", "Continue")
+		b.frame = "Stranger"
+		b.press("button", "Intrude")
+		b.find("heading", "Intruded")
 		b.frame = ""
 		b.press("button", "Allow")
 		b.frame = "Widget"
@@ -92,10 +118,8 @@ func TestConsoleWidget(t *testing.T) {
 		b.see("Lounge is connected to the room " + string(room) + ".")
 		assert.EqualValues(t, -1000000000011, s.get(200, "", "/portal/"+string(room))["chat_id"])
 		// Another page, of which the bridge was not told, can't have it in a frame.
-		stranger := httptest.NewServer(showWidget(t, alice, address, widget))
-		t.Cleanup(stranger.Close)
 		framed := newTab(t, browser, size)
-		framed.hosts[strings.Split(address, "/")[2]] = true
+		framed.allow(address)
 		framed.refused = make(chan string, 10)
 		framed.open(stranger.URL)
 		assert.Contains(t, <-framed.refused, "frame-ancestors "+origin)
@@ -104,7 +128,8 @@ func TestConsoleWidget(t *testing.T) {
 
 // showWidget is a Matrix client that shows a widget, and asks whether to tell it who the user is:
 // https://github.com/matrix-org/matrix-spec-proposals/blob/main/proposals/1960-integrations-openid.md.
-func showWidget(t *testing.T, user *mautrix.Client, address, widget string) http.Handler {
+// Beside it it shows another page.
+func showWidget(t *testing.T, user *mautrix.Client, address, widget, beside string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("POST /token", func(w http.ResponseWriter, r *http.Request) {
 		token, err := user.RequestOpenIDToken(r.Context())
@@ -114,7 +139,11 @@ func showWidget(t *testing.T, user *mautrix.Client, address, widget string) http
 	})
 	mux.HandleFunc("GET /", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/html; charset=utf-8")
-		fmt.Fprintf(w, matrixClientPage, widget, widgetOrigin(address))
+		fmt.Fprintf(w, matrixClientPage, widget, beside, widgetOrigin(address))
+	})
+	mux.HandleFunc("GET /stranger", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "text/html; charset=utf-8")
+		fmt.Fprint(w, strangerPage)
 	})
 	return mux
 }
@@ -135,9 +164,10 @@ const matrixClientPage = `<!doctype html>
 <link rel="icon" href="data:,">
 <title>Client</title>
 <p><button id="allow">Allow</button> <button id="refuse">Refuse</button></p>
-<iframe title="Widget" src="%s" style="width: 100%%; height: 90vh; border: 0"></iframe>
+<iframe title="Widget" src="%s" style="width: 100%%; height: 80vh; border: 0"></iframe>
+<iframe title="Stranger" src="%s" style="width: 100%%; height: 8rem"></iframe>
 <script>
-const frame = document.querySelector("iframe");
+const frame = document.querySelector("iframe[title=Widget]");
 const origin = %q;
 let asked = null;
 const answer = (request, response) => frame.contentWindow.postMessage({ ...request, response }, origin);
@@ -151,6 +181,26 @@ document.querySelector("#refuse").onclick = () => tell("openid_credentials", { s
 document.querySelector("#allow").onclick = async () => {
   const token = await (await fetch("token", { method: "POST" })).text();
   tell("openid_credentials", { state: "allowed", original_request_id: asked, access_token: token, token_type: "Bearer", expires_in: 3600 });
+};
+</script>
+</html>`
+
+// strangerPage tells the widget, in the name of the client, that somebody else is here.
+const strangerPage = `<!doctype html>
+<html lang="en">
+<link rel="icon" href="data:,">
+<title>Stranger</title>
+<button>Intrude</button>
+<h2></h2>
+<script>
+document.querySelector("button").onclick = () => {
+  for (let n = 1; n < 20; n++) {
+    const request = "tgprovision-" + n;
+    const token = { state: "allowed", access_token: "not-a-token", token_type: "Bearer", expires_in: 3600 };
+    parent.frames[0].postMessage({ api: "fromWidget", widgetId: "w1", requestId: request, action: "get_openid", data: {}, response: token }, "*");
+    parent.frames[0].postMessage({ api: "toWidget", widgetId: "w1", requestId: "x", action: "openid_credentials", data: { ...token, original_request_id: request } }, "*");
+  }
+  document.querySelector("h2").textContent = "Intruded";
 };
 </script>
 </html>`
