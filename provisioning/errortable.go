@@ -128,7 +128,7 @@ var outcomes = []outcome{
 	{err: errLinkRefused, status: 401, errcode: "login_link_invalid", sentence: "This login link was used already, was replaced by a newer one, or is too old. Please ask for a new one."},
 	{err: errTokenRefused, status: 401, errcode: "shared_secret_invalid", sentence: "The shared secret or Matrix token is wrong, or the token is not valid any more."},
 	{err: errUnauthorized, status: 401, errcode: "shared_secret_invalid", sentence: "The shared secret is missing or wrong."},
-	{err: errTooManyGuesses, status: 429, errcode: "too_many_requests", sentence: "There were too many requests with a wrong shared secret. Please try again later."},
+	{err: errTooManyGuesses, status: 429, errcode: "too_many_requests", sentence: "There were too many requests with a wrong secret, token or login link. Please try again later."},
 	{err: errUserBusy, status: 429, errcode: "too_many_requests", sentence: "There are too many requests of this Matrix user under way. Please try again in a few seconds."},
 	{err: errUnknownRoute, status: 404, errcode: "unhandled_http_404", sentence: "There is nothing at this address of the provisioning API."},
 	{err: errWrongVerb, status: 405, errcode: "unhandled_http_405", sentence: "This address does not support the HTTP method of the request."},

@@ -112,8 +112,10 @@ func (l *loginLinks) open(ctx context.Context, link string) (token string, userI
 	return token, userID, nil
 }
 
-// linksLogins says whether the bridge has a page that login links lead to.
-func linksLogins(s *services, _ TelegramClient) bool { return s.links.page != "" }
+// linksLogins says whether the bridge has a page that login links lead to, and a way to log in there.
+func linksLogins(s *services, client TelegramClient) bool {
+	return s.links.page != "" && (is[PhoneLogin](s, client) || is[QRLogin](s, client) || is[BotLogin](s, client))
+}
 
 type linkBody struct {
 	URL       string `json:"url"`
