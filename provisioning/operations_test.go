@@ -27,7 +27,7 @@ func TestOperationsOfABridge(t *testing.T) {
 	if got := operationsOf(t, withoutRooms, minimalClients, withoutLoginPage); !slices.Equal(got, always) {
 		t.Errorf("minimal clients without rooms and login links: %q, want %q", got, always)
 	}
-	want := []string{"get_bridge", "get_me", "list_portals", "get_portal_by_tgid", "get_portal", "disconnect_portal", "create_login_link", "open_login_link", "logout"}
+	want := []string{"get_bridge", "get_me", "list_portals", "get_portal_by_tgid", "get_portal", "disconnect_portal", "logout"}
 	if got := operationsOf(t, inRooms, minimalClients); !slices.Equal(got, want) {
 		t.Errorf("minimal clients: %q, want %q", got, want)
 	}
