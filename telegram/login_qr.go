@@ -200,12 +200,11 @@ func (q *qrLogin) finish(ctx context.Context, answer tg.AuthAuthorizationClass) 
 // take makes the login the user's, in place of a half-done one, and stops its client. Errors:
 // provisioning.ErrAlreadyLoggedIn.
 func (q *qrLogin) take(ctx context.Context, r record) error {
-	return q.withLogin(ctx, func(l *login) error {
+	return q.withLogin(ctx, provisioning.ErrSessionRevoked, func(l *login) error {
 		r.row = q.conn.row
 		if err := q.f.store.put(ctx, q.key, r, q.f.cfg.LoginTimeout); err != nil {
 			if errors.Is(err, errRowGone) {
 				q.f.endAccepted(ctx, q.conn)
-				return provisioning.ErrSessionRevoked
 			}
 			return err
 		}
