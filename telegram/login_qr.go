@@ -52,6 +52,15 @@ type qrLogin struct {
 func (cl *Client) LoginQR(ctx context.Context, show func(context.Context, provisioning.QRToken) error) (provisioning.Account, error) {
 	q := &qrLogin{Client: cl, accepted: make(chan struct{}, 1)}
 	defer q.discard(ctx)
+	account, err := q.logIn(ctx, show)
+	if errors.Is(err, provisioning.ErrNotLoggedIn) { // Telegram, or another process, has ended it meanwhile
+		err = provisioning.ErrSessionRevoked
+	}
+	return account, err
+}
+
+// logIn shows codes until one is scanned.
+func (q *qrLogin) logIn(ctx context.Context, show func(context.Context, provisioning.QRToken) error) (provisioning.Account, error) {
 	if err := q.stillLoggedOut(ctx); err != nil {
 		return provisioning.Account{}, err
 	}
