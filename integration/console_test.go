@@ -65,6 +65,10 @@ func TestConsoleLogin(t *testing.T) {
 		b.see("The shared secret is missing or wrong.")
 		b.inspect("wrong-secret")
 		b.fill("textbox", "Shared secret of the bridge", secret)
+		b.fill("textbox", "Matrix user to act for", "@low:"+dendriteDomain)
+		b.press("button", "Continue")
+		b.see("This Matrix user may not log in to Telegram through the bridge.")
+		b.fill("textbox", "Matrix user to act for", string(alice.UserID))
 		b.press("button", "Continue")
 
 		b.find("heading", "Log in to Telegram")
