@@ -46,7 +46,7 @@ func New(cfg Config) (*Provisioner, error) {
 	accounts.endDirect, accounts.endDirectOfOthers = portals.endDirect, portals.endDirectOfOthers
 	p.services = services{
 		gate: newGate(cfg), rights: &rights{cfg.Users, cfg.Rooms}, limits: newLoginLimits(cfg), accounts: accounts, portals: portals,
-		avatars: newAvatarFetcher(cfg), qr: newQRLogins(cfg, p.closing), routes: routes,
+		avatars: newAvatarFetcher(cfg), lists: &listBodies{}, qr: newQRLogins(cfg, p.closing), routes: routes,
 	}
 	return p, nil
 }
