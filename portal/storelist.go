@@ -2,7 +2,6 @@ package portal
 
 import (
 	"context"
-	"encoding/json"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,6 +9,7 @@ import (
 	"go.mau.fi/util/dbutil"
 	"maunium.net/go/mautrix/id"
 
+	"github.com/tgprovision/tgprovision/internal/schema"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
@@ -54,9 +54,6 @@ func (s *Store) ListPortals(ctx context.Context, q provisioning.PortalQuery) ([]
 // PortalsOfChats implements [provisioning.PortalLister]. It is at most three reads, however many
 // chats there are, and none where few portals are remembered.
 func (s *Store) PortalsOfChats(ctx context.Context, account provisioning.TelegramID, chats []provisioning.ChatID) ([]provisioning.Portal, error) {
-	if len(chats) == 0 {
-		return nil, nil
-	}
 	few, err := s.few.Get(ctx, struct{}{}, s.readFew)
 	if err == nil && few == nil {
 		return s.lookForChats(ctx, account, chats)
@@ -99,25 +96,16 @@ func (s *Store) readFew(ctx context.Context) (map[place]provisioning.Portal, err
 	return few, nil
 }
 
-// lookForChats is PortalsOfChats where there are many portals. The chats are one parameter, as
-// JSON: a thousand parameters take longer to parse and to bind than the chats to look for.
+// lookForChats is PortalsOfChats where there are many portals.
 func (s *Store) lookForChats(ctx context.Context, account provisioning.TelegramID, chats []provisioning.ChatID) ([]provisioning.Portal, error) {
-	ids := `SELECT value FROM json_each($2)`
-	if s.db.Dialect == dbutil.Postgres {
-		ids = `SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST($2 AS JSON))`
-	}
-	asked, err := json.Marshal(chats)
-	if err != nil {
-		return nil, fmt.Errorf("encode the IDs of chats: %w", err)
-	}
 	// CROSS JOIN tells SQLite to begin with the chats.
 	portals, err := s.list(ctx, `
-		WITH asked (chat_id) AS (`+ids+`)
+		WITH asked (chat_id) AS (`+s.db.Numbers("$2")+`)
 		SELECT `+portalColumns+` FROM asked CROSS JOIN tgprovision_portal p
 			WHERE p.chat_id=asked.chat_id AND p.receiver IN (0, $1)
 		UNION
 		SELECT `+portalColumns+` FROM asked CROSS JOIN tgprovision_portal p
-			WHERE p.migrated_from=asked.chat_id AND p.migrated_from<>0 AND p.receiver IN (0, $1)`, account, string(asked))
+			WHERE p.migrated_from=asked.chat_id AND p.migrated_from<>0 AND p.receiver IN (0, $1)`, account, schema.NumbersOf(chats))
 	if err != nil {
 		return nil, fmt.Errorf("look for the portals of chats: %w", err)
 	}
