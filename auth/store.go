@@ -13,14 +13,15 @@ import (
 
 	"github.com/tgprovision/tgprovision/internal/dbcache"
 	"github.com/tgprovision/tgprovision/internal/limitstore"
+	"github.com/tgprovision/tgprovision/internal/linkstore"
 	"github.com/tgprovision/tgprovision/internal/schema"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
 // StoreConfig is what a [Store] is made of.
 type StoreConfig struct {
-	// DB keeps the links between users and accounts, and what is limited over time, in tables that begin with
-	// tgprovision_. It may be shared with anything, and stays the host's to close.
+	// DB keeps the links between users and accounts, what is limited over time, and login links, in tables that
+	// begin with tgprovision_. It may be shared with anything, and stays the host's to close.
 	// Required.
 	DB *dbutil.Database
 	// Permissions are the levels of the Matrix users. The store keeps a copy. With none,
@@ -32,7 +33,8 @@ type StoreConfig struct {
 	IsBridgeUser func(id.UserID) bool
 }
 
-// Store is a [provisioning.UserStore], and a [provisioning.LimitStore], on SQL: SQLite or PostgreSQL. It is safe for
+// Store is a [provisioning.UserStore], a [provisioning.LimitStore] and a
+// [provisioning.LoginLinkStore] on SQL: SQLite or PostgreSQL. It is safe for
 // concurrent use by several goroutines; several stores, in one process or in
 // many, can share a database. There is nothing to close but the database.
 //
@@ -60,6 +62,7 @@ type Store struct {
 
 	links  *dbcache.Cache[id.UserID, link]
 	limits *limitstore.Store
+	logins *linkstore.Store
 }
 
 // link is what the database knows of a user.
@@ -69,14 +72,15 @@ type link struct {
 }
 
 var (
-	_ provisioning.UserStore     = (*Store)(nil)
-	_ provisioning.AccountFinder = (*Store)(nil)
-	_ provisioning.LimitStore    = (*Store)(nil)
-	_ provisioning.Checker       = (*Store)(nil)
+	_ provisioning.UserStore      = (*Store)(nil)
+	_ provisioning.AccountFinder  = (*Store)(nil)
+	_ provisioning.LimitStore     = (*Store)(nil)
+	_ provisioning.LoginLinkStore = (*Store)(nil)
+	_ provisioning.Checker        = (*Store)(nil)
 )
 
-// NewStore opens the store, and makes or upgrades its tables, in one transaction for users and
-// another one for limits. The version tables' names begin with tgprovision_ too.
+// NewStore opens the store, and makes or upgrades its tables, in one transaction each for users,
+// limits and login links. The version tables' names begin with tgprovision_ too.
 //
 // SQLite needs a busy timeout where more than one connection writes, and should
 // lock at the start of a transaction. With modernc.org/sqlite:
@@ -101,9 +105,13 @@ func NewStore(ctx context.Context, cfg StoreConfig) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	logins, err := linkstore.Open(ctx, cfg.DB)
+	if err != nil {
+		return nil, err
+	}
 	return &Store{
 		db: tables, permissions: maps.Clone(cfg.Permissions), bridgeUser: cfg.IsBridgeUser,
-		links: dbcache.New[id.UserID, link](tables, "tgprovision_user"), limits: limits,
+		links: dbcache.New[id.UserID, link](tables, "tgprovision_user"), limits: limits, logins: logins,
 	}, nil
 }
 
@@ -252,6 +260,28 @@ func (s *Store) UnlinkAccount(ctx context.Context, userID id.UserID, telegramID 
 // the PostgreSQL server, or of the machine that has the SQLite file.
 func (s *Store) CountEvent(ctx context.Context, key string, limits []provisioning.Limit) (time.Duration, error) {
 	return s.limits.CountEvent(ctx, key, limits)
+}
+
+// PutLoginLink implements [provisioning.LoginLinkStore]. It is one transaction, in turn with others
+// of its kind, which first deletes all links and sessions that are no longer valid. The clock is
+// that of CountEvent, as it is in the methods below.
+func (s *Store) PutLoginLink(ctx context.Context, userID id.UserID, link string, lifetime time.Duration) error {
+	return s.logins.PutLoginLink(ctx, userID, link, lifetime)
+}
+
+// OpenLoginLink implements [provisioning.LoginLinkStore]. It is one statement.
+func (s *Store) OpenLoginLink(ctx context.Context, link, session string, lifetime time.Duration) (id.UserID, error) {
+	return s.logins.OpenLoginLink(ctx, link, session, lifetime)
+}
+
+// LoginLinkUser implements [provisioning.LoginLinkStore]. It is one read.
+func (s *Store) LoginLinkUser(ctx context.Context, hash string) (id.UserID, error) {
+	return s.logins.LoginLinkUser(ctx, hash)
+}
+
+// RemoveLoginLink implements [provisioning.LoginLinkStore].
+func (s *Store) RemoveLoginLink(ctx context.Context, userID id.UserID) error {
+	return s.logins.RemoveLoginLink(ctx, userID)
 }
 
 // AccountUser implements [provisioning.AccountFinder]. It is one read.

@@ -29,7 +29,18 @@ func TestStoreWithoutItsDatabase(t *testing.T) {
 		"ClaimAccount":  func(ctx context.Context) error { return s.ClaimAccount(ctx, alice, 1) },
 		"UnlinkAccount": func(ctx context.Context) error { return s.UnlinkAccount(ctx, alice, 1) },
 		"AccountUser":   func(ctx context.Context) error { _, err := s.AccountUser(ctx, 1); return err },
-		"Check":         s.Check,
+		"CountEvent": func(ctx context.Context) error {
+			_, err := s.CountEvent(ctx, "a", []provisioning.Limit{{Most: 1, Period: time.Hour}})
+			return err
+		},
+		"PutLoginLink": func(ctx context.Context) error { return s.PutLoginLink(ctx, alice, "link", time.Hour) },
+		"OpenLoginLink": func(ctx context.Context) error {
+			_, err := s.OpenLoginLink(ctx, "link", "session", time.Hour)
+			return err
+		},
+		"LoginLinkUser":   func(ctx context.Context) error { _, err := s.LoginLinkUser(ctx, "link"); return err },
+		"RemoveLoginLink": func(ctx context.Context) error { return s.RemoveLoginLink(ctx, alice) },
+		"Check":           s.Check,
 	} {
 		assert.ErrorIs(t, call(t.Context()), provisioning.ErrDatabase, name)
 	}

@@ -109,6 +109,35 @@ func TestLimitStoreConforms(t *testing.T) {
 	})
 }
 
+func TestLoginLinkStoreConforms(t *testing.T) {
+	t.Parallel()
+	provisioningtest.TestLoginLinkStore(t, func(t *testing.T) func(*testing.T) provisioning.LoginLinkStore {
+		path := filepath.Join(t.TempDir(), "bridge.db")
+		return func(t *testing.T) provisioning.LoginLinkStore {
+			return newStore(t, openDatabase(t, path, options), auth.StoreConfig{})
+		}
+	})
+}
+
+// Links and sessions that are no longer valid are not kept.
+func TestOldLoginLinksAreDeleted(t *testing.T) {
+	t.Parallel()
+	db := openDatabase(t, filepath.Join(t.TempDir(), "bridge.db"), options)
+	store := newStore(t, db, auth.StoreConfig{})
+	for _, name := range []string{"alice", "bob"} {
+		require.NoError(t, store.PutLoginLink(t.Context(), id.NewUserID(name, "example.com"), name, 15*time.Minute))
+	}
+	exec(t, db, `UPDATE tgprovision_login_link SET until=until-$1 WHERE hash='alice'`, (15*time.Minute - time.Second).Milliseconds())
+	_, err := store.LoginLinkUser(t.Context(), "alice")
+	require.NoError(t, err)
+	exec(t, db, `UPDATE tgprovision_login_link SET until=until-1000 WHERE hash='alice'`)
+	_, err = store.LoginLinkUser(t.Context(), "alice")
+	require.ErrorIs(t, err, provisioning.ErrLoginLinkInvalid)
+	require.Equal(t, 2, rows(t, db, "tgprovision_login_link"))
+	require.NoError(t, store.PutLoginLink(t.Context(), "@carol:example.com", "carol", time.Hour))
+	require.Equal(t, 2, rows(t, db, "tgprovision_login_link"))
+}
+
 // Events that count no more are not kept.
 func TestOldEventsAreDeleted(t *testing.T) {
 	t.Parallel()

@@ -16,6 +16,7 @@ import (
 
 	"github.com/tgprovision/tgprovision/internal/keyed"
 	"github.com/tgprovision/tgprovision/internal/limitstore"
+	"github.com/tgprovision/tgprovision/internal/linkstore"
 	"github.com/tgprovision/tgprovision/portal"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
@@ -36,8 +37,8 @@ type Config struct {
 	WrongCodes, WrongPasswords int
 	// API is the configuration of the API. Its Secret, or Secrets, are required, such as the shared
 	// secret of the bridge's own provisioning API. The Host sets Users, Telegram,
-	// Portals, Tasks, Rooms and RelayBot, Log where it is the zero value, and Limits where it
-	// is nil: they are kept in the bridge's database then.
+	// Portals, Tasks, Rooms and RelayBot, Log where it is the zero value, and Limits and
+	// LoginLinks where they are nil: they are kept in the bridge's database then.
 	API provisioning.Config
 }
 
@@ -53,6 +54,7 @@ type Host struct {
 	rooms   *rooms
 	tasks   *tasks
 	limits  *limits
+	links   *links
 
 	wrongCodes, wrongPasswords int // after which a login is given up
 
@@ -68,6 +70,9 @@ type tasks struct{ provisioning.TaskStore }
 
 // limits is the limit store, which is opened by Start.
 type limits struct{ provisioning.LimitStore }
+
+// links is the store of login links, which is opened by Start.
+type links struct{ provisioning.LoginLinkStore }
 
 // New returns a Host. It starts nothing, and asks neither the database nor the homeserver:
 // it may be called as soon as the bridge and its appservice exist. Errors: a configuration
@@ -93,6 +98,10 @@ func New(cfg Config) (*Host, error) {
 	if api.Limits == nil {
 		h.limits = &limits{}
 		api.Limits = h.limits
+	}
+	if api.LoginLinks == nil {
+		h.links = &links{}
+		api.LoginLinks = h.links
 	}
 	if relay := h.br.Config.Relay; relay.Enabled && len(relay.DefaultRelays) > 0 {
 		api.RelayBot = &client{h: h, relay: relay.DefaultRelays[0]}
@@ -126,6 +135,11 @@ func (h *Host) Start(ctx context.Context) error {
 	if h.limits != nil {
 		if h.limits.LimitStore, err = limitstore.Open(ctx, h.br.DB.Database); err != nil {
 			return fmt.Errorf("open the limits of the provisioning API: %w", err)
+		}
+	}
+	if h.links != nil {
+		if h.links.LoginLinkStore, err = linkstore.Open(ctx, h.br.DB.Database); err != nil {
+			return fmt.Errorf("open the login links of the provisioning API: %w", err)
 		}
 	}
 	roomsOfBot, err := portal.NewRooms(ctx, portal.RoomsConfig{

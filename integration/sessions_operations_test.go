@@ -82,7 +82,9 @@ func (o *operator) send(method, path, body string) int {
 	if response.StatusCode != http.StatusOK || path == "/logout" {
 		assert.NoError(o.t, json.Unmarshal(raw, &answer), "%s", raw)
 	}
-	assert.NotEqual(o.t, "unhandled_error", answer.Errcode, "%s %s", method, path)
+	if answer.Errcode == "unhandled_error" {
+		assert.Fail(o.t, answer.Errcode, "%s %s: %s", method, path, o.logOf(response.Header.Get("X-Request-Id")))
+	}
 	o.count(fmt.Sprintf("%s %s %d %s", method, path, response.StatusCode, answer.Errcode))
 	if answer.Pending {
 		o.count("POST /logout 200 pending")

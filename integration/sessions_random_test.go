@@ -131,8 +131,29 @@ func (r *randomRun) kill(i int) {
 	r.mu.Unlock()
 	if e != nil {
 		e.kill(r.t)
+		r.mu.Lock()
 		r.logs.WriteString(e.stderr.String())
+		r.mu.Unlock()
 	}
+}
+
+// logOf returns the lines of the processes' logs that have a text in them.
+func (r *randomRun) logOf(text string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	logs := r.logs.String()
+	for _, e := range r.processes {
+		if e != nil {
+			logs += e.stderr.String()
+		}
+	}
+	var found strings.Builder
+	for line := range strings.Lines(logs) {
+		if strings.Contains(line, text) {
+			found.WriteString(line)
+		}
+	}
+	return found.String()
 }
 
 // home returns the process that a user is routed to: their own, or another one while that is

@@ -46,6 +46,7 @@ homeserver:
     domain: {{.Domain}}
 appservice:
     address: {{.Address}}
+    public_address: {{.Address}}
     hostname: {{.Socket}}
     as_token: "{{.ASToken}}"
     hs_token: "{{.HSToken}}"

@@ -9,6 +9,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"github.com/tgprovision/tgprovision/auth"
 	"github.com/tgprovision/tgprovision/portal"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
@@ -67,6 +68,31 @@ func TestTasksOfProcessesWhoseClocksDiffer(t *testing.T) {
 	checkAges(t, here, 6)
 	assert.ElementsMatch(t, []string{"a", "e"}, takeEvents(t, here))
 	assert.Empty(t, takeEvents(t, here))
+}
+
+// A login link of one process is opened by another one, whose clock says another year.
+func TestLoginLinksOfProcessesWhoseClocksDiffer(t *testing.T) {
+	url := postgres.newDatabase(t)
+	open := func(t *testing.T) *auth.Store {
+		store, err := auth.NewStore(t.Context(), auth.StoreConfig{DB: openPostgres(t, url)})
+		require.NoError(t, err)
+		return store
+	}
+	here := open(t)
+	require.NoError(t, here.PutLoginLink(t.Context(), "@alice:example.com", "link", time.Hour))
+	require.NoError(t, here.PutLoginLink(t.Context(), "@bob:example.com", "other", time.Hour))
+	now := time.Now()
+	synctest.Test(t, func(t *testing.T) {
+		require.Greater(t, time.Until(now), 20*365*24*time.Hour)
+		there := open(t)
+		_, err := there.OpenLoginLink(t.Context(), "link", "session", time.Hour)
+		require.NoError(t, err)
+		require.NoError(t, there.PutLoginLink(t.Context(), "@carol:example.com", "hers", time.Hour))
+	})
+	for _, hash := range []string{"session", "hers", "other"} {
+		_, err := here.LoginLinkUser(t.Context(), hash)
+		assert.NoError(t, err, hash)
+	}
 }
 
 // Tasks that were recorded before the upgrade count as recorded when it ran.

@@ -68,6 +68,21 @@ func TestLimitStoreOnPostgres(t *testing.T) {
 	})
 }
 
+func TestLoginLinkStoreOnPostgres(t *testing.T) {
+	for _, isolation := range isolationLevels {
+		t.Run(isolation, func(t *testing.T) {
+			provisioningtest.TestLoginLinkStore(t, func(t *testing.T) func(t *testing.T) provisioning.LoginLinkStore {
+				url := atLevel(isolation, postgres.newDatabase(t))
+				return func(t *testing.T) provisioning.LoginLinkStore {
+					store, err := auth.NewStore(t.Context(), auth.StoreConfig{DB: openPostgres(t, url)})
+					require.NoError(t, err)
+					return store
+				}
+			})
+		})
+	}
+}
+
 // Databases may have another default than PostgreSQL itself.
 var isolationLevels = []string{"read committed", "serializable"}
 

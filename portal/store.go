@@ -31,11 +31,12 @@ import (
 // back. On PostgreSQL it should be at the level read committed, the default.
 //
 // For the API's GET operations, the store remembers up to 20,000 of the portals that it
-// has read, and rooms and chats that have none, and all portals once more where there are no
-// more than 2,000, until somebody changes one; every other read asks the database. Connect and Disconnect, when they succeed, return when no store
-// on the database, in whichever process, goes on with what was before; that takes 20 ms.
-// GET operations see a change by a transaction of the host's, or by other means than a
-// Store, 20 ms after its commit at the latest.
+// has read, and rooms and chats that have none, and all portals once more where there are
+// no more than 2,000, until somebody changes one; every other read asks the database.
+// Connect and Disconnect, when they succeed, return when no store on the database, in
+// whichever process, goes on with what was before; that takes 20 ms. GET operations see a
+// change by a transaction of the host's, or by other means than a Store, 20 ms after its
+// commit at the latest.
 type Store struct {
 	*TaskStore
 
@@ -43,7 +44,8 @@ type Store struct {
 
 	portals *dbcache.Cache[place, *provisioning.Portal]
 
-	few      *dbcache.Cache[struct{}, map[place]provisioning.Portal] // nil where there are more
+	// few has all portals, by their chats, or nil where there are more than fewLimit.
+	few      *dbcache.Cache[struct{}, map[place]provisioning.Portal]
 	fewLimit int
 }
 

@@ -11,9 +11,9 @@ import (
 )
 
 // AuditEntry is what came of one request that is made to change something: a step of a login, a
-// logout, a portal that is connected, created or ended, a direct chat that is started. It is
-// also what came of one with a wrong secret or token, whatever it asked for; but not of those
-// that are refused after too many of them.
+// login link that is made or opened, a logout, a portal that is connected, created or ended, a
+// direct chat that is started. It is also what came of one with a wrong secret or token, whatever
+// it asked for; but not of those that are refused after too many of them.
 //
 // It holds no secret, no token, no phone number and no code. The names in JSON are those of
 // the access lines.
@@ -24,7 +24,8 @@ type AuditEntry struct {
 	RequestID string `json:"request_id"`
 
 	// Auth is how the caller has proven who they are: "secret", "matrix" for an access token,
-	// "openid", and "" for somebody who has not.
+	// "openid", "login_link" for a login link and for the session that it has opened, and "" for
+	// somebody who has not.
 	Auth string `json:"auth,omitempty"`
 	// SecretName is the name of the shared secret, "" for others.
 	SecretName string `json:"secret_name,omitempty"`
@@ -56,9 +57,9 @@ func (r *route) changes() bool {
 func (p *pipeline) entryOf(c *call, rep reply, o outcome, err error) (AuditEntry, bool) {
 	rt, vars := c.op.rt, &c.vars
 	refused := errors.Is(err, errUnauthorized)
-	if path, ok := p.prefix(encodedPath(c.r.URL)); refused && ok {
+	if refused {
 		var attempted variables
-		rt, attempted, _ = p.routes.find(c.r.Method, path)
+		rt, attempted, _ = p.find(c.r)
 		vars = &attempted
 	}
 	if !rt.changes() && (!refused || credential(c.r.Header) == "") {

@@ -63,6 +63,9 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(suite{m}) }
 // secret is the shared secret of the bridges under test.
 const secret = "correct-horse-battery-staple"
 
+// loginPage is where login links lead.
+const loginPage = "https://bridge.example.com/login/"
+
 // prefix is where the API is mounted.
 const prefix = "/_matrix/provision"
 
@@ -124,6 +127,7 @@ type bridge struct {
 	portals     *provisioningtest.MemPortalStore
 	rooms       *provisioningtest.MemRooms
 	telegram    *provisioningtest.Telegram
+	links       *provisioning.LoginLinkMemory
 	provisioner *provisioning.Provisioner
 	handler     http.Handler
 	log         *logBuffer
@@ -139,10 +143,12 @@ func newBridge(t testing.TB, change ...func(*bridge, *provisioning.Config)) *bri
 		portals:  provisioningtest.NewMemPortalStore(),
 		rooms:    provisioningtest.NewMemRooms(),
 		telegram: provisioningtest.NewTelegram(aliceAccount, guardedAccount, botAccount, hiddenAccount),
+		links:    &provisioning.LoginLinkMemory{},
 		log:      &logBuffer{},
 	}
 	cfg := provisioning.Config{
 		Secret: secret, Users: b.users, Portals: b.portals, Tasks: b.portals, Telegram: b.telegram, Rooms: b.rooms,
+		LoginPage: loginPage, LoginLinks: b.links,
 		Log: zerolog.New(b.log).Level(zerolog.TraceLevel),
 	}
 	for _, f := range change {

@@ -72,6 +72,13 @@ type Config struct {
 	// Tokens tells whose Matrix tokens are, which callers may send in place of the secret;
 	// see "Callers". Nil is an API for the shared secret alone.
 	Tokens TokenChecker
+	// LoginPage is the public URL of a web page that people log in to Telegram on, to which the
+	// links of create_login_link lead, such as "https://bridge.example.com/login/". It is absolute,
+	// and has no user and no fragment. "" is a bridge without such links.
+	LoginPage string
+	// LoginLinks keeps the links. Processes that share a database share one on it, such as the one
+	// of auth.NewStore. Nil keeps them in the memory of this process.
+	LoginLinks LoginLinkStore
 	// CORS are the origins of web pages that may call the API from a browser, as browsers
 	// send them, such as "https://app.example.com" or "http://localhost:8080"; "*" is all.
 	// None is the default. Pages send the Authorization header themselves: cookies and
@@ -105,11 +112,11 @@ type Config struct {
 	// see "Bounds". Zero is 5 an hour and 10 a day, which is what one person needs; a negative
 	// number is no limit.
 	CodesPerPhone Allowance
-	// CodesPerUser is how many login codes one Matrix user may request who calls with a token,
-	// for whatever number. Zero is 5 an hour and 10 a day, a negative number no limit.
+	// CodesPerUser is how many login codes one Matrix user may request who calls with a token or a
+	// login link, for whatever number. Zero is 5 an hour and 10 a day, a negative number no limit.
 	CodesPerUser Allowance
-	// BotTokensPerUser is how many bot tokens one Matrix user may send who calls with a token.
-	// Zero is 5 an hour and 10 a day, a negative number no limit.
+	// BotTokensPerUser is how many bot tokens one Matrix user may send who calls with a token or a
+	// login link. Zero is 5 an hour and 10 a day, a negative number no limit.
 	BotTokensPerUser Allowance
 	// Limits counts for these three. Processes that share a database share one on it, such as
 	// the one of auth.NewStore, and have the same first secret. Nil counts in the memory of this process.
@@ -154,6 +161,12 @@ func (c Config) validate() error {
 	}
 	if c.Limits != nil && missing(c.Limits) {
 		fault("Config.Limits holds a nil pointer: leave it out to count in this process")
+	}
+	if c.LoginLinks != nil && missing(c.LoginLinks) {
+		fault("Config.LoginLinks holds a nil pointer: leave it out to keep links in this process")
+	}
+	if wrong := faultOfPage(c.LoginPage); wrong != "" && c.LoginPage != "" {
+		fault("Config.LoginPage %s", wrong)
 	}
 	for _, origin := range c.CORS {
 		if !validOrigin(origin) {

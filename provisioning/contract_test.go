@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/cryptotest"
 
 	"github.com/tgprovision/tgprovision/provisioning"
 )
@@ -30,6 +31,9 @@ type wireCase struct {
 	// query alone is added to that.
 	path string
 	body string
+
+	// credential is what is sent in place of the shared secret, nil for that.
+	credential func(*testing.T, *bridge) string
 
 	// scan is for login_qr what is done with a QR code that is shown, nil for a client
 	// that sends no handshake of a WebSocket. The answer is what was said at last.
@@ -74,7 +78,7 @@ var loginStep = []string{"403 telegram_restricted", "409 already_logged_in", "50
 var loginBody = []string{"400 json_invalid", "413 body_too_large"}
 
 func operations() []operation {
-	return slices.Concat(bridgeOperations(), userOperations(), portalOperations(), phoneOperations(), codeOperations(), passwordOperations(), otherLoginOperations(), controlOperations(), qrOperations())
+	return slices.Concat(bridgeOperations(), userOperations(), portalOperations(), phoneOperations(), codeOperations(), passwordOperations(), otherLoginOperations(), controlOperations(), qrOperations(), linkOperations())
 }
 
 func TestContract(t *testing.T) {
@@ -105,6 +109,10 @@ func runCase(t *testing.T, op operation, c wireCase) answer {
 		c.prepare(t, b)
 	}
 	r := newRequest(op.method, op.pathOf(c), c.body)
+	cryptotest.SetGlobalRandom(t, 1) // for the tokens of login links
+	if c.credential != nil {
+		r.Header.Set("Authorization", "Bearer "+c.credential(t, b))
+	}
 	var a answer
 	if op.op == "login_qr" {
 		a = b.scan(t, r, c.scan)
@@ -255,7 +263,7 @@ func (op operation) all() []string {
 
 // withoutTelegram says whether the operation asks Telegram nothing.
 func (op operation) withoutTelegram() bool {
-	return op.op == "list_portals" || op.op == "get_portal" || op.op == "get_portal_by_tgid" || op.op == "disconnect_portal"
+	return op.op == "list_portals" || op.op == "get_portal" || op.op == "get_portal_by_tgid" || op.op == "disconnect_portal" || op.op == "open_login_link"
 }
 
 // isLogin says whether the operation is a login step: one that can log somebody in.
@@ -265,7 +273,7 @@ func (op operation) isLogin() bool { return strings.HasPrefix(op.op, "post_") ||
 func (op operation) ownState() string {
 	return map[string]string{
 		"post_bot_token": "token", "post_login_phone": "request", "post_login_code": "code", "post_login_password": "password",
-		"resend_login_code": "code", "login_qr": "request", "cancel_login": "request",
+		"resend_login_code": "code", "login_qr": "request", "cancel_login": "request", "create_login_link": "request",
 	}[op.op]
 }
 

@@ -34,7 +34,7 @@ func bridgeAnswer(relayBot string) string {
 	return `{"relaybot_username":` + relayBot + `,"bot_mxid":"@telegrambot:example.com","operations":` +
 		`["get_bridge","get_me","get_chats","get_contacts","get_stickersets","list_portals","get_portal_by_tgid","get_portal","preflight_connect","connect_portal",` +
 		`"create_portal","disconnect_portal","start_dm","resolve_identifier","post_bot_token","post_login_phone","post_login_code",` +
-		`"post_login_password","login_qr","get_login","cancel_login","resend_login_code","logout"]}`
+		`"post_login_password","login_qr","get_login","cancel_login","resend_login_code","create_login_link","open_login_link","logout"]}`
 }
 
 func bridgeOperations() []operation {

@@ -8,9 +8,11 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"os"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -40,6 +42,10 @@ func bearerToken(h http.Header) string {
 // secretProtocol is what the WebSocket subprotocol that carries a secret begins with.
 const secretProtocol = "net.maunium.telegram.auth-"
 
+// openIDProtocol is what the one begins with that carries an OpenID token: it can't have the colon of
+// "openid:".
+const openIDProtocol = "net.maunium.telegram.openid-"
+
 // credential returns the secret that a request was sent with: that of its Authorization
 // header or, where there is none, of a WebSocket subprotocol, the only part of such a
 // request that a script in a browser can choose. "" is none, or more than one.
@@ -50,6 +56,9 @@ func credential(h http.Header) string {
 	found := ""
 	for _, protocol := range headerTokens(h, "Sec-WebSocket-Protocol") {
 		secret, ok := strings.CutPrefix(protocol, secretProtocol)
+		if token, isOpenID := strings.CutPrefix(protocol, openIDProtocol); isOpenID {
+			secret, ok = openIDPrefix+token, true
+		}
 		if ok && found != "" {
 			return ""
 		}
@@ -297,4 +306,23 @@ func readObject(w http.ResponseWriter, r *http.Request) (object, error) {
 		return nil, errJSONInvalid
 	}
 	return o, nil
+}
+
+var validRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
+
+// requestID takes over the request's own ID where it is harmless in a log line,
+// or makes one.
+func requestID(r *http.Request) string {
+	if given := r.Header.Get("X-Request-Id"); given != "" && validRequestID.MatchString(given) {
+		return given
+	}
+	// Of the runtime's generator, ChaCha8 seeded by the system.
+	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
+	var made [16]byte
+	for i := 0; i < len(made); i += 8 {
+		for n, bits := i, rand.Uint64(); n < i+8; n, bits = n+1, bits>>5 {
+			made[n] = alphabet[bits%32]
+		}
+	}
+	return string(made[:])
 }

@@ -47,6 +47,12 @@
 // them: who is not logged in gets 403 not_logged_in. An OpenID token, which clients hand to
 // widgets, never has the rights of the level admin.
 //
+// With [Config.LoginPage], create_login_link makes a link with which a Matrix user logs in on a
+// web page. It can be opened once, within 15 minutes, for a session of as long that may do get_me
+// and the steps of a login for this user, and nothing else: that is 403 insufficient_scope. A
+// newer link ends the user's older one, and its session: they are 401 login_link_invalid.
+// [Config.LoginLinks] keeps them.
+//
 // A level that is taken away counts at once. A login that ends after it is not recorded, and
 // its session is ended. Sessions of users below the level full are kept: get_me shows them to
 // their owner, to admins and to the secret, all of whom may log them out, and nothing else
@@ -64,9 +70,9 @@
 // that has become slow would have requests pile up until the memory is full.
 //
 // [Config.MaxRequestsPerUser] of them may be one Matrix user's; one more gets 429
-// too_many_requests. They are the user's who calls with a token, else those of the user in the
-// path or, where it is used, in user_id. A request by the shared secret that names no user is
-// nobody's.
+// too_many_requests. They are the user's who calls with a token or a login link, else those of
+// the user in the path or, where it is used, in user_id. A request by the shared secret that
+// names no user is nobody's.
 //
 // Nobody takes all places. A Matrix user, or an address from which Matrix users call, gets one
 // more while it has fewer than are free: one alone has half of all, two have a third each, and
@@ -78,15 +84,15 @@
 // An address that has sent [Config.FailureLimit] wrong secrets gets 429 too_many_requests
 // for the next one, and so does every address when all together have sent a hundred times as
 // many. The right secret always passes, whatever its address has sent before. A token
-// that Tokens says is invalid counts as a wrong secret does. One that was right when it was
-// checked last always passes too; one that is new is not checked for an address over its limit.
-// A missing or malformed Authorization header does not count. A host behind a proxy, where all
-// callers have one address, sets [Config.ClientAddress].
+// that Tokens says is invalid counts as a wrong secret does, and so does one that is no login
+// link. One that was right when it was checked last always passes too; one that is new is not
+// checked for an address over its limit. A missing or malformed Authorization header does not
+// count. A host behind a proxy, where all callers have one address, sets [Config.ClientAddress].
 //
 // Login codes are limited over time: [Config.CodesPerPhone] for a phone number, 429
-// phone_number_flood, and [Config.CodesPerUser] for a Matrix user who calls with a token, 429
-// too_many_requests, as [Config.BotTokensPerUser] are for bot tokens. A client counts a code
-// when it is about to request it from Telegram, see [CountCode]. [Config.Limits] keeps the
+// phone_number_flood, and [Config.CodesPerUser] for a Matrix user who calls with a token or a
+// login link, 429 too_many_requests, as [Config.BotTokensPerUser] are for bot tokens. A client
+// counts a code when it is about to request it from Telegram, see [CountCode]. [Config.Limits] keeps the
 // counts. Wrong codes and passwords are limited by the client, which gives the login up; see
 // [ErrLoginGivenUp].
 //

@@ -57,6 +57,9 @@ var (
 	// is set up, in one of its own apps.
 	ErrLoginEmailRequired = errors.New("an e-mail address for logins has to be set up first")
 
+	// ErrLoginLinkInvalid: a token is no login link, and no session of one, that is still valid.
+	ErrLoginLinkInvalid = errors.New("login link invalid, spent, replaced or expired")
+
 	// ErrLoginTimeout: nobody has scanned a QR code in time.
 	ErrLoginTimeout = errors.New("no QR code was scanned in time")
 

@@ -23,6 +23,7 @@ const (
 var (
 	errUnauthorized    = errors.New("no valid shared secret")
 	errTokenRefused    = fmt.Errorf("%w or Matrix token", errUnauthorized)
+	errLinkRefused     = fmt.Errorf("%w or login link", errUnauthorized)
 	errTooManyGuesses  = errors.New("too many wrong secrets")
 	errUnknownRoute    = errors.New("no such route")
 	errNotReady        = errors.New("the provisioner is not started yet")
@@ -42,7 +43,7 @@ var (
 	errRoomIDInvalid   = errors.New("not a Matrix room ID")
 	errChatIDInvalid   = errors.New("not the ID of a group or channel")
 	errNotWhitelisted  = errors.New("permission level too low")
-	errScope           = errors.New("the shared secret is for less than that")
+	errScope           = errors.New("the shared secret or login link is for less than that")
 	errCallerLevel     = errors.New("permission level of the caller too low")
 	errNotYourself     = errors.New("the caller is another user than the one named")
 	errWrongVerb       = errors.New("wrong verb")
@@ -94,7 +95,7 @@ type outcome struct {
 // Operations that answer some errors alike.
 var (
 	phoneOps = []string{"post_login_phone", "post_login_code", "post_login_password", "resend_login_code"}
-	loginOps = slices.Concat(phoneOps, []string{"post_bot_token", "login_qr", "cancel_login"})
+	loginOps = slices.Concat(phoneOps, []string{"post_bot_token", "login_qr", "cancel_login", "create_login_link"})
 	listOps  = []string{"get_chats", "get_contacts", "get_stickersets"}
 	findOps  = []string{"start_dm", "resolve_identifier"}
 	userOps  = slices.Concat([]string{"get_me", "get_login", "logout"}, listOps, findOps, loginOps)
@@ -124,16 +125,17 @@ var outcomes = []outcome{
 	{err: errNoPower, status: 403, errcode: "not_enough_permissions", sentence: "You do not have the permissions to bridge or unbridge this room."},
 
 	// Every request
+	{err: errLinkRefused, status: 401, errcode: "login_link_invalid", sentence: "This login link was used already, was replaced by a newer one, or is too old. Please ask for a new one."},
 	{err: errTokenRefused, status: 401, errcode: "shared_secret_invalid", sentence: "The shared secret or Matrix token is wrong, or the token is not valid any more."},
 	{err: errUnauthorized, status: 401, errcode: "shared_secret_invalid", sentence: "The shared secret is missing or wrong."},
-	{err: errTooManyGuesses, status: 429, errcode: "too_many_requests", sentence: "There were too many requests with a wrong shared secret. Please try again later."},
+	{err: errTooManyGuesses, status: 429, errcode: "too_many_requests", sentence: "There were too many requests with a wrong secret, token or login link. Please try again later."},
 	{err: errUserBusy, status: 429, errcode: "too_many_requests", sentence: "There are too many requests of this Matrix user under way. Please try again in a few seconds."},
 	{err: errUnknownRoute, status: 404, errcode: "unhandled_http_404", sentence: "There is nothing at this address of the provisioning API."},
 	{err: errWrongVerb, status: 405, errcode: "unhandled_http_405", sentence: "This address does not support the HTTP method of the request."},
 	{err: errUserIDEmpty, status: 400, errcode: "mxid_empty", sentence: "The Matrix user ID is missing."},
 	{err: errUserIDInvalid, status: 400, errcode: "mxid_invalid", sentence: "That is not a valid Matrix user ID."},
 	{err: ErrMatrixUserRefused, ops: userOps, status: 403, errcode: "mxid_not_whitelisted", sentence: "This Matrix user may not use the bridge."},
-	{err: errScope, status: 403, errcode: "insufficient_scope", sentence: "The shared secret is not for that."},
+	{err: errScope, status: 403, errcode: "insufficient_scope", sentence: "This shared secret or login link is not for that."},
 	{err: errCallerLevel, status: 403, errcode: "mxid_not_whitelisted", sentence: "This Matrix user may not use the bridge."},
 	{err: errNotYourself, status: 403, errcode: "mxid_mismatch", sentence: "You may do this for yourself only, not for another Matrix user."},
 	{err: errNotWhitelisted, status: 403, errcode: "mxid_not_whitelisted", sentence: "This Matrix user may not log in to Telegram through the bridge."},
@@ -195,7 +197,7 @@ var outcomes = []outcome{
 
 	// Anything on Telegram
 	{err: ErrNotLoggedIn, ops: slices.Concat([]string{"logout"}, listOps, findOps), status: 403, errcode: "not_logged_in", sentence: "You are not logged in to Telegram."},
-	{err: ErrNotImplemented, ops: slices.Concat([]string{"list_portals", "connect_portal", "preflight_connect", "create_portal", "disconnect_portal", "get_login"}, listOps, findOps, loginOps), status: 501, errcode: "not_implemented", sentence: "This bridge does not support that."},
+	{err: ErrNotImplemented, ops: slices.Concat([]string{"list_portals", "connect_portal", "preflight_connect", "create_portal", "disconnect_portal", "get_login", "open_login_link"}, listOps, findOps, loginOps), status: 501, errcode: "not_implemented", sentence: "This bridge does not support that."},
 	{err: ErrTelegramRestricted, ops: actOps, status: 403, errcode: "telegram_restricted", sentence: "Telegram does not let your account do that. In a Telegram app, @SpamBot can tell you whether it is limited, and why."},
 	{err: ErrBridgeRefused, status: 500, errcode: "unknown_error", sentence: "Telegram refuses the bridge itself. Please tell whoever runs it. Its log has the details."},
 	{err: ErrTelegramUnavailable, status: 500, errcode: "unknown_error", sentence: "Telegram can't be reached, or has trouble of its own. Please try again later."},

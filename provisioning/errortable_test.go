@@ -31,6 +31,7 @@ var hostErrors = map[string]error{
 	"ErrCodeNotResendable":             provisioning.ErrCodeNotResendable,
 	"ErrPhoneCodeNotEntered":           provisioning.ErrPhoneCodeNotEntered,
 	"ErrAccountLinked":                 provisioning.ErrAccountLinked,
+	"ErrLoginLinkInvalid":              provisioning.ErrLoginLinkInvalid,
 	"ErrLoginTimeout":                  provisioning.ErrLoginTimeout,
 	"ErrPasswordNeeded":                provisioning.ErrPasswordNeeded,
 	"ErrPasswordInvalid":               provisioning.ErrPasswordInvalid,
@@ -62,6 +63,7 @@ var hostErrors = map[string]error{
 // handledElsewhere are the errors that need no row, and where they go.
 var handledElsewhere = map[string]string{
 	"ErrAccountLinked":      "claim ends the session, and so answers as for somebody who is logged out",
+	"ErrLoginLinkInvalid":   "loginLinks makes it errLinkRefused, and no other part of a host knows links",
 	"ErrMatrixTokenInvalid": "callerOf makes it errTokenRefused, and no other part of a host knows tokens",
 	"ErrPhotoGone":          "photos are fetched in the background, and left out where there are none",
 	"ErrLoginTimeout":       "loginQR answers it with timeout, on a WebSocket",

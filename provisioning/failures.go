@@ -48,6 +48,8 @@ func (a address) String() string {
 // guess is the hash of a credential that is not the shared secret.
 type guess = [sha256.Size]byte
 
+func guessOf(credential string) guess { return sha256.Sum256([]byte(credential)) }
+
 // failures limits the wrong secrets and tokens of each address, and of all together.
 type failures struct {
 	limit int

@@ -52,7 +52,7 @@ func TestFailureLimitAnywhere(t *testing.T) {
 			r := newRequest(method, path, "{}")
 			r.Header.Set("Authorization", "Bearer "+wrongSecret)
 			a := b.send(t, r)
-			a.wantBody(t, 429, `{"errcode":"too_many_requests","error":"There were too many requests with a wrong shared secret. Please try again later.","retry_after":6}`)
+			a.wantBody(t, 429, `{"errcode":"too_many_requests","error":"There were too many requests with a wrong secret, token or login link. Please try again later.","retry_after":6}`)
 			if got := a.header.Get("Retry-After"); got != "6" {
 				t.Errorf("Retry-After %q", got)
 			}

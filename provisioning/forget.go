@@ -38,8 +38,8 @@ type Forgotten struct {
 }
 
 // ForgetUser removes all that is kept of a Matrix user, and says what that was: it logs them
-// out, ends a half-done login, ends the portals of their direct chats, and removes what
-// names them, or somebody whom only they know, elsewhere. It is for hosts, and asks for no
+// out, ends a half-done login and a login link, ends the portals of their direct chats, and
+// removes what names them, or somebody whom only they know, elsewhere. It is for hosts, and asks for no
 // permission. It may be called before [Provisioner.Start].
 //
 // A direct chat is the user's who has asked for it last, with whichever account: also that
@@ -69,7 +69,7 @@ func (p *Provisioner) ForgetUser(ctx context.Context, userID id.UserID) (Forgott
 	defer p.forgetting.leave()
 	f := &forgetter{services: &p.services, person: person{userID: userID}}
 	for _, step := range []func(context.Context) error{
-		f.findMissing, f.stopWork, f.endLogins, f.removePortals, f.removeGhosts, f.removeTasks,
+		f.findMissing, f.removeLink, f.stopWork, f.endLogins, f.removePortals, f.removeGhosts, f.removeTasks,
 	} {
 		if err := step(ctx); err != nil {
 			return f.done, fmt.Errorf("forget a user: %w", err)
@@ -104,6 +104,14 @@ func (f *forgetter) findMissing(context.Context) error {
 	missing("PortalUsers")
 	can = f.portals.rooms != nil
 	missing("Rooms")
+	return nil
+}
+
+// removeLink removes the user's login link or its session, which could log them in meanwhile.
+func (f *forgetter) removeLink(ctx context.Context) error {
+	if err := f.links.store.RemoveLoginLink(ctx, f.userID); err != nil {
+		return fmt.Errorf("remove a login link: %w", err)
+	}
 	return nil
 }
 

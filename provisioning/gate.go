@@ -2,7 +2,6 @@ package provisioning
 
 import (
 	"context"
-	"crypto/sha256"
 	"errors"
 	"fmt"
 	"strings"
@@ -14,7 +13,9 @@ import (
 // gate says who calls, and lets in so much at once.
 type gate struct {
 	secrets  atomic.Pointer[heldSecrets]
-	tokens   TokenChecker // nil where only secrets authorise
+	tokens   TokenChecker // nil where no Matrix tokens authorise
+	links    *loginLinks
+	ready    func() error // the host's store of login links may be used from then on
 	failures *failures    // nil where wrong secrets are not limited
 
 	requests sharedGroup // authorised ones
@@ -22,10 +23,12 @@ type gate struct {
 	perUser  int         // how many requests may be one user's
 }
 
-func newGate(cfg Config) *gate {
+func newGate(cfg Config, links *loginLinks, ready func() error) *gate {
 	maxRequests, perUser := maxRequestsOf(cfg)
 	g := &gate{
 		tokens:   cfg.Tokens,
+		links:    links,
+		ready:    ready,
 		failures: newFailures(cfg.FailureLimit),
 		requests: newSharedGroup(maxRequests, reserved(maxRequests), errRequestsFull),
 		checking: newSharedGroup(maxRequests, 0, errChecksFull),
@@ -43,7 +46,12 @@ const (
 	bySecret callerKind = "secret"
 	byMatrix callerKind = "matrix" // access token
 	byOpenID callerKind = "openid"
+	// byLoginLink is by a login link, or the session that one has opened.
+	byLoginLink callerKind = "login_link"
 )
+
+// openIDPrefix is what OpenID tokens begin with where they stand in place of a secret.
+const openIDPrefix = "openid:"
 
 // caller is who has sent a request. The zero value may nothing.
 type caller struct {
@@ -52,9 +60,11 @@ type caller struct {
 	secret *heldSecret
 	// userID is the Matrix user, "" for a shared secret.
 	userID id.UserID
+	// link is the hash of a login link that is not opened yet, "" for others.
+	link string
 	// admin: the level of the Matrix user was looked at, and is admin.
 	admin bool
-	// from is where a Matrix user calls from.
+	// from is where a caller without a shared secret calls from.
 	from address
 }
 
@@ -73,16 +83,19 @@ func (c caller) secretName() string {
 func (c caller) confined() bool { return !c.trusted() && !c.admin }
 
 // authorise returns who sends a credential: somebody with a shared secret, or the user of a
-// Matrix token. The right secret always passes. from returns the address that it comes from,
-// and is asked where that matters. Errors: errUnauthorized, errTooManyGuesses, and those of
+// Matrix token, of a login link or of its session. The right secret always passes. from returns
+// the address that it comes from, and is asked where that matters. Errors: errUnauthorized, errTooManyGuesses, and those of
 // callerOf.
 func (g *gate) authorise(ctx context.Context, credential string, from func() address) (who caller, err error) {
 	if credential == "" {
 		return caller{}, errUnauthorized
 	}
-	sum := sha256.Sum256([]byte(credential))
+	sum := guessOf(credential)
 	if secret := g.secrets.Load().find(sum); secret != nil {
 		return caller{kind: bySecret, secret: secret}, nil
+	}
+	if isLogin(credential) {
+		return g.callerOf(ctx, credential, sum, from(), g.checkLogin)
 	}
 	if g.tokens == nil {
 		if g.failures == nil {
@@ -90,14 +103,14 @@ func (g *gate) authorise(ctx context.Context, credential string, from func() add
 		}
 		return caller{}, g.failures.wrongSecret(from())
 	}
-	return g.callerOf(ctx, credential, sum, from())
+	return g.callerOf(ctx, credential, sum, from(), g.checkToken)
 }
 
 var errBadChecker = errors.New("the TokenChecker returned neither a Matrix user ID nor an error")
 
-// callerOf returns whose token it is. Errors: errTokenRefused, errTooManyGuesses, errClosed,
-// ErrOverloaded, and others that say nothing of the token.
-func (g *gate) callerOf(ctx context.Context, token string, sum guess, from address) (who caller, err error) {
+// callerOf returns whose token it is, which check asks. Errors: errUnauthorized,
+// errTooManyGuesses, errClosed, ErrOverloaded, and others that say nothing of the token.
+func (g *gate) callerOf(ctx context.Context, token string, sum guess, from address, check func(context.Context, string) (caller, error)) (who caller, err error) {
 	var claim placeClaim
 	claim.Parties[0].Key.from = from
 	if err := g.checking.enter(ctx, claim); err != nil {
@@ -109,15 +122,15 @@ func (g *gate) callerOf(ctx context.Context, token string, sum guess, from addre
 			return caller{}, err
 		}
 	}
-	who, err = g.checkToken(withClient(ctx, from), token)
+	who, err = check(withClient(ctx, from), token)
 	who.from = from
-	if refused := errors.Is(err, errTokenRefused); g.failures != nil && (refused || err == nil) {
+	if refused := errors.Is(err, errUnauthorized); g.failures != nil && (refused || err == nil) {
 		g.failures.checkedToken(from, sum, !refused)
 	}
 	return who, err
 }
 
-// checkToken asks whose token it is.
+// checkToken asks whose Matrix token it is. Errors: errTokenRefused.
 func (g *gate) checkToken(ctx context.Context, token string) (caller, error) {
 	userID, err := g.tokens.CheckToken(ctx, token)
 	if errors.Is(err, ErrMatrixTokenInvalid) {
@@ -129,10 +142,19 @@ func (g *gate) checkToken(ctx context.Context, token string) (caller, error) {
 	if _, err := checkUserID(string(userID)); err != nil {
 		return caller{}, errBadChecker
 	}
-	if strings.HasPrefix(token, "openid:") {
+	if strings.HasPrefix(token, openIDPrefix) {
 		return caller{kind: byOpenID, userID: userID}, nil
 	}
 	return caller{kind: byMatrix, userID: userID}, nil
+}
+
+// checkLogin asks whose login link, or session of one, it is. Errors: errLinkRefused,
+// errNotReady.
+func (g *gate) checkLogin(ctx context.Context, token string) (caller, error) {
+	if err := g.ready(); err != nil {
+		return caller{}, err
+	}
+	return g.links.callerOf(ctx, token)
 }
 
 // close lets nobody in any more, and waits until nothing is under way. Errors: the

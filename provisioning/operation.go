@@ -53,6 +53,7 @@ type person struct {
 type services struct {
 	gate     *gate
 	limits   *loginLimits
+	links    *loginLinks
 	rights   *rights
 	accounts *accounts
 	portals  *portals

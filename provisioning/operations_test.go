@@ -24,8 +24,8 @@ func operationsOf(t *testing.T, change ...func(*bridge, *provisioning.Config)) [
 // A client is told which operations it need not try.
 func TestOperationsOfABridge(t *testing.T) {
 	always := []string{"get_bridge", "get_me", "list_portals", "get_portal_by_tgid", "get_portal", "logout"}
-	if got := operationsOf(t, withoutRooms, minimalClients); !slices.Equal(got, always) {
-		t.Errorf("minimal clients without rooms: %q, want %q", got, always)
+	if got := operationsOf(t, withoutRooms, minimalClients, withoutLoginPage); !slices.Equal(got, always) {
+		t.Errorf("minimal clients without rooms and login links: %q, want %q", got, always)
 	}
 	want := []string{"get_bridge", "get_me", "list_portals", "get_portal_by_tgid", "get_portal", "disconnect_portal", "logout"}
 	if got := operationsOf(t, inRooms, minimalClients); !slices.Equal(got, want) {

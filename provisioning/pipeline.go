@@ -5,10 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"os"
-	"regexp"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -89,14 +87,14 @@ func (p *pipeline) answer(c *call, start time.Time) (rep reply, err error) {
 	defer cancel()
 	p.warnOfProxy(c)
 	from := func() address { return addressOf(c.r, p.clientAddress) }
+	rt, vars, allow := p.find(c.r)
 	if c.op.caller, err = p.services.gate.authorise(ctx, credential(c.r.Header), from); err != nil {
+		if rt.byLink && errors.Is(err, errUnauthorized) {
+			err = errNoLink
+		}
 		return reply{}, err
 	}
-	if path, ok := p.prefix(encodedPath(c.r.URL)); ok {
-		c.op.rt, c.vars, c.op.allow = p.routes.find(c.r.Method, path)
-	} else {
-		c.op.rt = unknownRoute
-	}
+	c.op.rt, c.vars, c.op.allow = rt, vars, allow
 	if err := p.ready(); err != nil {
 		return reply{}, err
 	}
@@ -112,6 +110,15 @@ func (p *pipeline) answer(c *call, start time.Time) (rep reply, err error) {
 		return p.handle(ctx, c)
 	}
 	return p.operate(ctx, c)
+}
+
+// find returns the route of a request, as routeTable.find does.
+func (p *pipeline) find(r *http.Request) (rt *route, vars variables, allow string) {
+	path, ok := p.prefix(encodedPath(r.URL))
+	if !ok {
+		return unknownRoute, variables{}, ""
+	}
+	return p.routes.find(r.Method, path)
 }
 
 // warnOfProxy warns once of requests that came through a proxy, where all of them have its
@@ -376,22 +383,3 @@ func (c *call) accessLine(status int, o outcome, err error, took time.Duration, 
 
 // Run implements zerolog.Hook: it adds the request's ID to each line.
 func (c *call) Run(e *zerolog.Event, _ zerolog.Level, _ string) { e.Str("request_id", c.reqID[0]) }
-
-var validRequestID = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`)
-
-// requestID takes over the request's own ID where it is harmless in a log line,
-// or makes one.
-func requestID(r *http.Request) string {
-	if given := r.Header.Get("X-Request-Id"); given != "" && validRequestID.MatchString(given) {
-		return given
-	}
-	// Of the runtime's generator, ChaCha8 seeded by the system.
-	const alphabet = "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567"
-	var made [16]byte
-	for i := 0; i < len(made); i += 8 {
-		for n, bits := i, rand.Uint64(); n < i+8; n, bits = n+1, bits>>5 {
-			made[n] = alphabet[bits%32]
-		}
-	}
-	return string(made[:])
-}

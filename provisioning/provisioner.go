@@ -44,9 +44,10 @@ func New(cfg Config) (*Provisioner, error) {
 	accounts := newAccounts(cfg, events)
 	portals := newPortals(cfg, accounts, events, p.outbox)
 	accounts.endDirect, accounts.endDirectOfOthers = portals.endDirect, portals.endDirectOfOthers
+	links := newLoginLinks(cfg)
 	p.services = services{
-		gate: newGate(cfg), rights: &rights{cfg.Users, cfg.Rooms}, limits: newLoginLimits(cfg), accounts: accounts, portals: portals,
-		avatars: newAvatarFetcher(cfg), lists: &listBodies{}, qr: newQRLogins(cfg, p.closing), routes: routes,
+		gate: newGate(cfg, links, p.ready), rights: &rights{cfg.Users, cfg.Rooms}, limits: newLoginLimits(cfg), links: links,
+		accounts: accounts, portals: portals, avatars: newAvatarFetcher(cfg), lists: &listBodies{}, qr: newQRLogins(cfg, p.closing), routes: routes,
 	}
 	return p, nil
 }

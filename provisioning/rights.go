@@ -20,9 +20,9 @@ type rights struct {
 }
 
 // level returns what the level of a user counts for with a caller. An OpenID token is given
-// to widgets, to prove who somebody is: it makes nobody an admin.
+// to widgets, to prove who somebody is, and a login link to one login: they make nobody an admin.
 func (c caller) level(user User) Permission {
-	if c.kind == byOpenID {
+	if c.kind == byOpenID || c.kind == byLoginLink {
 		return min(user.Permission, PermissionFull)
 	}
 	return user.Permission
@@ -47,10 +47,14 @@ func (op *operation) unrestricted() bool {
 	return op.unnamed() || op.caller.level(op.user) >= PermissionAdmin
 }
 
-// checkCaller returns nil when the caller may do the operation at all. Errors: errScope,
-// errCallerLevel.
+// checkCaller returns nil when the caller may do the operation at all. Errors: errNoLink,
+// errScope, errCallerLevel.
 func (r *rights) checkCaller(ctx context.Context, op *operation) error {
 	switch {
+	case op.rt.byLink && op.caller.link == "":
+		return errNoLink
+	case op.caller.kind == byLoginLink && !op.caller.mayByLogin(op.rt):
+		return errScope
 	case op.caller.trusted() && op.caller.secret.scope < op.rt.scope:
 		return errScope
 	case op.caller.trusted() || op.rt.callerNeed == PermissionNone:
@@ -63,11 +67,26 @@ func (r *rights) checkCaller(ctx context.Context, op *operation) error {
 	return err
 }
 
+// mayByLogin says whether a login link, or the session of one, is for a route. What matches no
+// route is told to them as to others.
+func (c caller) mayByLogin(rt *route) bool {
+	switch {
+	case rt.method == "":
+		return true
+	case c.link != "":
+		return rt.byLink
+	}
+	return rt.bySession
+}
+
 // checkNamed returns nil when the caller may name a user: trusted callers and admins any,
-// others themselves. Errors: errNotYourself.
+// others themselves. Errors: errNotYourself, errScope.
 func (r *rights) checkNamed(ctx context.Context, op *operation, userID id.UserID) error {
 	if op.caller.trusted() || userID == op.caller.userID {
 		return nil
+	}
+	if op.caller.kind == byLoginLink {
+		return errScope
 	}
 	level, err := r.callerLevel(ctx, op.caller)
 	if err == nil && level < PermissionAdmin {

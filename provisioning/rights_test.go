@@ -40,7 +40,7 @@ func newRightsBridge(t *testing.T, change ...func(*bridge, *provisioning.Config)
 // caller, or alice for the secret; "other" is somebody else. The words are:
 //
 //	yes     it is done, or fails for another reason than these
-//	401     shared_secret_invalid
+//	401     shared_secret_invalid, login_link_invalid
 //	scope   insufficient_scope
 //	level   mxid_not_whitelisted
 //	power   not_enough_permissions
@@ -48,59 +48,62 @@ func newRightsBridge(t *testing.T, change ...func(*bridge, *provisioning.Config)
 //	login   not_logged_in, not_logged_in_real_account
 //	none    portal_not_found
 const rightsTable = `
-                           | nobody wrong guest read  bridge all   secret none  relaybot user  full  admin o:none o:relaybot o:user o:full o:admin
-get_bridge                 | 401    401   401   yes   yes    yes   yes    level yes      yes   yes   yes   level  yes        yes    yes    yes
-get_me self                | 401    401   401   yes   yes    yes   yes    yes   yes      yes   yes   yes   yes    yes        yes    yes    yes
-get_me other               | 401    401   401   yes   yes    yes   yes    self  self     self  self  yes   self   self       self   self   self
-get_chats self             | 401    401   401   yes   yes    yes   yes    level level    level yes   login level  level      level  yes    login
-get_chats other            | 401    401   401   login login  login login  self  self     self  self  login self   self       self   self   self
-get_contacts self          | 401    401   401   yes   yes    yes   yes    level level    level yes   login level  level      level  yes    login
-get_contacts other         | 401    401   401   login login  login login  self  self     self  self  login self   self       self   self   self
-get_stickersets self       | 401    401   401   yes   yes    yes   yes    level level    level yes   login level  level      level  yes    login
-get_stickersets other      | 401    401   401   login login  login login  self  self     self  self  login self   self       self   self   self
-start_dm self              | 401    401   401   scope yes    yes   yes    level level    level yes   login level  level      level  yes    login
-start_dm other             | 401    401   401   scope login  login login  self  self     self  self  login self   self       self   self   self
-resolve_identifier self    | 401    401   401   yes   yes    yes   yes    level level    level yes   login level  level      level  yes    login
-resolve_identifier other   | 401    401   401   login login  login login  self  self     self  self  login self   self       self   self   self
-post_bot_token self        | 401    401   401   scope scope  yes   yes    level level    level yes   yes   level  level      level  yes    yes
-post_bot_token other       | 401    401   401   scope scope  yes   yes    self  self     self  self  yes   self   self       self   self   self
-post_login_phone self      | 401    401   401   scope scope  yes   yes    level level    level yes   yes   level  level      level  yes    yes
-post_login_phone other     | 401    401   401   scope scope  yes   yes    self  self     self  self  yes   self   self       self   self   self
-post_login_code self       | 401    401   401   scope scope  yes   yes    level level    level yes   yes   level  level      level  yes    yes
-post_login_code other      | 401    401   401   scope scope  yes   yes    self  self     self  self  yes   self   self       self   self   self
-post_login_password self   | 401    401   401   scope scope  yes   yes    level level    level yes   yes   level  level      level  yes    yes
-post_login_password other  | 401    401   401   scope scope  yes   yes    self  self     self  self  yes   self   self       self   self   self
-login_qr self              | 401    401   401   scope scope  yes   yes    level level    level yes   yes   level  level      level  yes    yes
-login_qr other             | 401    401   401   scope scope  yes   yes    self  self     self  self  yes   self   self       self   self   self
-get_login self             | 401    401   401   scope scope  yes   yes    level level    level yes   yes   level  level      level  yes    yes
-get_login other            | 401    401   401   scope scope  yes   yes    self  self     self  self  yes   self   self       self   self   self
-cancel_login self          | 401    401   401   scope scope  yes   yes    level level    level yes   yes   level  level      level  yes    yes
-cancel_login other         | 401    401   401   scope scope  yes   yes    self  self     self  self  yes   self   self       self   self   self
-resend_login_code self     | 401    401   401   scope scope  yes   yes    level level    level yes   yes   level  level      level  yes    yes
-resend_login_code other    | 401    401   401   scope scope  yes   yes    self  self     self  self  yes   self   self       self   self   self
-logout self                | 401    401   401   scope scope  yes   yes    login login    login yes   login login  login      login  yes    login
-logout other               | 401    401   401   scope scope  login login  self  self     self  self  login self   self       self   self   self
-list_portals               | 401    401   401   yes   yes    yes   yes    level level    yes   yes   yes   level  level      yes    yes    yes
-get_portal mine            | 401    401   401   yes   yes    yes   yes    level level    yes   yes   yes   level  level      yes    yes    yes
-get_portal theirs          | 401    401   401   yes   yes    yes   yes    level level    none  none  yes   level  level      none   none   none
-get_portal free            | 401    401   401   none  none   none  none   level level    none  none  none  level  level      none   none   none
-get_portal_by_tgid mine    | 401    401   401   yes   yes    yes   yes    level level    yes   yes   yes   level  level      yes    yes    yes
-get_portal_by_tgid theirs  | 401    401   401   yes   yes    yes   yes    level level    none  none  yes   level  level      none   none   none
-get_portal_by_tgid free    | 401    401   401   none  none   none  none   level level    none  none  none  level  level      none   none   none
-connect_portal free        | 401    401   401   scope yes    yes   yes    power power    login yes   yes   power  power      login  yes    power
-connect_portal to news     | 401    401   401   scope yes    yes   yes    power power    login yes   yes   power  power      login  yes    power
-connect_portal mine        | 401    401   401   scope yes    yes   yes    power power    yes   yes   yes   power  power      yes    yes    power
-connect_portal theirs      | 401    401   401   scope yes    yes   yes    power power    power power yes   power  power      power  power  power
-preflight_connect free     | 401    401   401   scope yes    yes   yes    power power    yes   yes   yes   power  power      yes    yes    power
-preflight_connect to news  | 401    401   401   scope yes    yes   yes    power power    yes   yes   yes   power  power      yes    yes    power
-preflight_connect mine     | 401    401   401   scope yes    yes   yes    power power    yes   yes   yes   power  power      yes    yes    power
-preflight_connect theirs   | 401    401   401   scope yes    yes   yes    power power    power power yes   power  power      power  power  power
-create_portal free         | 401    401   401   scope yes    yes   yes    power power    login yes   login power  power      login  yes    power
-create_portal mine         | 401    401   401   scope yes    yes   yes    power power    yes   yes   yes   power  power      yes    yes    power
-create_portal theirs       | 401    401   401   scope yes    yes   yes    power power    power power yes   power  power      power  power  power
-disconnect_portal mine     | 401    401   401   scope yes    yes   yes    power power    yes   yes   yes   power  power      yes    yes    power
-disconnect_portal theirs   | 401    401   401   scope yes    yes   yes    power power    none  none  yes   power  power      none   none   none
-disconnect_portal free     | 401    401   401   scope none   none  none   power power    none  none  none  power  power      none   none   none
+                           | nobody wrong guest read  bridge all   secret none  relaybot user  full  admin o:none o:relaybot o:user o:full o:admin link  session
+get_bridge                 | 401    401   401   yes   yes    yes   yes    level yes      yes   yes   yes   level  yes        yes    yes    yes     scope scope
+get_me self                | 401    401   401   yes   yes    yes   yes    yes   yes      yes   yes   yes   yes    yes        yes    yes    yes     scope yes
+get_me other               | 401    401   401   yes   yes    yes   yes    self  self     self  self  yes   self   self       self   self   self    scope scope
+get_chats self             | 401    401   401   yes   yes    yes   yes    level level    level yes   login level  level      level  yes    login   scope scope
+get_chats other            | 401    401   401   login login  login login  self  self     self  self  login self   self       self   self   self    scope scope
+get_contacts self          | 401    401   401   yes   yes    yes   yes    level level    level yes   login level  level      level  yes    login   scope scope
+get_contacts other         | 401    401   401   login login  login login  self  self     self  self  login self   self       self   self   self    scope scope
+get_stickersets self       | 401    401   401   yes   yes    yes   yes    level level    level yes   login level  level      level  yes    login   scope scope
+get_stickersets other      | 401    401   401   login login  login login  self  self     self  self  login self   self       self   self   self    scope scope
+start_dm self              | 401    401   401   scope yes    yes   yes    level level    level yes   login level  level      level  yes    login   scope scope
+start_dm other             | 401    401   401   scope login  login login  self  self     self  self  login self   self       self   self   self    scope scope
+resolve_identifier self    | 401    401   401   yes   yes    yes   yes    level level    level yes   login level  level      level  yes    login   scope scope
+resolve_identifier other   | 401    401   401   login login  login login  self  self     self  self  login self   self       self   self   self    scope scope
+post_bot_token self        | 401    401   401   scope scope  yes   yes    level level    level yes   yes   level  level      level  yes    yes     scope yes
+post_bot_token other       | 401    401   401   scope scope  yes   yes    self  self     self  self  yes   self   self       self   self   self    scope scope
+post_login_phone self      | 401    401   401   scope scope  yes   yes    level level    level yes   yes   level  level      level  yes    yes     scope yes
+post_login_phone other     | 401    401   401   scope scope  yes   yes    self  self     self  self  yes   self   self       self   self   self    scope scope
+post_login_code self       | 401    401   401   scope scope  yes   yes    level level    level yes   yes   level  level      level  yes    yes     scope yes
+post_login_code other      | 401    401   401   scope scope  yes   yes    self  self     self  self  yes   self   self       self   self   self    scope scope
+post_login_password self   | 401    401   401   scope scope  yes   yes    level level    level yes   yes   level  level      level  yes    yes     scope yes
+post_login_password other  | 401    401   401   scope scope  yes   yes    self  self     self  self  yes   self   self       self   self   self    scope scope
+login_qr self              | 401    401   401   scope scope  yes   yes    level level    level yes   yes   level  level      level  yes    yes     scope yes
+login_qr other             | 401    401   401   scope scope  yes   yes    self  self     self  self  yes   self   self       self   self   self    scope scope
+get_login self             | 401    401   401   scope scope  yes   yes    level level    level yes   yes   level  level      level  yes    yes     scope yes
+get_login other            | 401    401   401   scope scope  yes   yes    self  self     self  self  yes   self   self       self   self   self    scope scope
+cancel_login self          | 401    401   401   scope scope  yes   yes    level level    level yes   yes   level  level      level  yes    yes     scope yes
+cancel_login other         | 401    401   401   scope scope  yes   yes    self  self     self  self  yes   self   self       self   self   self    scope scope
+resend_login_code self     | 401    401   401   scope scope  yes   yes    level level    level yes   yes   level  level      level  yes    yes     scope yes
+resend_login_code other    | 401    401   401   scope scope  yes   yes    self  self     self  self  yes   self   self       self   self   self    scope scope
+create_login_link self     | 401    401   401   scope scope  yes   yes    level level    level yes   yes   level  level      level  yes    yes     scope scope
+create_login_link other    | 401    401   401   scope scope  yes   yes    self  self     self  self  yes   self   self       self   self   self    scope scope
+open_login_link            | 401    401   401   401   401    401   401    401  401      401   401   401   401    401        401    401    401     yes   401
+logout self                | 401    401   401   scope scope  yes   yes    login login    login yes   login login  login      login  yes    login   scope scope
+logout other               | 401    401   401   scope scope  login login  self  self     self  self  login self   self       self   self   self    scope scope
+list_portals               | 401    401   401   yes   yes    yes   yes    level level    yes   yes   yes   level  level      yes    yes    yes     scope scope
+get_portal mine            | 401    401   401   yes   yes    yes   yes    level level    yes   yes   yes   level  level      yes    yes    yes     scope scope
+get_portal theirs          | 401    401   401   yes   yes    yes   yes    level level    none  none  yes   level  level      none   none   none    scope scope
+get_portal free            | 401    401   401   none  none   none  none   level level    none  none  none  level  level      none   none   none    scope scope
+get_portal_by_tgid mine    | 401    401   401   yes   yes    yes   yes    level level    yes   yes   yes   level  level      yes    yes    yes     scope scope
+get_portal_by_tgid theirs  | 401    401   401   yes   yes    yes   yes    level level    none  none  yes   level  level      none   none   none    scope scope
+get_portal_by_tgid free    | 401    401   401   none  none   none  none   level level    none  none  none  level  level      none   none   none    scope scope
+connect_portal free        | 401    401   401   scope yes    yes   yes    power power    login yes   yes   power  power      login  yes    power   scope scope
+connect_portal to news     | 401    401   401   scope yes    yes   yes    power power    login yes   yes   power  power      login  yes    power   scope scope
+connect_portal mine        | 401    401   401   scope yes    yes   yes    power power    yes   yes   yes   power  power      yes    yes    power   scope scope
+connect_portal theirs      | 401    401   401   scope yes    yes   yes    power power    power power yes   power  power      power  power  power   scope scope
+preflight_connect free     | 401    401   401   scope yes    yes   yes    power power    yes   yes   yes   power  power      yes    yes    power   scope scope
+preflight_connect to news  | 401    401   401   scope yes    yes   yes    power power    yes   yes   yes   power  power      yes    yes    power   scope scope
+preflight_connect mine     | 401    401   401   scope yes    yes   yes    power power    yes   yes   yes   power  power      yes    yes    power   scope scope
+preflight_connect theirs   | 401    401   401   scope yes    yes   yes    power power    power power yes   power  power      power  power  power   scope scope
+create_portal free         | 401    401   401   scope yes    yes   yes    power power    login yes   login power  power      login  yes    power   scope scope
+create_portal mine         | 401    401   401   scope yes    yes   yes    power power    yes   yes   yes   power  power      yes    yes    power   scope scope
+create_portal theirs       | 401    401   401   scope yes    yes   yes    power power    power power yes   power  power      power  power  power   scope scope
+disconnect_portal mine     | 401    401   401   scope yes    yes   yes    power power    yes   yes   yes   power  power      yes    yes    power   scope scope
+disconnect_portal theirs   | 401    401   401   scope yes    yes   yes    power power    none  none  yes   power  power      none   none   none    scope scope
+disconnect_portal free     | 401    401   401   scope none   none  none   power power    none  none  none  power  power      none   none   none    scope scope
 `
 
 // rightsRequests are the requests of the rows, by what stands behind the operation.
@@ -142,11 +145,13 @@ var rightsCallers = []struct {
 	{"o:user", openIDOf(plain), plain},
 	{"o:full", openIDOf(alice), alice},
 	{"o:admin", openIDOf(admin), admin},
+	{"link", keptLink, alice},
+	{"session", keptSession, alice},
 }
 
 // rightsWords are the words of rightsTable for errcodes; every other one is yes.
 var rightsWords = map[string]string{
-	"shared_secret_invalid": "401", "insufficient_scope": "scope", "mxid_not_whitelisted": "level", "not_enough_permissions": "power",
+	"shared_secret_invalid": "401", "login_link_invalid": "401", "insufficient_scope": "scope", "mxid_not_whitelisted": "level", "not_enough_permissions": "power",
 	"mxid_mismatch": "self", "not_logged_in": "login", "not_logged_in_real_account": "login", "portal_not_found": "none",
 }
 
@@ -164,9 +169,11 @@ func TestRights(t *testing.T) {
 		op, path := byName[name], rightsRequests[strings.TrimSpace(situation)]
 		var got []string
 		for _, c := range rightsCallers {
+			b := newRightsBridge(t)
 			r := newRequest(op.method, path(op, c.self), op.validBody())
 			r.Header.Set("Authorization", "Bearer "+c.credential)
-			a := newRightsBridge(t).send(t, r)
+			b.keepLink(t, c.credential, c.self)
+			a := b.send(t, r)
 			word := rightsWords[a.field("errcode")]
 			if word == "" {
 				word = "yes"

@@ -45,6 +45,10 @@ type route struct {
 	query func(*operation, query) error
 	// state is the login step to go on from after an error, "" outside login.
 	state loginState
+	// byLink: the operation takes a login link that is not opened yet, and nothing else.
+	byLink bool
+	// bySession: the session of a login link may do the operation, for its user.
+	bySession bool
 	// detached operations run on to their deadline when the API client hangs up,
 	// so that what Telegram has accepted is recorded. What is recorded beyond the deadline is
 	// not waited for: it costs a goroutine, which the others are spared.
@@ -71,7 +75,7 @@ var routes = []route{
 	{operation: "get_bridge", scope: ScopeRead, method: http.MethodGet, path: "/bridge", callerNeed: PermissionRelaybot, handle: getBridge},
 
 	// User info
-	{operation: "get_me", scope: ScopeRead, method: http.MethodGet, path: "/user/{user_id}", handle: getMe},
+	{operation: "get_me", scope: ScopeRead, method: http.MethodGet, path: "/user/{user_id}", bySession: true, handle: getMe},
 	{operation: "get_chats", scope: ScopeRead, method: http.MethodGet, path: "/user/{user_id}/chats", need: PermissionFull, query: decodeChats, able: is[ChatLister], handle: getChats},
 	{operation: "get_contacts", scope: ScopeRead, method: http.MethodGet, path: "/user/{user_id}/contacts", need: PermissionFull, able: is[ContactLister], handle: getContacts},
 	{operation: "get_stickersets", scope: ScopeRead, method: http.MethodGet, path: "/user/{user_id}/stickersets", need: PermissionFull, able: is[StickerSetLister], handle: getStickersets},
@@ -100,14 +104,16 @@ var routes = []route{
 	{operation: "resolve_identifier", scope: ScopeRead, method: http.MethodGet, path: "/user/{user_id}/resolve_identifier/{identifier}", need: PermissionFull, able: is[UserResolver], handle: resolveIdentifier},
 
 	// Authentication
-	{operation: "post_bot_token", scope: ScopeAll, method: http.MethodPost, path: "/user/{user_id}/login/bot_token", need: PermissionFull, hasBody: true, state: stateToken, detached: true, able: is[BotLogin], handle: postBotToken},
-	{operation: "post_login_phone", scope: ScopeAll, method: http.MethodPost, path: "/user/{user_id}/login/request_code", need: PermissionFull, hasBody: true, state: stateRequest, detached: true, able: is[PhoneLogin], handle: postLoginPhone},
-	{operation: "post_login_code", scope: ScopeAll, method: http.MethodPost, path: "/user/{user_id}/login/send_code", need: PermissionFull, hasBody: true, state: stateCode, detached: true, able: is[PhoneLogin], handle: postLoginCode},
-	{operation: "post_login_password", scope: ScopeAll, method: http.MethodPost, path: "/user/{user_id}/login/send_password", need: PermissionFull, hasBody: true, state: statePassword, detached: true, able: is[PhoneLogin], handle: postLoginPassword},
-	{operation: "login_qr", scope: ScopeAll, method: http.MethodGet, path: "/user/{user_id}/login/qr", need: PermissionFull, state: stateRequest, able: is[QRLogin], handle: loginQR},
-	{operation: "get_login", scope: ScopeAll, method: http.MethodGet, path: "/user/{user_id}/login", need: PermissionFull, able: is[LoginControl], handle: getLogin},
-	{operation: "cancel_login", scope: ScopeAll, method: http.MethodDelete, path: "/user/{user_id}/login", need: PermissionFull, state: stateRequest, detached: true, able: is[LoginControl], handle: cancelLogin},
-	{operation: "resend_login_code", scope: ScopeAll, method: http.MethodPost, path: "/user/{user_id}/login/resend_code", need: PermissionFull, state: stateCode, detached: true, able: is[LoginControl], handle: resendLoginCode},
+	{operation: "post_bot_token", scope: ScopeAll, method: http.MethodPost, path: "/user/{user_id}/login/bot_token", need: PermissionFull, hasBody: true, state: stateToken, detached: true, able: is[BotLogin], bySession: true, handle: postBotToken},
+	{operation: "post_login_phone", scope: ScopeAll, method: http.MethodPost, path: "/user/{user_id}/login/request_code", need: PermissionFull, hasBody: true, state: stateRequest, detached: true, able: is[PhoneLogin], bySession: true, handle: postLoginPhone},
+	{operation: "post_login_code", scope: ScopeAll, method: http.MethodPost, path: "/user/{user_id}/login/send_code", need: PermissionFull, hasBody: true, state: stateCode, detached: true, able: is[PhoneLogin], bySession: true, handle: postLoginCode},
+	{operation: "post_login_password", scope: ScopeAll, method: http.MethodPost, path: "/user/{user_id}/login/send_password", need: PermissionFull, hasBody: true, state: statePassword, detached: true, able: is[PhoneLogin], bySession: true, handle: postLoginPassword},
+	{operation: "login_qr", scope: ScopeAll, method: http.MethodGet, path: "/user/{user_id}/login/qr", need: PermissionFull, state: stateRequest, able: is[QRLogin], bySession: true, handle: loginQR},
+	{operation: "get_login", scope: ScopeAll, method: http.MethodGet, path: "/user/{user_id}/login", need: PermissionFull, able: is[LoginControl], bySession: true, handle: getLogin},
+	{operation: "cancel_login", scope: ScopeAll, method: http.MethodDelete, path: "/user/{user_id}/login", need: PermissionFull, state: stateRequest, detached: true, able: is[LoginControl], bySession: true, handle: cancelLogin},
+	{operation: "resend_login_code", scope: ScopeAll, method: http.MethodPost, path: "/user/{user_id}/login/resend_code", need: PermissionFull, state: stateCode, detached: true, able: is[LoginControl], bySession: true, handle: resendLoginCode},
+	{operation: "create_login_link", scope: ScopeAll, method: http.MethodPost, path: "/user/{user_id}/login/link", need: PermissionFull, state: stateRequest, able: linksLogins, handle: createLoginLink},
+	{operation: "open_login_link", scope: ScopeAll, method: http.MethodPost, path: "/login/link", callerNeed: PermissionFull, byLink: true, able: linksLogins, handle: openLoginLink},
 	{operation: "logout", scope: ScopeAll, method: http.MethodPost, path: "/user/{user_id}/logout", detached: true, handle: logout},
 }
 

@@ -127,6 +127,14 @@ func TestMatrixCallerNamesNobody(t *testing.T) {
 	}
 }
 
+// unauthorizedAt is the errcode of a credential that is wrong at a path.
+func unauthorizedAt(path string) string {
+	if path == "/login/link" {
+		return "login_link_invalid"
+	}
+	return "shared_secret_invalid"
+}
+
 // Whoever has the secret costs the homeserver nothing, nor do those who send none.
 func TestSecretBeforeTokens(t *testing.T) {
 	b, c := newTokenBridge(t, limit(-1))
@@ -135,7 +143,7 @@ func TestSecretBeforeTokens(t *testing.T) {
 		for _, header := range [][]string{nil, {""}, {"Bearer "}, {"Basic x"}, {tokenOf(alice)}, {"Bearer x", "Bearer x"}} {
 			r := newRequest(method, path, everyBody)
 			r.Header["Authorization"] = header
-			b.send(t, r).want(t, 401, "shared_secret_invalid")
+			b.send(t, r).want(t, 401, unauthorizedAt(path))
 		}
 	}
 	if c.asked() != 0 {
@@ -149,8 +157,11 @@ func TestTokensOnEveryPath(t *testing.T) {
 		b, c := newTokenBridge(t, limit(limited))
 		for path, method := range everyPath() {
 			for _, method := range []string{method, http.MethodPut} {
-				a := b.callAs(t, "nobody's", method, path, everyBody)
-				a.wantBody(t, 401, `{"errcode":"shared_secret_invalid","error":"The shared secret or Matrix token is wrong, or the token is not valid any more."}`)
+				a, want := b.callAs(t, "nobody's", method, path, everyBody), `{"errcode":"shared_secret_invalid","error":"The shared secret or Matrix token is wrong, or the token is not valid any more."}`
+				if path == "/login/link" && method == http.MethodPost {
+					want = linkInvalid
+				}
+				a.wantBody(t, 401, want)
 				if a.header.Get("WWW-Authenticate") != "Bearer" || a.header.Get("Allow") != "" {
 					t.Errorf("%s %s: the header is %v", method, path, a.header)
 				}
@@ -362,6 +373,25 @@ func TestCallerInTheLog(t *testing.T) {
 			t.Errorf("the log holds a token: %s", log)
 		}
 	}
+}
+
+// A page can't send the colon of an OpenID token with its WebSocket.
+func TestOpenIDOnAWebSocket(t *testing.T) {
+	inBubble(t, func(t *testing.T) {
+		b, _ := newTokenBridge(t)
+		for token, status := range map[string]int{tokenOf(alice): 426, tokenOf(bob): 403, "nobody's": 401, "": 401} {
+			r := newRequest(http.MethodGet, user(alice, "/login/qr"), "")
+			r.Header.Del("Authorization")
+			r.Header.Set("Sec-WebSocket-Protocol", "net.maunium.telegram.login, net.maunium.telegram.openid-"+token)
+			if a := b.send(t, r); a.status != status {
+				t.Errorf("%s: %d %s, want %d", token, a.status, a.body, status)
+			}
+			r.Header.Add("Sec-WebSocket-Protocol", "net.maunium.telegram.auth-"+secret)
+			if a := b.send(t, r); a.status != 401 {
+				t.Errorf("%s and a secret: %d %s, want 401", token, a.status, a.body)
+			}
+		}
+	})
 }
 
 // Without Tokens a token is a wrong secret.

@@ -29,8 +29,9 @@ type login struct {
 	record record // of a half-done login, the zero value where there is none
 }
 
-// withLogin runs a step of the login. Errors: provisioning.ErrAlreadyLoggedIn.
-func (cl *Client) withLogin(ctx context.Context, run func(l *login) error) error {
+// withLogin runs a step of the login. Errors: provisioning.ErrAlreadyLoggedIn, and ended where
+// Telegram, or another process, has ended the login meanwhile.
+func (cl *Client) withLogin(ctx context.Context, ended error, run func(l *login) error) error {
 	s, err := cl.f.lockSlot(ctx, cl.key)
 	if err != nil {
 		return err
@@ -49,7 +50,10 @@ func (cl *Client) withLogin(ctx context.Context, run func(l *login) error) error
 			return err
 		}
 	}
-	return run(l)
+	if err := run(l); !errors.Is(err, provisioning.ErrNotLoggedIn) || errors.Is(err, provisioning.ErrDatabase) {
+		return err
+	}
+	return ended
 }
 
 // abandon ends the login, also when ctx has ended, and returns the reason.
@@ -97,13 +101,11 @@ func (f *Factory) newRow(ctx context.Context, key sessionKey) (rowID, error) {
 }
 
 // connect returns the connection of a login that has begun. When Telegram has ended the
-// login, it is deleted, and ended is the error.
-func (l *login) connect(ctx context.Context, ended error) (*conn, error) {
+// login, it is deleted.
+func (l *login) connect(ctx context.Context) (*conn, error) {
 	c, err := l.f.connect(ctx, l.key, l.slot, l.record.row)
 	if errors.Is(err, provisioning.ErrNotLoggedIn) {
-		if err = l.abandon(ctx, err); errors.Is(err, provisioning.ErrNotLoggedIn) {
-			err = ended
-		}
+		err = l.abandon(ctx, err)
 	}
 	return c, err
 }
@@ -127,22 +129,17 @@ func (l *login) put(ctx context.Context, c *conn, r record) error {
 
 // finish stores that Telegram has accepted the login. Where it can't be stored because the
 // login has ended meanwhile, or another one was accepted, the session is ended; the error
-// is ended in the first case, provisioning.ErrAlreadyLoggedIn in the second.
-func (l *login) finish(ctx context.Context, c *conn, user tg.UserClass, ended error) (provisioning.Account, error) {
+// is errRowGone in the first case, provisioning.ErrAlreadyLoggedIn in the second.
+func (l *login) finish(ctx context.Context, c *conn, user tg.UserClass) (provisioning.Account, error) {
 	self, ok := user.AsNotEmpty()
 	if !ok {
 		return provisioning.Account{}, rpcerror.Unexpected(user)
 	}
 	account := calls.AccountOf(self)
-	err := l.put(ctx, c, record{step: stepActive, account: account})
-	switch {
-	case errors.Is(err, errRowGone):
-		l.f.endAccepted(ctx, c)
-		return provisioning.Account{}, ended
-	case errors.Is(err, provisioning.ErrAlreadyLoggedIn):
-		l.f.endAccepted(ctx, c)
-		return provisioning.Account{}, err
-	case err != nil:
+	if err := l.put(ctx, c, record{step: stepActive, account: account}); err != nil {
+		if errors.Is(err, errRowGone) || errors.Is(err, provisioning.ErrAlreadyLoggedIn) {
+			l.f.endAccepted(ctx, c)
+		}
 		return provisioning.Account{}, err
 	}
 	l.f.loggedOut.loggedIn(l.key)
@@ -153,12 +150,12 @@ func (l *login) finish(ctx context.Context, c *conn, user tg.UserClass, ended er
 
 // finishAccepted finishes a login that Telegram has accepted already: the process died
 // before that was stored. It returns false for one that was not accepted.
-func (l *login) finishAccepted(ctx context.Context, c *conn, ended error) (provisioning.Account, bool) {
+func (l *login) finishAccepted(ctx context.Context, c *conn) (provisioning.Account, bool) {
 	self, err := c.client.Self(ctx)
 	if err != nil {
 		return provisioning.Account{}, false
 	}
-	account, err := l.finish(ctx, c, self, ended)
+	account, err := l.finish(ctx, c, self)
 	return account, err == nil
 }
 
@@ -169,7 +166,7 @@ var errEndedWhileTrying = fmt.Errorf("%w: the login took too long", provisioning
 // LoginBot implements provisioning.BotLogin. A login by phone number that is half done is
 // ended when the bot is logged in.
 func (cl *Client) LoginBot(ctx context.Context, token string) (account provisioning.Account, err error) {
-	err = cl.withLogin(ctx, func(l *login) error {
+	err = cl.withLogin(ctx, errEndedWhileTrying, func(l *login) error {
 		leave, err := l.f.newSessions.enter(ctx, l.key)
 		if err != nil {
 			return err
@@ -187,7 +184,7 @@ func (cl *Client) LoginBot(ctx context.Context, token string) (account provision
 		if err != nil {
 			err = c.explain(ctx, "auth.importBotAuthorization", err)
 		} else {
-			account, err = l.finish(ctx, c, result.User, errEndedWhileTrying)
+			account, err = l.finish(ctx, c, result.User)
 		}
 		if err != nil {
 			l.f.discard(ctx, c)
@@ -199,7 +196,7 @@ func (cl *Client) LoginBot(ctx context.Context, token string) (account provision
 
 // SubmitCode implements provisioning.PhoneLogin.
 func (cl *Client) SubmitCode(ctx context.Context, code provisioning.LoginCode) (account provisioning.Account, err error) {
-	err = cl.withLogin(ctx, func(l *login) error {
+	err = cl.withLogin(ctx, provisioning.ErrPhoneCodeExpired, func(l *login) error {
 		switch l.record.step {
 		case stepCode:
 			account, err = l.submitCode(ctx, code)
@@ -214,13 +211,13 @@ func (cl *Client) SubmitCode(ctx context.Context, code provisioning.LoginCode) (
 }
 
 func (l *login) submitCode(ctx context.Context, code provisioning.LoginCode) (provisioning.Account, error) {
-	c, err := l.connect(ctx, provisioning.ErrPhoneCodeExpired)
+	c, err := l.connect(ctx)
 	if err != nil {
 		return provisioning.Account{}, err
 	}
 	user, err := l.signIn(ctx, c.client.API(), code.Value(l.record.login.codeLength))
 	if err == nil {
-		return l.finish(ctx, c, user, provisioning.ErrPhoneCodeExpired)
+		return l.finish(ctx, c, user)
 	}
 	err = c.explain(ctx, "auth.signIn", err)
 	switch {
@@ -234,7 +231,7 @@ func (l *login) submitCode(ctx context.Context, code provisioning.LoginCode) (pr
 		}
 		return provisioning.Account{}, err
 	case errors.Is(err, provisioning.ErrPhoneCodeExpired):
-		if account, ok := l.finishAccepted(ctx, c, err); ok {
+		if account, ok := l.finishAccepted(ctx, c); ok {
 			return account, nil
 		}
 		return provisioning.Account{}, l.abandon(ctx, err)
@@ -285,7 +282,7 @@ func (l *login) signIn(ctx context.Context, api *tg.Client, code string) (tg.Use
 
 // SubmitPassword implements provisioning.PhoneLogin.
 func (cl *Client) SubmitPassword(ctx context.Context, password string) (account provisioning.Account, err error) {
-	err = cl.withLogin(ctx, func(l *login) error {
+	err = cl.withLogin(ctx, provisioning.ErrSessionRevoked, func(l *login) error {
 		if l.record.step != stepPassword {
 			return provisioning.ErrPhoneCodeNotEntered
 		}
@@ -296,7 +293,7 @@ func (cl *Client) SubmitPassword(ctx context.Context, password string) (account 
 }
 
 func (l *login) submitPassword(ctx context.Context, password string) (provisioning.Account, error) {
-	c, err := l.connect(ctx, provisioning.ErrSessionRevoked)
+	c, err := l.connect(ctx)
 	if err != nil {
 		return provisioning.Account{}, err
 	}
@@ -307,7 +304,7 @@ func (l *login) submitPassword(ctx context.Context, password string) (provisioni
 		result, err = c.client.Auth().PasswordWith(ctx, l.f.primes.Password(password))
 	}
 	if err == nil {
-		return l.finish(ctx, c, result.User, provisioning.ErrSessionRevoked)
+		return l.finish(ctx, c, result.User)
 	}
 	err = c.explain(ctx, "auth.checkPassword", err)
 	if errors.Is(err, provisioning.ErrSessionRevoked) {
@@ -317,7 +314,7 @@ func (l *login) submitPassword(ctx context.Context, password string) (provisioni
 		return provisioning.Account{}, l.countWrong(ctx, c, l.f.cfg.WrongPasswords, err)
 	}
 	if _, refused := errors.AsType[*provisioning.TelegramError](err); refused {
-		if account, ok := l.finishAccepted(ctx, c, provisioning.ErrSessionRevoked); ok {
+		if account, ok := l.finishAccepted(ctx, c); ok {
 			return account, nil
 		}
 	}

@@ -20,7 +20,7 @@ func (cl *Client) RequestCode(ctx context.Context, given string) (sent provision
 	if !ok {
 		return sent, provisioning.ErrPhoneNumberInvalid
 	}
-	err = cl.withLogin(ctx, func(l *login) error {
+	err = cl.withLogin(ctx, errKeyJustMade, func(l *login) error {
 		if half := l.record.login; l.record.step == stepCode && half.phone == number && !half.mayResend() {
 			sent = half.sent()
 			return nil
@@ -59,11 +59,11 @@ func (l *login) requestFirstCode(ctx context.Context, phone string) (provisionin
 	if err != nil {
 		l.f.discard(ctx, c)
 	}
-	if errors.Is(err, provisioning.ErrNotLoggedIn) { // with an auth key that was just made
-		err = fmt.Errorf("%w: %w", provisioning.ErrTelegramUnavailable, errKeyUnknown)
-	}
 	return sent, err
 }
+
+// errKeyJustMade: Telegram knows nothing of an auth key that was just made with it.
+var errKeyJustMade = fmt.Errorf("%w: %w", provisioning.ErrTelegramUnavailable, errKeyUnknown)
 
 // requestNextCode requests a code in a login that has begun, with its auth key.
 func (l *login) requestNextCode(ctx context.Context, phone string) (provisioning.SentCode, error) {

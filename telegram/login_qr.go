@@ -52,6 +52,15 @@ type qrLogin struct {
 func (cl *Client) LoginQR(ctx context.Context, show func(context.Context, provisioning.QRToken) error) (provisioning.Account, error) {
 	q := &qrLogin{Client: cl, accepted: make(chan struct{}, 1)}
 	defer q.discard(ctx)
+	account, err := q.logIn(ctx, show)
+	if errors.Is(err, provisioning.ErrNotLoggedIn) { // Telegram, or another process, has ended it meanwhile
+		err = provisioning.ErrSessionRevoked
+	}
+	return account, err
+}
+
+// logIn shows codes until one is scanned.
+func (q *qrLogin) logIn(ctx context.Context, show func(context.Context, provisioning.QRToken) error) (provisioning.Account, error) {
 	if err := q.stillLoggedOut(ctx); err != nil {
 		return provisioning.Account{}, err
 	}
@@ -200,12 +209,11 @@ func (q *qrLogin) finish(ctx context.Context, answer tg.AuthAuthorizationClass) 
 // take makes the login the user's, in place of a half-done one, and stops its client. Errors:
 // provisioning.ErrAlreadyLoggedIn.
 func (q *qrLogin) take(ctx context.Context, r record) error {
-	return q.withLogin(ctx, func(l *login) error {
+	return q.withLogin(ctx, provisioning.ErrSessionRevoked, func(l *login) error {
 		r.row = q.conn.row
 		if err := q.f.store.put(ctx, q.key, r, q.f.cfg.LoginTimeout); err != nil {
 			if errors.Is(err, errRowGone) {
 				q.f.endAccepted(ctx, q.conn)
-				return provisioning.ErrSessionRevoked
 			}
 			return err
 		}

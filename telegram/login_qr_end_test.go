@@ -232,6 +232,17 @@ func TestCloseDuringQRCode(t *testing.T) {
 	assert.Zero(t, open.Load())
 }
 
+// Another process ends the login while a code is shown, which the connection learns when it is
+// made anew.
+func TestQRLoginEndsMeanwhile(t *testing.T) {
+	b := newBridge(t)
+	p := b.openQR(you)
+	p.code()
+	b.another().exec("DELETE FROM tgprovision_session")
+	b.telegram.DropConnections()
+	p.ends(fails("session_revoked"))
+}
+
 // No token is in the log, whoever scans it and however the login ends.
 func TestNoQRCodeInTheLog(t *testing.T) {
 	b := newBridge(t, withDatacenter)

@@ -52,7 +52,7 @@ func (l halfDone) mayResend() bool {
 
 // ResendCode implements provisioning.LoginControl.
 func (cl *Client) ResendCode(ctx context.Context) (sent provisioning.SentCode, err error) {
-	err = cl.withLogin(ctx, func(l *login) error {
+	err = cl.withLogin(ctx, provisioning.ErrPhoneCodeExpired, func(l *login) error {
 		switch l.record.step {
 		case stepCode:
 			sent, err = l.resendCode(ctx)
@@ -71,7 +71,7 @@ func (l *login) resendCode(ctx context.Context) (provisioning.SentCode, error) {
 	if err := provisioning.CountCode(ctx, l.record.login.phone); err != nil {
 		return provisioning.SentCode{}, err
 	}
-	c, err := l.connect(ctx, provisioning.ErrPhoneCodeExpired)
+	c, err := l.connect(ctx)
 	if err != nil {
 		return provisioning.SentCode{}, err
 	}
@@ -88,7 +88,7 @@ func (l *login) resendCode(ctx context.Context) (provisioning.SentCode, error) {
 
 // CancelLogin implements provisioning.LoginControl.
 func (cl *Client) CancelLogin(ctx context.Context) error {
-	return cl.withLogin(ctx, func(l *login) error {
+	return cl.withLogin(ctx, nil, func(l *login) error {
 		if l.record.step == stepCode {
 			if err := l.cancelRemote(ctx); err != nil {
 				l.f.cfg.Log.Info().Err(err).Str("session", string(l.key)).

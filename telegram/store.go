@@ -106,10 +106,8 @@ func newSessionStore(ctx context.Context, cfg Config) (*sessionStore, error) {
 	if err != nil {
 		return nil, fmt.Errorf("use the database: %w", err)
 	}
-	s := &sessionStore{db: schema.DB{Database: db}, keys: newKeyring(cfg.SessionKeys), now: `CAST((julianday('now')-2440587.5)*86400000 AS INTEGER)`}
-	if db.Dialect == dbutil.Postgres {
-		s.now = `(extract(epoch FROM clock_timestamp())*1000)::BIGINT`
-	}
+	s := &sessionStore{db: schema.DB{Database: db}, keys: newKeyring(cfg.SessionKeys)}
+	s.now = s.db.Clock()
 	db.VersionTable = "tgprovision_telegram_version"
 	db.UpgradeTable = s.upgrades(cfg.LoginTimeout)
 	if err := schema.Upgrade(ctx, db, "session store"); err != nil {

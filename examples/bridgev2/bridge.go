@@ -5,12 +5,14 @@ package main
 import (
 	"context"
 	"os"
+	"strings"
 	"time"
 
 	"maunium.net/go/mautrix/bridgev2/matrix/mxmain"
 
 	"github.com/rs/zerolog"
 	"github.com/tgprovision/tgprovision/bridgev2host"
+	"github.com/tgprovision/tgprovision/console"
 	"github.com/tgprovision/tgprovision/examples/bridgev2/connector"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
@@ -41,13 +43,33 @@ func newBridge() *bridge {
 func (b *bridge) mount() {
 	host, err := bridgev2host.New(bridgev2host.Config{
 		Bridge: b.Bridge, AppService: b.Matrix.AS, Network: b.connector.Network(),
-		API: provisioning.Config{Secret: b.Config.Provisioning.SharedSecret, CodesPerPhone: b.connector.Config.CodesPerPhone()},
+		API: provisioning.Config{
+			Secret: b.Config.Provisioning.SharedSecret, CodesPerPhone: b.connector.Config.CodesPerPhone(), LoginPage: b.loginPage(),
+		},
 	})
 	if err != nil {
 		b.fail(err)
 	}
 	b.api = host
 	b.Matrix.AS.Router.Handle("/_matrix/provision/v1/", host.Handler("/_matrix/provision"))
+	b.mountConsole()
+}
+
+// mountConsole mounts the page on which people log in.
+func (b *bridge) mountConsole() {
+	page, err := console.New(console.Config{API: "../_matrix/provision/v1"})
+	if err != nil {
+		b.fail(err)
+	}
+	b.Matrix.AS.Router.Handle("/console/", page)
+}
+
+// loginPage is where login links lead, "" where browsers can't reach the bridge.
+func (b *bridge) loginPage() string {
+	if b.Config.AppService.PublicAddress == "" {
+		return ""
+	}
+	return strings.TrimSuffix(b.Config.AppService.PublicAddress, "/") + "/console/"
 }
 
 // startAPI has the provisioning API answer: the bridge has started.

@@ -61,6 +61,8 @@ func parseFlags(args []string, getenv func(string) string, stdout io.Writer) (se
 		registration  = flags.String("registration", "", "appservice registration `file`, which the homeserver has read too")
 		generate      = flags.String("generate-registration", "", "write an appservice registration to a new `file`, and end")
 		publicURL     = flags.String("registration-url", "", "`URL` at which the homeserver reaches this program, for -generate-registration (default: that of -listen)")
+		consoleURL    = flags.String("public-url", "", "`URL` at which browsers reach this program, which stands in login links (default: that of -listen)")
+		widgetClients = flags.String("widget-clients", "", "`origins` of Matrix clients, such as https://app.element.io, that may show the console as a widget; with -matrix-auth")
 		forget        = flags.String("forget-user", "", "remove all that is kept of a Matrix `user`, such as @user:example.com, say what that was, and end")
 		relayBotToken = flags.String("relay-bot-token", "", "`token` of the relay bot")
 		metrics       = flags.Bool("metrics", true, "serve Prometheus metrics at /metrics, to everybody who can reach -listen")
@@ -120,6 +122,15 @@ func parseFlags(args []string, getenv func(string) string, stdout io.Writer) (se
 		s.host.cors = strings.Split(*cors, ",")
 	}
 	s.host.telegram = telegram.Config{APIID: *apiID, APIHash: *apiHash, MaxClients: *maxClients}
+	if *consoleURL != "" && !isWebURL(*consoleURL) {
+		return settings{}, fmt.Errorf("-public-url %q: use a URL such as https://bridge.example.com", *consoleURL)
+	}
+	s.host.publicURL = *consoleURL
+	if *widgetClients != "" {
+		if s.host.widgetClients = strings.Split(*widgetClients, ","); !s.host.matrixAuth {
+			return settings{}, errors.New("-widget-clients goes with -matrix-auth: a widget tells by a token who somebody is")
+		}
+	}
 	if *proxy != "" {
 		if s.host.telegram.Resolver, err = proxyResolver(*proxy); err != nil {
 			return settings{}, err

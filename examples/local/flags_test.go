@@ -45,6 +45,9 @@ func TestUnusableFlags(t *testing.T) {
 		{"-generate-registration x.yaml -listen :29317", "-registration-url"},
 		{"-generate-registration x.yaml -registration-url bridge:29317", "-registration-url"},
 		{"-registration-url http://bridge:29317", "-generate-registration"},
+		{"-public-url bridge.example.com", "-public-url"},
+		{"-public-url ftp://bridge.example.com", "-public-url"},
+		{"-widget-clients https://app.element.io", "-matrix-auth"},
 		{"-proxy http://127.0.0.1:3128", "-proxy"},
 		{"-client-address-header X-Real-IP:", "-client-address-header"},
 		{"-max-requests 0", "-max-requests"},
@@ -85,7 +88,7 @@ func TestHelp(t *testing.T) {
 	assert.Equal(t, exitOK, run(t.Context(), []string{"-help"}, os.Getenv, &stdout, &stderr))
 	for _, name := range []string{
 		"-listen", "-secret", "-db", "-permissions", "-api-id", "-api-hash", "-telegram-dc", "-telegram-key", "-proxy", "-max-clients",
-		"-homeserver", "-registration", "-generate-registration", "-registration-url", "-forget-user", "-relay-bot-token", "-metrics", "-matrix-auth", "-cors",
+		"-homeserver", "-registration", "-generate-registration", "-registration-url", "-public-url", "-widget-clients", "-forget-user", "-relay-bot-token", "-metrics", "-matrix-auth", "-cors",
 		"-audit-log", "-max-requests", "-max-requests-per-user", "-timeout", "-client-address-header", "-codes-per-hour", "-failure-limit",
 		"-log-level", "-log-format", "-version", "TGPROVISION_",
 	} {

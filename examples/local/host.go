@@ -3,7 +3,9 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/gorilla/mux"
@@ -11,6 +13,7 @@ import (
 	"go.mau.fi/util/dbutil"
 
 	"github.com/tgprovision/tgprovision/auth"
+	"github.com/tgprovision/tgprovision/console"
 	"github.com/tgprovision/tgprovision/portal"
 	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/provisioning/apidocs"
@@ -53,6 +56,9 @@ type hostConfig struct {
 	clientAddressHeader string // which a reverse proxy sets, or ""
 	failureLimit        int
 	auditLog            string // the file of the audit trail, or ""
+	// publicURL is where browsers reach the router.
+	publicURL     string
+	widgetClients []string // the origins of Matrix clients that show the console
 }
 
 // newHost wires the bundled parts together.
@@ -109,6 +115,8 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, 
 		// They are counted in the database, for all processes that share it.
 		Limits: users, CodesPerPhone: cfg.codes, CodesPerUser: cfg.codes, MaxRequests: cfg.maxRequests,
 		MaxRequestsPerUser: cfg.maxRequestsPerUser, Timeout: cfg.timeout, FailureLimit: cfg.failureLimit,
+		// People log in on the page that is served below, by links that are kept in the database.
+		LoginPage: strings.TrimSuffix(cfg.publicURL, "/") + "/console/", LoginLinks: users,
 		// A bridge starts and stops to sync accounts and portals here.
 		Events: func(_ context.Context, e provisioning.Event) error {
 			log.Info().Str("event", string(e.Type)).Stringer("user_id", e.UserID).Stringer("room_id", e.Portal.RoomID).
@@ -145,6 +153,11 @@ func newHost(ctx context.Context, cfg hostConfig, log zerolog.Logger) (_ *host, 
 	place := h.router.PathPrefix("/_matrix/provision").Subrouter()
 	apidocs.Mount(place) // the documents, for whoever asks
 	h.provisioner.Mount(place)
+	people, err := console.New(console.Config{API: "../_matrix/provision/v1", WidgetClients: cfg.widgetClients})
+	if err != nil {
+		return nil, fmt.Errorf("-widget-clients: %w", err)
+	}
+	h.router.PathPrefix("/console/").Handler(people)
 	if cfg.metrics {
 		h.router.Handle("/metrics", h.metricsPage(counted)) // to whoever asks: the API's secret does not protect it
 	}

@@ -119,6 +119,9 @@ func serve(ctx context.Context, s settings, stdout io.Writer, log zerolog.Logger
 		defer func() { err = errors.Join(err, hs.close()) }()
 		s.host.homeserver = homeserver{url: hs.server.URL(), registration: registration}
 	}
+	if s.host.publicURL == "" {
+		s.host.publicURL = "http://" + reachable(listener.Addr())
+	}
 	h, err := newHost(ctx, s.host, log)
 	if err != nil {
 		return err

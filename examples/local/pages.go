@@ -19,6 +19,7 @@ var frontPage = template.Must(template.New("front").Parse(`<!doctype html>
 <h1>tgprovision</h1>
 <p>The provisioning API of a Matrix–Telegram bridge is below <code>/_matrix/provision/v1</code>.</p>
 <ul>
+<li><a href="console/">Log in to Telegram, and look after chats and portals</a></li>
 <li><a href="_matrix/provision/v1/docs/">What the API can do</a></li>
 {{- if .Metrics}}
 <li><a href="metrics">Metrics</a></li>

@@ -16,8 +16,8 @@ func TestFrontPage(t *testing.T) {
 		args  []string
 		links []string
 	}{
-		{nil, []string{"_matrix/provision/v1/docs/", "metrics", "health", "_matrix/mau/live"}},
-		{[]string{"-metrics=false"}, []string{"_matrix/provision/v1/docs/", "health", "_matrix/mau/live"}},
+		{nil, []string{"console/", "_matrix/provision/v1/docs/", "metrics", "health", "_matrix/mau/live"}},
+		{[]string{"-metrics=false"}, []string{"console/", "_matrix/provision/v1/docs/", "health", "_matrix/mau/live"}},
 	} {
 		i := start(t, c.args...)
 		front := i.request(http.MethodGet, "/")

@@ -10,7 +10,13 @@ import (
 
 // welcome is what the program prints when it listens. No line to paste has a ! in double
 // quotes: shells take it for their history.
-var welcome = template.Must(template.New("welcome").Funcs(template.FuncMap{"quote": quote}).Parse(`The provisioning API is at
+var welcome = template.Must(template.New("welcome").Funcs(template.FuncMap{"quote": quote}).Parse(`A page for people, to log in and to look after chats and portals, is at
+
+  {{.Console}}
+
+It asks for the secret below, and for a Matrix user such as @you:localhost.
+
+The provisioning API is at
 
   {{.API}}/v1   for API clients
   {{.API}}      for the Go client, which adds /v1
@@ -73,7 +79,7 @@ func reachable(listener net.Addr) string {
 func printWelcome(out io.Writer, s settings, addr net.Addr, d *demo, hs *demoHomeserver) error {
 	base := "http://" + reachable(addr)
 	data := map[string]any{
-		"API": base + "/_matrix/provision", "Secret": s.host.secret, "Database": s.host.database,
+		"Console": strings.TrimSuffix(s.host.publicURL, "/") + "/console/", "API": base + "/_matrix/provision", "Secret": s.host.secret, "Database": s.host.database,
 	}
 	if s.host.metrics {
 		data["Metrics"] = base + "/metrics"

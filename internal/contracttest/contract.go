@@ -244,7 +244,7 @@ const maxExample = 4096
 
 // outside is what requests get that no operation is for.
 var outside = map[int][]string{
-	401: {"shared_secret_invalid"}, 404: {"unhandled_http_404"}, 405: {"unhandled_http_405"},
+	401: {"shared_secret_invalid", "login_link_invalid"}, 404: {"unhandled_http_404"}, 405: {"unhandled_http_405"},
 	429: {"too_many_requests"}, 503: {"overloaded", "not_ready"},
 }
 
@@ -264,7 +264,11 @@ func (c *Contract) Check(e Exchange) error {
 	}
 	input := &openapi3filter.RequestValidationInput{
 		Request: request(e), PathParams: values, QueryParams: url.Values{}, Route: &op.route,
-		Options: &openapi3filter.Options{AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true},
+		Options: &openapi3filter.Options{
+			AuthenticationFunc: openapi3filter.NoopAuthenticationFunc, IncludeResponseStatus: true,
+			// What a 101 has for content are the messages that follow, see CheckMessage.
+			ExcludeResponseBody: e.Status == http.StatusSwitchingProtocols,
+		},
 	}
 	for parameter := range strings.SplitSeq(e.Request.URL.RawQuery, "&") { // Query leaves out what has a semicolon
 		name, value, _ := strings.Cut(parameter, "=")

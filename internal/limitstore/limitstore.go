@@ -70,17 +70,15 @@ func (s *Store) CountEvent(ctx context.Context, key string, limits []provisionin
 // beginTurn waits for the turn, forgets old events, and returns the time, in milliseconds since
 // 1970.
 func (s *Store) beginTurn(ctx context.Context) (now int64, err error) {
-	clock := `SELECT CAST((julianday('now')-2440587.5)*86400000 AS INTEGER)`
 	if s.db.Dialect == dbutil.Postgres {
-		clock = `SELECT (extract(epoch FROM clock_timestamp())*1000)::BIGINT`
 		if _, err := s.db.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtext('tgprovision_event'))`); err != nil {
 			return 0, err
 		}
 	}
 	// On SQLite this is the turn: there is one writer.
-	if _, err := s.db.Exec(ctx, `DELETE FROM tgprovision_event WHERE until<=(`+clock+`)`); err != nil {
+	if _, err := s.db.Exec(ctx, `DELETE FROM tgprovision_event WHERE until<=`+s.db.Clock()); err != nil {
 		return 0, err
 	}
-	err = s.db.QueryRow(ctx, clock).Scan(&now)
+	err = s.db.QueryRow(ctx, `SELECT `+s.db.Clock()).Scan(&now)
 	return now, err
 }

@@ -74,6 +74,15 @@ func NumbersOf[T ~int64](numbers []T) string {
 	return string(append(text, ']'))
 }
 
+// Clock returns the expression for the time in milliseconds since 1970: by the clock of the
+// PostgreSQL server, or of the machine that has the SQLite file.
+func (db DB) Clock() string {
+	if db.Dialect == dbutil.Postgres {
+		return `(extract(epoch FROM clock_timestamp())*1000)::BIGINT`
+	}
+	return `CAST((julianday('now')-2440587.5)*86400000 AS INTEGER)`
+}
+
 // rows are the rows of a query.
 type rows struct {
 	dbutil.Rows

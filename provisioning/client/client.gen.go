@@ -461,6 +461,28 @@ type LoggedOut struct {
 	Pending *bool `json:"pending,omitempty"`
 }
 
+// LoginLink defines model for LoginLink.
+type LoginLink struct {
+	// ExpiresIn For how many seconds it can be opened
+	ExpiresIn int `json:"expires_in"`
+
+	// Url Where the person logs in, with the token of the link behind `#login_link=`
+	Url string `json:"url"`
+}
+
+// LoginSession defines model for LoginSession.
+type LoginSession struct {
+	// ExpiresIn For how many seconds the session lasts
+	ExpiresIn int `json:"expires_in"`
+
+	// Operations The operationIds that the session may use and that this bridge can do
+	Operations []string `json:"operations"`
+
+	// Token What to send as `Authorization: Bearer <token>` from now on
+	Token  string `json:"token"`
+	UserId UserID `json:"user_id"`
+}
+
 // LoginState The step to go on from or with
 type LoginState string
 
@@ -866,8 +888,18 @@ type ClientInterface interface {
 
 	// GetBridge Get what there is to know of the bridge
 	//
+	// Which bots to invite to rooms and to add to chats, and which operations this bridge can do.
+	//
 	// Corresponds with GET /v1/bridge (the `GetBridge` operationId).
 	GetBridge(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// OpenLoginLink Open a login link
+	//
+	// For the web page: it sends the token that stands in its address behind `#login_link=` as `Authorization: Bearer <token>`, and gets
+	// that of a session for the same user. The link is spent then.
+	//
+	// Corresponds with POST /v1/login/link (the `OpenLoginLink` operationId).
+	OpenLoginLink(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetPortalByTgid Get the portal of a group or channel
 	//
@@ -880,6 +912,8 @@ type ClientInterface interface {
 	GetPortalByTgid(ctx context.Context, chatId ChatID, params *GetPortalByTgidParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetPortal Get the portal of a room
+	//
+	// The chat that the room is bridged to, and whether `user_id` may end that.
 	//
 	// Corresponds with GET /v1/portal/{room_id} (the `GetPortal` operationId).
 	GetPortal(ctx context.Context, roomId RoomID, params *GetPortalParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -987,6 +1021,8 @@ type ClientInterface interface {
 
 	// PostBotTokenWithBody Log in as a bot
 	//
+	// The token is the one that BotFather has given.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/user/{user_id}/login/bot_token (the `PostBotToken` operationId).
@@ -994,10 +1030,20 @@ type ClientInterface interface {
 
 	// PostBotToken Log in as a bot
 	//
+	// The token is the one that BotFather has given.
+	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /v1/user/{user_id}/login/bot_token (the `PostBotToken` operationId).
 	PostBotToken(ctx context.Context, userId UserID, body PostBotTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// CreateLoginLink Make a link with which a person logs in on a web page
+	//
+	// Send the link to the person in private: who opens it first may log in for the user. It can be opened once, with open_login_link,
+	// within `expires_in` seconds. It ends the user's earlier link, and the session that was opened with that.
+	//
+	// Corresponds with POST /v1/user/{user_id}/login/link (the `CreateLoginLink` operationId).
+	CreateLoginLink(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PostLoginPhoneWithBody Have Telegram send a login code
 	//
@@ -1026,12 +1072,16 @@ type ClientInterface interface {
 
 	// PostLoginCodeWithBody Log in with the code
 	//
+	// The user is logged in, or the account has a two-factor password, for send_password.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/user/{user_id}/login/send_code (the `PostLoginCode` operationId).
 	PostLoginCodeWithBody(ctx context.Context, userId UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PostLoginCode Log in with the code
+	//
+	// The user is logged in, or the account has a two-factor password, for send_password.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1040,12 +1090,16 @@ type ClientInterface interface {
 
 	// PostLoginPasswordWithBody Log in with the two-factor password
 	//
+	// The last step, after the code, for accounts with such a password.
+	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /v1/user/{user_id}/login/send_password (the `PostLoginPassword` operationId).
 	PostLoginPasswordWithBody(ctx context.Context, userId UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PostLoginPassword Log in with the two-factor password
+	//
+	// The last step, after the code, for accounts with such a password.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1061,6 +1115,8 @@ type ClientInterface interface {
 	Logout(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// StartDm Start a direct chat with somebody on Telegram
+	//
+	// The room of the chat is made where there is none, and the user is invited where they are not in it.
 	//
 	// Corresponds with POST /v1/user/{user_id}/pm/{identifier} (the `StartDm` operationId).
 	StartDm(ctx context.Context, userId UserID, identifier Identifier, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1082,9 +1138,29 @@ type ClientInterface interface {
 
 // GetBridge Get what there is to know of the bridge
 //
+// Which bots to invite to rooms and to add to chats, and which operations this bridge can do.
+//
 // Corresponds with GET /v1/bridge (the `GetBridge` operationId).
 func (c *Client) GetBridge(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewGetBridgeRequest(c.Server)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// OpenLoginLink Open a login link
+//
+// For the web page: it sends the token that stands in its address behind `#login_link=` as `Authorization: Bearer <token>`, and gets
+// that of a session for the same user. The link is spent then.
+//
+// Corresponds with POST /v1/login/link (the `OpenLoginLink` operationId).
+func (c *Client) OpenLoginLink(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewOpenLoginLinkRequest(c.Server)
 	if err != nil {
 		return nil, err
 	}
@@ -1116,6 +1192,8 @@ func (c *Client) GetPortalByTgid(ctx context.Context, chatId ChatID, params *Get
 }
 
 // GetPortal Get the portal of a room
+//
+// The chat that the room is bridged to, and whether `user_id` may end that.
 //
 // Corresponds with GET /v1/portal/{room_id} (the `GetPortal` operationId).
 func (c *Client) GetPortal(ctx context.Context, roomId RoomID, params *GetPortalParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1343,6 +1421,8 @@ func (c *Client) GetLogin(ctx context.Context, userId UserID, reqEditors ...Requ
 
 // PostBotTokenWithBody Log in as a bot
 //
+// The token is the one that BotFather has given.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/user/{user_id}/login/bot_token (the `PostBotToken` operationId).
@@ -1360,11 +1440,31 @@ func (c *Client) PostBotTokenWithBody(ctx context.Context, userId UserID, conten
 
 // PostBotToken Log in as a bot
 //
+// The token is the one that BotFather has given.
+//
 // Takes a body of the `application/json` content type.
 //
 // Corresponds with POST /v1/user/{user_id}/login/bot_token (the `PostBotToken` operationId).
 func (c *Client) PostBotToken(ctx context.Context, userId UserID, body PostBotTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewPostBotTokenRequest(c.Server, userId, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// CreateLoginLink Make a link with which a person logs in on a web page
+//
+// Send the link to the person in private: who opens it first may log in for the user. It can be opened once, with open_login_link,
+// within `expires_in` seconds. It ends the user's earlier link, and the session that was opened with that.
+//
+// Corresponds with POST /v1/user/{user_id}/login/link (the `CreateLoginLink` operationId).
+func (c *Client) CreateLoginLink(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewCreateLoginLinkRequest(c.Server, userId)
 	if err != nil {
 		return nil, err
 	}
@@ -1432,6 +1532,8 @@ func (c *Client) ResendLoginCode(ctx context.Context, userId UserID, reqEditors 
 
 // PostLoginCodeWithBody Log in with the code
 //
+// The user is logged in, or the account has a two-factor password, for send_password.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/user/{user_id}/login/send_code (the `PostLoginCode` operationId).
@@ -1448,6 +1550,8 @@ func (c *Client) PostLoginCodeWithBody(ctx context.Context, userId UserID, conte
 }
 
 // PostLoginCode Log in with the code
+//
+// The user is logged in, or the account has a two-factor password, for send_password.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1466,6 +1570,8 @@ func (c *Client) PostLoginCode(ctx context.Context, userId UserID, body PostLogi
 
 // PostLoginPasswordWithBody Log in with the two-factor password
 //
+// The last step, after the code, for accounts with such a password.
+//
 // Takes any type of body and a specified content type.
 //
 // Corresponds with POST /v1/user/{user_id}/login/send_password (the `PostLoginPassword` operationId).
@@ -1482,6 +1588,8 @@ func (c *Client) PostLoginPasswordWithBody(ctx context.Context, userId UserID, c
 }
 
 // PostLoginPassword Log in with the two-factor password
+//
+// The last step, after the code, for accounts with such a password.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1517,6 +1625,8 @@ func (c *Client) Logout(ctx context.Context, userId UserID, reqEditors ...Reques
 }
 
 // StartDm Start a direct chat with somebody on Telegram
+//
+// The room of the chat is made where there is none, and the user is invited where they are not in it.
 //
 // Corresponds with POST /v1/user/{user_id}/pm/{identifier} (the `StartDm` operationId).
 func (c *Client) StartDm(ctx context.Context, userId UserID, identifier Identifier, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1585,6 +1695,33 @@ func NewGetBridgeRequest(server string) (*http.Request, error) {
 	}
 
 	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewOpenLoginLinkRequest constructs an http.Request for the OpenLoginLink method
+func NewOpenLoginLinkRequest(server string) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/login/link")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -2375,6 +2512,40 @@ func NewPostBotTokenRequestWithBody(server string, userId UserID, contentType st
 	return req, nil
 }
 
+// NewCreateLoginLinkRequest constructs an http.Request for the CreateLoginLink method
+func NewCreateLoginLinkRequest(server string, userId UserID) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "user_id", userId, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/v1/user/%s/login/link", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodPost, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewPostLoginPhoneRequest calls the generic PostLoginPhone builder with application/json body
 func NewPostLoginPhoneRequest(server string, userId UserID, body PostLoginPhoneJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -2746,10 +2917,22 @@ type ClientWithResponsesInterface interface {
 
 	// GetBridgeWithResponse Get what there is to know of the bridge
 	//
+	// Which bots to invite to rooms and to add to chats, and which operations this bridge can do.
+	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /v1/bridge (the `GetBridge` operationId).
 	GetBridgeWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetBridgeResponse, error)
+
+	// OpenLoginLinkWithResponse Open a login link
+	//
+	// For the web page: it sends the token that stands in its address behind `#login_link=` as `Authorization: Bearer <token>`, and gets
+	// that of a session for the same user. The link is spent then.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/login/link (the `OpenLoginLink` operationId).
+	OpenLoginLinkWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*OpenLoginLinkResponse, error)
 
 	// GetPortalByTgidWithResponse Get the portal of a group or channel
 	//
@@ -2764,6 +2947,8 @@ type ClientWithResponsesInterface interface {
 	GetPortalByTgidWithResponse(ctx context.Context, chatId ChatID, params *GetPortalByTgidParams, reqEditors ...RequestEditorFn) (*GetPortalByTgidResponse, error)
 
 	// GetPortalWithResponse Get the portal of a room
+	//
+	// The chat that the room is bridged to, and whether `user_id` may end that.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2891,6 +3076,8 @@ type ClientWithResponsesInterface interface {
 
 	// PostBotTokenWithBodyWithResponse Log in as a bot
 	//
+	// The token is the one that BotFather has given.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/user/{user_id}/login/bot_token (the `PostBotToken` operationId).
@@ -2898,10 +3085,22 @@ type ClientWithResponsesInterface interface {
 
 	// PostBotTokenWithResponse Log in as a bot
 	//
+	// The token is the one that BotFather has given.
+	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/user/{user_id}/login/bot_token (the `PostBotToken` operationId).
 	PostBotTokenWithResponse(ctx context.Context, userId UserID, body PostBotTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*PostBotTokenResponse, error)
+
+	// CreateLoginLinkWithResponse Make a link with which a person logs in on a web page
+	//
+	// Send the link to the person in private: who opens it first may log in for the user. It can be opened once, with open_login_link,
+	// within `expires_in` seconds. It ends the user's earlier link, and the session that was opened with that.
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with POST /v1/user/{user_id}/login/link (the `CreateLoginLink` operationId).
+	CreateLoginLinkWithResponse(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*CreateLoginLinkResponse, error)
 
 	// PostLoginPhoneWithBodyWithResponse Have Telegram send a login code
 	//
@@ -2932,12 +3131,16 @@ type ClientWithResponsesInterface interface {
 
 	// PostLoginCodeWithBodyWithResponse Log in with the code
 	//
+	// The user is logged in, or the account has a two-factor password, for send_password.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/user/{user_id}/login/send_code (the `PostLoginCode` operationId).
 	PostLoginCodeWithBodyWithResponse(ctx context.Context, userId UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PostLoginCodeResponse, error)
 
 	// PostLoginCodeWithResponse Log in with the code
+	//
+	// The user is logged in, or the account has a two-factor password, for send_password.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2946,12 +3149,16 @@ type ClientWithResponsesInterface interface {
 
 	// PostLoginPasswordWithBodyWithResponse Log in with the two-factor password
 	//
+	// The last step, after the code, for accounts with such a password.
+	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /v1/user/{user_id}/login/send_password (the `PostLoginPassword` operationId).
 	PostLoginPasswordWithBodyWithResponse(ctx context.Context, userId UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PostLoginPasswordResponse, error)
 
 	// PostLoginPasswordWithResponse Log in with the two-factor password
+	//
+	// The last step, after the code, for accounts with such a password.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -2969,6 +3176,8 @@ type ClientWithResponsesInterface interface {
 	LogoutWithResponse(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*LogoutResponse, error)
 
 	// StartDmWithResponse Start a direct chat with somebody on Telegram
+	//
+	// The room of the chat is made where there is none, and the user is invited where they are not in it.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3036,6 +3245,54 @@ func (r GetBridgeResponse) StatusCode() int {
 
 // ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
 func (r GetBridgeResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type OpenLoginLinkResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LoginSession
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r OpenLoginLinkResponse) GetJSON200() *LoginSession {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r OpenLoginLinkResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r OpenLoginLinkResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r OpenLoginLinkResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r OpenLoginLinkResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r OpenLoginLinkResponse) ContentType() string {
 	if r.HTTPResponse != nil {
 		return r.HTTPResponse.Header.Get("Content-Type")
 	}
@@ -3673,6 +3930,54 @@ func (r PostBotTokenResponse) ContentType() string {
 	return ""
 }
 
+type CreateLoginLinkResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *LoginLink
+	// JSONDefault the response for an HTTP default `application/json` response
+	JSONDefault *Error
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r CreateLoginLinkResponse) GetJSON200() *LoginLink {
+	return r.JSON200
+}
+
+// GetJSONDefault returns the response for an HTTP default `application/json` response
+func (r CreateLoginLinkResponse) GetJSONDefault() *Error {
+	return r.JSONDefault
+}
+
+// GetBody returns the raw response body bytes
+func (r CreateLoginLinkResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r CreateLoginLinkResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r CreateLoginLinkResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r CreateLoginLinkResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type PostLoginPhoneResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -4073,6 +4378,8 @@ func (r GetStickersetsResponse) ContentType() string {
 
 // GetBridgeWithResponse Get what there is to know of the bridge
 //
+// Which bots to invite to rooms and to add to chats, and which operations this bridge can do.
+//
 // Returns a wrapper object for the known response body format(s).
 //
 // Corresponds with GET /v1/bridge (the `GetBridge` operationId).
@@ -4082,6 +4389,22 @@ func (c *ClientWithResponses) GetBridgeWithResponse(ctx context.Context, reqEdit
 		return nil, err
 	}
 	return ParseGetBridgeResponse(rsp)
+}
+
+// OpenLoginLinkWithResponse Open a login link
+//
+// For the web page: it sends the token that stands in its address behind `#login_link=` as `Authorization: Bearer <token>`, and gets
+// that of a session for the same user. The link is spent then.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/login/link (the `OpenLoginLink` operationId).
+func (c *ClientWithResponses) OpenLoginLinkWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*OpenLoginLinkResponse, error) {
+	rsp, err := c.OpenLoginLink(ctx, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseOpenLoginLinkResponse(rsp)
 }
 
 // GetPortalByTgidWithResponse Get the portal of a group or channel
@@ -4103,6 +4426,8 @@ func (c *ClientWithResponses) GetPortalByTgidWithResponse(ctx context.Context, c
 }
 
 // GetPortalWithResponse Get the portal of a room
+//
+// The chat that the room is bridged to, and whether `user_id` may end that.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -4302,6 +4627,8 @@ func (c *ClientWithResponses) GetLoginWithResponse(ctx context.Context, userId U
 
 // PostBotTokenWithBodyWithResponse Log in as a bot
 //
+// The token is the one that BotFather has given.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/user/{user_id}/login/bot_token (the `PostBotToken` operationId).
@@ -4315,6 +4642,8 @@ func (c *ClientWithResponses) PostBotTokenWithBodyWithResponse(ctx context.Conte
 
 // PostBotTokenWithResponse Log in as a bot
 //
+// The token is the one that BotFather has given.
+//
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/user/{user_id}/login/bot_token (the `PostBotToken` operationId).
@@ -4324,6 +4653,22 @@ func (c *ClientWithResponses) PostBotTokenWithResponse(ctx context.Context, user
 		return nil, err
 	}
 	return ParsePostBotTokenResponse(rsp)
+}
+
+// CreateLoginLinkWithResponse Make a link with which a person logs in on a web page
+//
+// Send the link to the person in private: who opens it first may log in for the user. It can be opened once, with open_login_link,
+// within `expires_in` seconds. It ends the user's earlier link, and the session that was opened with that.
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with POST /v1/user/{user_id}/login/link (the `CreateLoginLink` operationId).
+func (c *ClientWithResponses) CreateLoginLinkWithResponse(ctx context.Context, userId UserID, reqEditors ...RequestEditorFn) (*CreateLoginLinkResponse, error) {
+	rsp, err := c.CreateLoginLink(ctx, userId, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseCreateLoginLinkResponse(rsp)
 }
 
 // PostLoginPhoneWithBodyWithResponse Have Telegram send a login code
@@ -4373,6 +4718,8 @@ func (c *ClientWithResponses) ResendLoginCodeWithResponse(ctx context.Context, u
 
 // PostLoginCodeWithBodyWithResponse Log in with the code
 //
+// The user is logged in, or the account has a two-factor password, for send_password.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/user/{user_id}/login/send_code (the `PostLoginCode` operationId).
@@ -4385,6 +4732,8 @@ func (c *ClientWithResponses) PostLoginCodeWithBodyWithResponse(ctx context.Cont
 }
 
 // PostLoginCodeWithResponse Log in with the code
+//
+// The user is logged in, or the account has a two-factor password, for send_password.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4399,6 +4748,8 @@ func (c *ClientWithResponses) PostLoginCodeWithResponse(ctx context.Context, use
 
 // PostLoginPasswordWithBodyWithResponse Log in with the two-factor password
 //
+// The last step, after the code, for accounts with such a password.
+//
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
 // Corresponds with POST /v1/user/{user_id}/login/send_password (the `PostLoginPassword` operationId).
@@ -4411,6 +4762,8 @@ func (c *ClientWithResponses) PostLoginPasswordWithBodyWithResponse(ctx context.
 }
 
 // PostLoginPasswordWithResponse Log in with the two-factor password
+//
+// The last step, after the code, for accounts with such a password.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -4440,6 +4793,8 @@ func (c *ClientWithResponses) LogoutWithResponse(ctx context.Context, userId Use
 }
 
 // StartDmWithResponse Start a direct chat with somebody on Telegram
+//
+// The room of the chat is made where there is none, and the user is invited where they are not in it.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -4498,6 +4853,39 @@ func ParseGetBridgeResponse(rsp *http.Response) (*GetBridgeResponse, error) {
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest BridgeInfo
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseOpenLoginLinkResponse parses an HTTP response from a OpenLoginLinkWithResponse call
+func ParseOpenLoginLinkResponse(rsp *http.Response) (*OpenLoginLinkResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &OpenLoginLinkResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LoginSession
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
@@ -4934,6 +5322,39 @@ func ParsePostBotTokenResponse(rsp *http.Response) (*PostBotTokenResponse, error
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
 		var dest LoggedIn
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && true:
+		var dest Error
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSONDefault = &dest
+
+	}
+
+	return response, nil
+}
+
+// ParseCreateLoginLinkResponse parses an HTTP response from a CreateLoginLinkWithResponse call
+func ParseCreateLoginLinkResponse(rsp *http.Response) (*CreateLoginLinkResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &CreateLoginLinkResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest LoginLink
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}

@@ -19,8 +19,9 @@ import (
 //
 // POSTs are made again too. That does nothing twice: by these answers the API refuses a
 // request of which it has done nothing, since a bound or a limit is reached, the bridge is
-// starting, or Telegram refuses. Of a proxy's answers that can't be known, nor of an error of
-// the network: none is followed by another request.
+// starting, or Telegram refuses; a basic group that was made by then it deletes. Of a proxy's
+// answers that can't be known, nor of an error of the network: none is followed by another
+// request.
 func WithRetries(most time.Duration) ClientOption {
 	return func(c *Client) error {
 		doer := c.Client

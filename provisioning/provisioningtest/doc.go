@@ -14,7 +14,8 @@
 // [TestPortalStore] and [TestTaskStore] do the same for portal stores and task stores, and
 // [TestTaskPortalStore] for both together. [TestPortalLister] checks a store that lists its
 // portals. [TestPortalUsers], [TestAccountFinder] and
-// [TestGhostUsers] check what forgetting a user takes, [TestLimitStore] what counts for limits. [TestRooms], [TestDirectRooms] and
+// [TestGhostUsers] check what forgetting a user takes, [TestLimitStore] what counts for limits,
+// [TestLoginLinkStore] what keeps login links. [TestRooms], [TestDirectRooms] and
 // [TestGhostAvatars] check what acts on Matrix rooms, on a homeserver where they can
 // arrange what it finds: see [RoomsBackend] and [Homeserver]. [TestTokenChecker] checks
 // tokens that a homeserver has issued: see [TokensBackend]. [TestChecker] checks the part of any

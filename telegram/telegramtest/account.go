@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/gotd/td/tg"
 )
@@ -37,6 +38,9 @@ type Account struct {
 	Code string
 	// CodeDelivery is how the code is sent. Defaults to [CodeByApp].
 	CodeDelivery CodeDelivery
+	// ResendAfter is for how long a client is told to wait before it has the code sent again,
+	// in whole seconds. Defaults to a minute.
+	ResendAfter time.Duration
 	// Password is the two-factor password, "" for none, and PasswordHint its hint.
 	Password, PasswordHint string
 	// SignUpRequired makes it a phone number without an account: the code is
@@ -70,6 +74,8 @@ type Account struct {
 // DefaultCode is the login code of accounts that name none, and of phone numbers
 // without an account.
 const DefaultCode = "12345"
+
+const defaultResendAfter = time.Minute
 
 // account is an Account and what is made of it.
 type account struct {
@@ -122,6 +128,9 @@ func (s *Server) AddAccount(a Account) error {
 func newAccount(a Account) (*account, error) {
 	if a.Code == "" {
 		a.Code = DefaultCode
+	}
+	if a.ResendAfter == 0 {
+		a.ResendAfter = defaultResendAfter
 	}
 	if a.CodeDelivery == "" {
 		a.CodeDelivery = CodeByApp

@@ -2,6 +2,7 @@ package telegramtest_test
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"time"
 
@@ -92,6 +93,14 @@ func start(t *testing.T, s *telegramtest.Server, settings ...setting) *client {
 	if options.SessionStorage == nil {
 		options.SessionStorage = sessionOf(t, s, 0)
 	}
+	// gotd asks who it is when it has connected. Tests that count or fail calls want that to be over.
+	asked := make(chan struct{})
+	over := sync.OnceFunc(func() { close(asked) })
+	options.OnSelfSuccess = func(*tg.User) { over() }
+	options.OnSelfError = func(context.Context, error) error { over(); return nil }
+	if options.NoUpdates {
+		over() // it asks nothing
+	}
 	c.Client = telegram.NewClient(1, "hash", options)
 	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
 	c.cancel = cancel
@@ -105,9 +114,11 @@ func start(t *testing.T, s *telegramtest.Server, settings ...setting) *client {
 		})
 	}()
 	t.Cleanup(c.stop)
-	select {
-	case <-ready:
-	case <-c.stopped:
+	for _, happened := range []chan struct{}{ready, asked} {
+		select {
+		case <-happened:
+		case <-c.stopped:
+		}
 	}
 	return c
 }

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/gotd/td/bin"
 	"github.com/gotd/td/tg"
@@ -101,9 +102,16 @@ func (c *caller) sendCode(phone string, delivery CodeDelivery) (bin.Encoder, err
 	sent := &tg.AuthSentCode{Type: delivery.sentCodeType(c.expectedCode(phone)), PhoneCodeHash: hash}
 	if _, next := delivery.next(); next != nil {
 		sent.SetNextType(next)
-		sent.SetTimeout(60)
+		sent.SetTimeout(int(c.resendAfter(phone) / time.Second))
 	}
 	return sent, c.setLogin(l)
+}
+
+func (c *caller) resendAfter(phone string) time.Duration {
+	if a := c.server.world.byPhone[phone]; a != nil {
+		return a.ResendAfter
+	}
+	return defaultResendAfter
 }
 
 func (c *caller) expectedCode(phone string) string {
