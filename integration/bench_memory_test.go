@@ -18,8 +18,10 @@ import (
 // turns, and have asked who they are.
 //
 // Memory is what is allocated on the heap after a garbage collection, and the stacks of
-// goroutines. How much the heap takes beyond that depends on how much garbage there was
-// before, and was the same for both.
+// goroutines, without what the process takes that has started no client yet: it keeps
+// something of each goroutine that it ever had, and what the clients have left behind
+// would make those that come after them look smaller. How much the heap takes beyond that
+// depends on how much garbage there was before, and was the same for both.
 func BenchmarkClientMemory(b *testing.B) {
 	const (
 		users  = 1000
@@ -31,6 +33,7 @@ func BenchmarkClientMemory(b *testing.B) {
 	for n := range sessions {
 		sessions[n] = sessionOf(b, datacenter, n)
 	}
+	idle := takeUsage()
 	eachDatabase(b, func(b *testing.B, kind string) {
 		database := databases[kind](b)
 		fill(b, database, amounts{})
@@ -38,8 +41,8 @@ func BenchmarkClientMemory(b *testing.B) {
 		var ratios, hostKB, rawKB, hostGoroutines, rawGoroutines []float64
 		for b.Loop() {
 			for range rounds {
-				raw := used(func() (stop func()) { return startRaws(b, datacenter, sessions) })
-				host := used(func() (stop func()) { return startUsers(b, database, datacenter, users) })
+				raw := idle.more(func() (stop func()) { return startRaws(b, datacenter, sessions) })
+				host := idle.more(func() (stop func()) { return startUsers(b, database, datacenter, users) })
 				ratios = append(ratios, raw.ratio(host))
 				hostKB, rawKB = append(hostKB, host.bytes/users/1000), append(rawKB, raw.bytes/users/1000)
 				hostGoroutines, rawGoroutines = append(hostGoroutines, host.goroutines/users), append(rawGoroutines, raw.goroutines/users)
@@ -142,16 +145,18 @@ type usage struct{ bytes, goroutines float64 }
 // ratio returns the memory of another one against this one's.
 func (u usage) ratio(other usage) float64 { return other.bytes / u.bytes }
 
-// used returns what something takes that is started, and stopped afterwards.
-func used(start func() (stop func())) usage {
-	take := func() usage {
-		waitForRest()
-		m := heapInUse()
-		return usage{float64(m.HeapAlloc + m.StackInuse), float64(runtime.NumGoroutine())}
-	}
-	before := take()
+// takeUsage returns what the process takes when it has come to rest.
+func takeUsage() usage {
+	waitForRest()
+	m := heapInUse()
+	return usage{float64(m.HeapAlloc + m.StackInuse), float64(runtime.NumGoroutine())}
+}
+
+// more returns how much more the process takes with something that is started, and stopped
+// afterwards.
+func (u usage) more(start func() (stop func())) usage {
 	stop := start()
-	after := take()
+	with := takeUsage()
 	stop()
-	return usage{after.bytes - before.bytes, after.goroutines - before.goroutines}
+	return usage{with.bytes - u.bytes, with.goroutines - u.goroutines}
 }

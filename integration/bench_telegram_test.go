@@ -147,7 +147,7 @@ func (w *wire) logIn(t testing.TB, account int) {
 // BenchmarkLists compares the first list of many chats with what gotd alone takes for the
 // same dialogs, and the next lists of chats and of contacts with the first ones. All
 // clients are connected. Each first list is of an account that the host has not listed
-// since its start, so that none can come from memory.
+// since its start, so that none can come from memory. The bridge has portals, of other chats.
 func BenchmarkLists(b *testing.B) {
 	const (
 		accounts = 21
@@ -166,6 +166,7 @@ func BenchmarkLists(b *testing.B) {
 			datacenter := outside.datacenter(b)
 			var calls atomic.Int64
 			database := databases[kind](b)
+			fill(b, database, amounts{portals: fewRows.portals})
 			start := func() (*host, *wire) {
 				h := startHost(b, hostConfig{
 					database: database, datacenter: datacenter,

@@ -135,6 +135,35 @@ func TestPortalListerOnPostgres(t *testing.T) {
 	}
 }
 
+// Among many portals, those of chats are looked for by the database.
+func TestPortalsOfChatsAmongManyOnPostgres(t *testing.T) {
+	url := postgres.newDatabase(t)
+	fill(t, url, amounts{portals: 3000})
+	store := openPortals(t, url)
+	migrated := provisioning.Portal{
+		RoomID: "!migrated:example.com", ChatID: provisioning.ChannelChatID(1 << 40), MigratedFrom: provisioning.BasicGroupChatID(1), Megagroup: true,
+	}
+	own := provisioning.Portal{RoomID: "!own:example.com", ChatID: provisioning.UserChatID(9), Receiver: 7}
+	others := provisioning.Portal{RoomID: "!others:example.com", ChatID: own.ChatID, Receiver: 8}
+	for _, p := range []provisioning.Portal{migrated, own, others} {
+		require.NoError(t, store.Connect(t.Context(), provisioning.NewPortal{Portal: p}))
+	}
+	filled := provisioning.ChatID(filledChat(2999))
+	for _, chats := range [][]provisioning.ChatID{
+		{migrated.MigratedFrom, own.ChatID, filled, filled - 1},
+		{migrated.ChatID, own.ChatID, migrated.MigratedFrom, filled},
+	} {
+		portals, err := store.PortalsOfChats(t.Context(), 7, chats)
+		require.NoError(t, err)
+		require.Len(t, portals, 3)
+		for _, chatID := range chats[:3] {
+			want, err := store.PortalByChat(t.Context(), chatID, 7)
+			require.NoError(t, err)
+			require.Contains(t, portals, want)
+		}
+	}
+}
+
 func TestPortalUsersOnPostgres(t *testing.T) {
 	for _, isolation := range isolationLevels {
 		t.Run(isolation, func(t *testing.T) {

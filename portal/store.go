@@ -5,8 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
-	"strconv"
 	"strings"
 
 	"go.mau.fi/util/dbutil"
@@ -33,17 +31,22 @@ import (
 // back. On PostgreSQL it should be at the level read committed, the default.
 //
 // For the API's GET operations, the store remembers up to 20,000 of the portals that it
-// has read, and rooms and chats that have none, until somebody changes one; every other
-// read asks the database. Connect and Disconnect, when they succeed, return when no store
-// on the database, in whichever process, goes on with what was before; that takes 20 ms.
-// GET operations see a change by a transaction of the host's, or by other means than a
-// Store, 20 ms after its commit at the latest.
+// has read, and rooms and chats that have none, and all portals once more where there are
+// no more than 2,000, until somebody changes one; every other read asks the database.
+// Connect and Disconnect, when they succeed, return when no store on the database, in
+// whichever process, goes on with what was before; that takes 20 ms. GET operations see a
+// change by a transaction of the host's, or by other means than a Store, 20 ms after its
+// commit at the latest.
 type Store struct {
 	*TaskStore
 
 	db schema.DB
 
 	portals *dbcache.Cache[place, *provisioning.Portal]
+
+	// few has all portals, by their chats, or nil where there are more than fewLimit.
+	few      *dbcache.Cache[struct{}, map[place]provisioning.Portal]
+	fewLimit int
 }
 
 // place is where a portal is looked for: a room or, where that is empty, a chat.
@@ -51,6 +54,15 @@ type place struct {
 	room     id.RoomID
 	chat     provisioning.ChatID
 	receiver provisioning.TelegramID
+}
+
+// placeOf is where the portal of a chat is looked for, for an account.
+func placeOf(chatID provisioning.ChatID, account provisioning.TelegramID) place {
+	at := place{chat: chatID}
+	if kind, _, _ := chatID.Split(); kind == provisioning.PeerUser {
+		at.receiver = account // a group is the same for all accounts
+	}
+	return at
 }
 
 var (
@@ -93,7 +105,11 @@ func NewStore(ctx context.Context, cfg StoreConfig) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Store{newTaskStore(tables), tables, dbcache.New[place, *provisioning.Portal](tables, "tgprovision_portal")}, nil
+	return &Store{
+		TaskStore: newTaskStore(tables), db: tables,
+		portals: dbcache.New[place, *provisioning.Portal](tables, "tgprovision_portal"),
+		few:     dbcache.New[struct{}, map[place]provisioning.Portal](tables, "tgprovision_portal"), fewLimit: fewPortals,
+	}, nil
 }
 
 // checkForeignKeys refuses SQLite connections that ignore foreign keys, as they do
@@ -127,11 +143,7 @@ func (s *Store) PortalByRoom(ctx context.Context, roomID id.RoomID) (provisionin
 
 // PortalByChat implements [provisioning.PortalStore]. It is at most two reads.
 func (s *Store) PortalByChat(ctx context.Context, chatID provisioning.ChatID, account provisioning.TelegramID) (provisioning.Portal, error) {
-	at := place{chat: chatID}
-	if kind, _, _ := chatID.Split(); kind == provisioning.PeerUser {
-		at.receiver = account // a group is the same for all accounts
-	}
-	return s.portal(ctx, at)
+	return s.portal(ctx, placeOf(chatID, account))
 }
 
 // portal returns the portal at a place, remembered or read.
@@ -156,66 +168,6 @@ func (s *Store) portal(ctx context.Context, at place) (provisioning.Portal, erro
 		return provisioning.Portal{}, provisioning.ErrPortalNotFound
 	}
 	return *found, nil
-}
-
-// AccountPortals implements [provisioning.PortalStore]. It is one read, in the
-// order of the room IDs.
-func (s *Store) AccountPortals(ctx context.Context, account provisioning.TelegramID) ([]provisioning.Portal, error) {
-	const query = `
-		SELECT ` + portalColumns + `
-		FROM tgprovision_portal p JOIN tgprovision_portal_account a ON a.room_id=p.room_id
-		WHERE a.telegram_id=$1 ORDER BY p.room_id`
-	portals, err := s.list(ctx, query, account)
-	if err != nil {
-		return nil, fmt.Errorf("list an account's portals: %w", err)
-	}
-	return portals, nil
-}
-
-// ListPortals implements [provisioning.PortalLister]. It is one read, in the order of the room
-// IDs as the database compares texts.
-func (s *Store) ListPortals(ctx context.Context, q provisioning.PortalQuery) ([]provisioning.Portal, error) {
-	const (
-		all = `SELECT ` + portalColumns + ` FROM tgprovision_portal p
-			WHERE p.room_id>$1 ORDER BY p.room_id LIMIT $2`
-		ofAccount = `SELECT ` + portalColumns + ` FROM tgprovision_portal p JOIN tgprovision_portal_account a ON a.room_id=p.room_id
-			WHERE p.room_id>$1 AND a.telegram_id=$3 ORDER BY p.room_id LIMIT $2`
-	)
-	query, args := all, []any{q.After, q.Limit}
-	if q.Account != 0 {
-		query, args = ofAccount, append(args, q.Account)
-	}
-	portals, err := s.list(ctx, query, args...)
-	if err != nil {
-		return nil, fmt.Errorf("list portals: %w", err)
-	}
-	return portals, nil
-}
-
-// PortalsOfChats implements [provisioning.PortalLister]. It is one read for each thousand chats.
-func (s *Store) PortalsOfChats(ctx context.Context, account provisioning.TelegramID, chats []provisioning.ChatID) ([]provisioning.Portal, error) {
-	const atOnce = 1000 // less than every database's number of parameters
-	var portals []provisioning.Portal
-	for some := range slices.Chunk(chats, atOnce) {
-		args, places := []any{account}, make([]string, len(some))
-		for i, chatID := range some {
-			args, places[i] = append(args, int64(chatID)), "$"+strconv.Itoa(i+2)
-		}
-		among := ` IN (` + strings.Join(places, ",") + `)`
-		found, err := s.list(ctx, `SELECT `+portalColumns+` FROM tgprovision_portal p
-			WHERE p.receiver IN (0, $1) AND (p.chat_id`+among+` OR p.migrated_from<>0 AND p.migrated_from`+among+`)`, args...)
-		if err != nil {
-			return nil, fmt.Errorf("look for the portals of chats: %w", err)
-		}
-		portals = append(portals, found...)
-	}
-	return portals, nil
-}
-
-// list reads the portals of a query.
-func (s *Store) list(ctx context.Context, query string, args ...any) ([]provisioning.Portal, error) {
-	rows, err := s.db.Query(ctx, query, args...)
-	return dbutil.NewRowIterWithError(rows, func(row dbutil.Scannable) (provisioning.Portal, error) { return scanPortal(row) }, err).AsList()
 }
 
 // Connect implements [provisioning.PortalStore]. It is one transaction, in turn with

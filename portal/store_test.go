@@ -128,6 +128,18 @@ func TestSuites(t *testing.T) {
 			})
 		})
 		wg.Go(func() {
+			t.Run(name+"/lists of many portals", func(t *testing.T) {
+				provisioningtest.TestPortalLister(t, func(t *testing.T) func(*testing.T) provisioningtest.PortalListerStore {
+					open := backend(t)
+					return func(t *testing.T) provisioningtest.PortalListerStore {
+						s := open(t)
+						s.SetFewPortals(-1)
+						return s
+					}
+				})
+			})
+		})
+		wg.Go(func() {
 			t.Run(name+"/users of portals", func(t *testing.T) {
 				provisioningtest.TestPortalUsers(t, func(t *testing.T) func(*testing.T) provisioningtest.PortalUsersStore {
 					open := backend(t)

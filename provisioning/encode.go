@@ -135,15 +135,27 @@ var (
 	noSniff  = []string{"nosniff"}
 )
 
-// writeReply sends an answer. The body is encoded whole before anything is sent,
-// so that an answer is never cut off by an error of ours. Errors: those of writeBody.
-func writeReply(w http.ResponseWriter, r *http.Request, rep reply, timeout time.Duration) error {
-	body, err := json.Marshal(rep.body)
+// encodedJSON is the body of an answer that is JSON already, with the newline at its end.
+// Nobody changes it.
+type encodedJSON []byte
+
+// encode makes the JSON of a body.
+func encode(body any) encodedJSON {
+	encoded, err := json.Marshal(body)
 	if err != nil {
 		// The bodies are structs of strings, numbers and booleans, all defined here.
 		panic("provisioning: body can't be encoded: " + err.Error())
 	}
-	body = append(body, '\n')
+	return append(encoded, '\n')
+}
+
+// writeReply sends an answer. The body is encoded whole before anything is sent,
+// so that an answer is never cut off by an error of ours. Errors: those of writeBody.
+func writeReply(w http.ResponseWriter, r *http.Request, rep reply, timeout time.Duration) error {
+	body, encoded := rep.body.(encodedJSON)
+	if !encoded {
+		body = encode(rep.body)
+	}
 	h := w.Header()
 	h["Content-Type"], h["Cache-Control"], h["X-Content-Type-Options"] = typeJSON, noStore, noSniff
 	w.WriteHeader(rep.status)

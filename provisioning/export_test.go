@@ -77,6 +77,7 @@ func (p *Provisioner) RightTokens() int { return len(p.services.gate.failures.ri
 // The constants of the package, for tests.
 const (
 	GuessersInAll             = guessersInAll
+	MaxBodies                 = maxBodies
 	MaxRightTokens            = maxRightTokens
 	Overdue                   = overdue
 	DefaultTimeout            = defaultTimeout
@@ -88,3 +89,11 @@ const (
 
 // LoginOperations returns the operations of which Observer.Login is told.
 func LoginOperations() []string { return slices.Collect(maps.Keys(loginMethods)) }
+
+// KeptBodies returns how many bodies of lists are kept, and how many bytes they have.
+func (p *Provisioner) KeptBodies() (n, bytes int) {
+	l := p.services.lists
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.bodies), l.bytes
+}

@@ -68,14 +68,16 @@ func getChats(ctx context.Context, s *services, op *operation) (reply, error) {
 	if err != nil {
 		return reply{}, err
 	}
-	body := make([]chatBody, len(chats))
-	for i, chat := range chats {
-		body[i] = chatBody{ID: chat.ID, Title: chat.Title, Type: chatKind(chat.ID, chat.Megagroup), Username: chat.Username}
-		if roomID, bridged := rooms[chat.ID]; bridged {
-			body[i].RoomID = &roomID
+	return ok(bodyOf(s.lists, op, madeOf[Chat, ChatID, id.RoomID]{chats, rooms}, func() any {
+		body := make([]chatBody, len(chats))
+		for i, chat := range chats {
+			body[i] = chatBody{ID: chat.ID, Title: chat.Title, Type: chatKind(chat.ID, chat.Megagroup), Username: chat.Username}
+			if roomID, bridged := rooms[chat.ID]; bridged {
+				body[i].RoomID = &roomID
+			}
 		}
-	}
-	return ok(body), nil
+		return body
+	})), nil
 }
 
 // chatsOf lists the chats of an account. Those of a bot are its portals.
@@ -165,11 +167,13 @@ func getContacts(ctx context.Context, s *services, op *operation) (reply, error)
 		return reply{}, fmt.Errorf("list contacts: %w", err)
 	}
 	avatars := s.avatars.of(ctx, &op.person, contacts)
-	body := make(map[string]contactBody, len(contacts))
-	for _, contact := range contacts {
-		body[strconv.FormatInt(int64(contact.ID), 10)] = newContactBody(contact, avatars[contact.ID])
-	}
-	return ok(body), nil
+	return ok(bodyOf(s.lists, op, madeOf[Contact, TelegramID, id.ContentURIString]{contacts, avatars}, func() any {
+		body := make(map[string]contactBody, len(contacts))
+		for _, contact := range contacts {
+			body[strconv.FormatInt(int64(contact.ID), 10)] = newContactBody(contact, avatars[contact.ID])
+		}
+		return body
+	})), nil
 }
 
 // getStickersets is get_stickersets.

@@ -58,6 +58,7 @@ type services struct {
 	accounts *accounts
 	portals  *portals
 	avatars  *avatarFetcher
+	lists    *listBodies
 	qr       *qrLogins
 	routes   []route // all operations, for the one that lists them
 }

@@ -47,7 +47,7 @@ func New(cfg Config) (*Provisioner, error) {
 	links := newLoginLinks(cfg)
 	p.services = services{
 		gate: newGate(cfg, links, p.ready), rights: &rights{cfg.Users, cfg.Rooms}, limits: newLoginLimits(cfg), links: links,
-		accounts: accounts, portals: portals, avatars: newAvatarFetcher(cfg), qr: newQRLogins(cfg, p.closing), routes: routes,
+		accounts: accounts, portals: portals, avatars: newAvatarFetcher(cfg), lists: &listBodies{}, qr: newQRLogins(cfg, p.closing), routes: routes,
 	}
 	return p, nil
 }

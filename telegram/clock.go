@@ -11,7 +11,6 @@ import (
 	"github.com/gotd/td/clock"
 	"github.com/gotd/td/crypto"
 	"github.com/gotd/td/proto"
-	"github.com/rs/zerolog"
 )
 
 // telegramClock is Telegram's clock, as one client knows it: this machine's until Telegram has
@@ -20,7 +19,7 @@ import (
 //
 // https://core.telegram.org/mtproto/description#message-identifier-msg-id
 type telegramClock struct {
-	log   zerolog.Logger
+	log   logger
 	ahead atomic.Int64 // Telegram's clock of this one, in nanoseconds
 }
 
@@ -44,7 +43,7 @@ func (c *telegramClock) learn(messageID int64) {
 		return
 	}
 	c.ahead.Store(int64(ahead))
-	c.log.Warn().Dur("ahead", -ahead).Msg("The clock of this machine is wrong: Telegram's counts")
+	c.log().Warn().Dur("ahead", -ahead).Msg("The clock of this machine is wrong: Telegram's counts")
 }
 
 // messageIDs makes the IDs of messages by a telegramClock. gotd's generator would go on from

@@ -109,7 +109,7 @@ func (f *Factory) startClient(request context.Context, key sessionKey, row rowID
 	reconnected := make(chan struct{})
 	c.reconnected.Store(&reconnected)
 	c.usedAt.Store(time.Now().UnixNano())
-	log := f.cfg.Log.With().Str("session", string(key)).Logger()
+	log := f.loggerOf(key)
 	ofTelegram := &telegramClock{log: log}
 	options.SessionStorage, options.Clock, options.MessageID = c.storage, ofTelegram, &messageIDs{clock: ofTelegram}
 	moved, move := context.WithCancelCause(context.Background())
@@ -133,12 +133,12 @@ func (f *Factory) startClient(request context.Context, key sessionKey, row rowID
 		wrapped(func(next tg.Invoker) tg.Invoker { return calls.SendOnce(next, c.breaks.Load) }),
 	}
 	failed := func(err error) {
-		log.Debug().Err(err).Msg("Lost a connection to Telegram")
+		log().Debug().Err(err).Msg("Lost a connection to Telegram")
 		c.noteRefusal(err)
 	}
 	options.OnDead = failed
 	options.OnConnectionState = func(state telegram.ConnectionState) {
-		log.Debug().Stringer("state", state).Msg("Connection to Telegram")
+		log().Debug().Stringer("state", state).Msg("Connection to Telegram")
 		f.connectionState(c, state)
 	}
 	c.client = telegram.NewClient(f.cfg.APIID, f.cfg.APIHash, options)
@@ -153,6 +153,17 @@ func (f *Factory) startClient(request context.Context, key sessionKey, row rowID
 	f.conns[c] = struct{}{}
 	f.work.Go(func() { f.runClient(c, log, func() error { return keys.run(ctx, failed) }) })
 	return c, nil
+}
+
+// logger returns the logger of a client. It is made when there is something to log: each takes
+// half a kilobyte, and there are thousands of clients.
+type logger func() *zerolog.Logger
+
+func (f *Factory) loggerOf(key sessionKey) logger {
+	return func() *zerolog.Logger {
+		log := f.cfg.Log.With().Str("session", string(key)).Logger()
+		return &log
+	}
 }
 
 // wrapped is a middleware of package calls.
@@ -178,11 +189,11 @@ func (f *Factory) connectionState(c *conn, state telegram.ConnectionState) {
 }
 
 // runClient runs a client until it stops, once it has an auth key.
-func (f *Factory) runClient(c *conn, log zerolog.Logger, makeKey func() error) {
+func (f *Factory) runClient(c *conn, log logger, makeKey func() error) {
 	defer c.cancel()
 	defer close(c.done)
 	defer f.releaseClient(c)
-	log.Debug().Msg("Starting a Telegram client")
+	log().Debug().Msg("Starting a Telegram client")
 	if c.err = makeKey(); c.err == nil {
 		c.err = c.client.Run(c.ctx, func(ctx context.Context) error {
 			// gotd v0.162.0 may tell the state later (no issue;
@@ -191,11 +202,7 @@ func (f *Factory) runClient(c *conn, log zerolog.Logger, makeKey func() error) {
 			close(c.ready)
 			select {
 			case <-c.authorized:
-				if f.cfg.Running != nil {
-					c.use()
-					guard(log, "Config.Running", func() { f.cfg.Running(ctx, c.key.userID(), c.client) })
-					c.unuse()
-				}
+				f.callRunning(ctx, c, log)
 			case <-ctx.Done():
 			}
 			<-ctx.Done()
@@ -203,10 +210,20 @@ func (f *Factory) runClient(c *conn, log zerolog.Logger, makeKey func() error) {
 		})
 	}
 	if c.ctx.Err() == nil {
-		log.Warn().Err(c.err).Msg("A Telegram client has stopped by itself")
+		log().Warn().Err(c.err).Msg("A Telegram client has stopped by itself")
 	} else {
-		log.Debug().Msg("Stopped a Telegram client")
+		log().Debug().Msg("Stopped a Telegram client")
 	}
+}
+
+// callRunning calls Config.Running for a client that is logged in.
+func (f *Factory) callRunning(ctx context.Context, c *conn, log logger) {
+	if f.cfg.Running == nil {
+		return
+	}
+	c.use()
+	defer c.unuse()
+	guard(*log(), "Config.Running", func() { f.cfg.Running(ctx, c.key.userID(), c.client) })
 }
 
 // connectWait is how long a read of the API waits for a connection, which fails fast after

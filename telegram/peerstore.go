@@ -9,12 +9,14 @@ import (
 
 	"go.mau.fi/util/dbutil"
 
+	"github.com/tgprovision/tgprovision/internal/schema"
 	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/telegram/calls"
 )
 
-// batch is how many rows or IDs stand in one statement at most.
-const batch = 500
+// batch is how many rows or IDs stand in one statement at most. The driver of SQLite looks for
+// each parameter among all that come before it.
+const batch = 100
 
 // placeholders returns $first, $first+1 and so on, n of them.
 func placeholders(first, n int) string {
@@ -30,30 +32,20 @@ func placeholders(first, n int) string {
 
 // hashes returns those of the access hashes that are known, by ID.
 func (s *sessionStore) hashes(ctx context.Context, session rowID, kind provisioning.PeerType, ids []int64) (map[int64]int64, error) {
-	known := make(map[int64]int64, len(ids))
-	scan := dbutil.ConvertRowFn[[2]int64](func(row dbutil.Scannable) (pair [2]int64, err error) {
-		return pair, row.Scan(&pair[0], &pair[1])
-	})
-	for chunk := range slices.Chunk(ids, batch) {
-		rows, err := s.db.Query(ctx, `SELECT peer_id, access_hash FROM tgprovision_peer WHERE session_id=$1 AND kind=$2 AND peer_id IN (`+
-			placeholders(3, len(chunk))+`)`, peerArgs(session, kind, chunk)...)
-		pairs, err := scan.NewRowIter(rows, err).AsList()
-		if err != nil {
-			return nil, fmt.Errorf("read access hashes: %w", err)
-		}
-		for _, pair := range pairs {
-			known[pair[0]] = pair[1]
-		}
+	const query = `SELECT peer_id, access_hash FROM tgprovision_peer WHERE session_id=$1 AND kind=$2 AND peer_id IN (`
+	rows, err := s.db.Query(ctx, query+s.db.Numbers("$3")+`)`, session, string(kind), schema.NumbersOf(ids))
+	pairs, err := dbutil.NewRowIterWithError(rows, func(row dbutil.Scannable) (pair [2]int64, err error) {
+		err = row.Scan(&pair[0], &pair[1])
+		return pair, err
+	}, err).AsList()
+	if err != nil {
+		return nil, fmt.Errorf("read access hashes: %w", err)
+	}
+	known := make(map[int64]int64, len(pairs))
+	for _, pair := range pairs {
+		known[pair[0]] = pair[1]
 	}
 	return known, nil
-}
-
-func peerArgs(session rowID, kind provisioning.PeerType, ids []int64) []any {
-	args := []any{session, string(kind)}
-	for _, id := range ids {
-		args = append(args, id)
-	}
-	return args
 }
 
 // putHashes stores access hashes, each peer's once. Errors: errRowGone.
@@ -62,23 +54,29 @@ func (s *sessionStore) putHashes(ctx context.Context, session rowID, peers []cal
 	// other.
 	slices.SortFunc(peers, func(a, b calls.Peer) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID)) })
 	peers = slices.CompactFunc(peers, func(a, b calls.Peer) bool { return a.Kind == b.Kind && a.ID == b.ID })
-	for chunk := range slices.Chunk(peers, batch) {
-		values, args := []string{}, []any{session}
-		for _, p := range chunk {
-			values = append(values, "($1, "+placeholders(len(args)+1, 3)+")")
-			args = append(args, string(p.Kind), p.ID, p.AccessHash)
+	if len(peers) == 0 {
+		return nil
+	}
+	err := s.txn(ctx, func(ctx context.Context) error {
+		if err := s.lockActive(ctx, session); err != nil {
+			return err
 		}
-		err := s.txn(ctx, func(ctx context.Context) error {
-			if err := s.lockActive(ctx, session); err != nil {
-				return err
+		for chunk := range slices.Chunk(peers, batch) {
+			values, args := []string{}, []any{session}
+			for _, p := range chunk {
+				values = append(values, "($1, "+placeholders(len(args)+1, 3)+")")
+				args = append(args, string(p.Kind), p.ID, p.AccessHash)
 			}
 			_, err := s.exec(ctx, `INSERT INTO tgprovision_peer (session_id, kind, peer_id, access_hash) VALUES `+
 				strings.Join(values, ", ")+` ON CONFLICT (session_id, kind, peer_id) DO UPDATE SET access_hash=excluded.access_hash`, args...)
-			return err
-		})
-		if err != nil {
-			return fmt.Errorf("store access hashes: %w", err)
+			if err != nil {
+				return err
+			}
 		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("store access hashes: %w", err)
 	}
 	return nil
 }
@@ -99,12 +97,10 @@ func (s *sessionStore) lockActive(ctx context.Context, session rowID) error {
 
 // deleteHashes deletes access hashes.
 func (s *sessionStore) deleteHashes(ctx context.Context, session rowID, kind provisioning.PeerType, ids []int64) error {
-	for chunk := range slices.Chunk(ids, batch) {
-		_, err := s.db.Exec(ctx, `DELETE FROM tgprovision_peer WHERE session_id=$1 AND kind=$2 AND peer_id IN (`+
-			placeholders(3, len(chunk))+`)`, peerArgs(session, kind, chunk)...)
-		if err != nil {
-			return fmt.Errorf("delete access hashes: %w", err)
-		}
+	const query = `DELETE FROM tgprovision_peer WHERE session_id=$1 AND kind=$2 AND peer_id IN (`
+	_, err := s.db.Exec(ctx, query+s.db.Numbers("$3")+`)`, session, string(kind), schema.NumbersOf(ids))
+	if err != nil {
+		return fmt.Errorf("delete access hashes: %w", err)
 	}
 	return nil
 }

@@ -144,8 +144,7 @@ func (c *sessionConn) Recv(ctx context.Context, b *bin.Buffer) error {
 		if c.resolver.storage.isStored(messageKey(b)) {
 			c.resolver.keyTaken()
 		}
-		c.learnTime(b)
-		c.learnRefusal(b)
+		c.learn(b)
 		return nil
 	}
 	refused, ok := errors.AsType[*codec.ProtocolErr](err)
@@ -159,19 +158,34 @@ func (c *sessionConn) Recv(ctx context.Context, b *bin.Buffer) error {
 	return errKeyUnknown
 }
 
-// learnTime learns the time from the first message that comes with each key.
-func (c *sessionConn) learnTime(b *bin.Buffer) {
-	id := messageKey(b)
+// learn learns from a message that the client has not read yet: the time, from the first one that
+// comes with each key, and until the client has connected what Telegram refuses it with.
+func (c *sessionConn) learn(b *bin.Buffer) {
 	c.mu.Lock()
-	known := c.timed == id && c.learned
+	timed := c.learned && c.timed == messageKey(b)
 	c.mu.Unlock()
-	if known {
+	if timed && isClosed(c.resolver.connected) {
 		return
 	}
+	// To decrypt takes a large stack, which the goroutine that reads would keep for as long as
+	// it waits for messages: 4 of the 80 KB that a client takes.
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if !timed {
+			c.learnTime(b)
+		}
+		c.learnRefusal(b)
+	}()
+	<-done
+}
+
+// learnTime learns the time from a message.
+func (c *sessionConn) learnTime(b *bin.Buffer) {
 	if messageID, ok := messageIDOf(b.Buf, c.resolver.storage.authKey()); ok {
 		c.resolver.clock.learn(messageID)
 		c.mu.Lock()
-		c.timed, c.learned = id, true
+		c.timed, c.learned = messageKey(b), true
 		c.mu.Unlock()
 	}
 }

@@ -51,6 +51,8 @@ var targets = []target{
 	{"A login code for somebody without a connection against gotd alone", named(`integration\.BenchmarkRequestCode`), "x-of-gotd", atMost(1.1)},
 	{"Processor time of a login against gotd alone", named(`integration\.BenchmarkLogin`), "cpu-of-gotd", atMost(0.35)},
 	{"Memory of 1,000 connected users against 1,000 clients of gotd alone", named(`integration\.BenchmarkClientMemory`), "x-of-gotd", atMost(1.1)},
+	{"A client's start with an encrypted session, up to Telegram's first answer, against one in clear", named(`integration\.BenchmarkSessionKeys`), "start-of-clear", atMost(1.3)},
+	{"A look at who is logged in with an encrypted session against one in clear", named(`integration\.BenchmarkSessionKeys`), "get_me-of-clear", atMost(1.3)},
 	{"The 99th percentile of answers during 100 logins and 10 lists of 10,000 chats against a quiet bridge", named(`integration\.BenchmarkBusy`), "x-of-quiet", atMost(3)},
 	{"Requests that fail during them", named(`integration\.BenchmarkBusy`), "failed", atMost(0)},
 }

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"go.mau.fi/util/dbutil"
@@ -50,6 +51,27 @@ func (db DB) DoTxn(ctx context.Context, fn func(context.Context) error) error {
 		return own
 	}
 	return Fault(ctx, err)
+}
+
+// Numbers returns a query for the numbers of a parameter, such as $1, which is a JSON array of
+// them as text. Thousands of parameters would take longer to parse and to bind than to look for.
+func (db DB) Numbers(parameter string) string {
+	if db.Dialect == dbutil.Postgres {
+		return `SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST(` + parameter + ` AS JSON))`
+	}
+	return `SELECT value FROM json_each(` + parameter + `)`
+}
+
+// NumbersOf returns the parameter of [DB.Numbers].
+func NumbersOf[T ~int64](numbers []T) string {
+	text := []byte{'['}
+	for i, number := range numbers {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = strconv.AppendInt(text, int64(number), 10)
+	}
+	return string(append(text, ']'))
 }
 
 // Clock returns the expression for the time in milliseconds since 1970: by the clock of the

@@ -3,6 +3,7 @@ package schema
 import (
 	"context"
 	"database/sql"
+	"math"
 	"net/url"
 	"path/filepath"
 	"testing"
@@ -174,4 +175,23 @@ func TestConstraintsOfPostgres(t *testing.T) {
 	require.NotErrorIs(t, Fault(t.Context(), sqlStateError("23505")), provisioning.ErrDatabase)
 	require.ErrorIs(t, Fault(t.Context(), sqlStateError("57P01")), provisioning.ErrDatabase)
 	require.NoError(t, Fault(t.Context(), nil))
+}
+
+// A list of numbers is one parameter, however many there are and however large they are.
+func TestNumbers(t *testing.T) {
+	db, _ := newCats(t)
+	many := make([]int64, 100_000)
+	for _, want := range [][]int64{nil, {0}, {math.MinInt64, -1, math.MaxInt64}, many} {
+		var found []int64
+		rows, err := db.Query(t.Context(), db.Numbers("$1"), NumbersOf(want))
+		require.NoError(t, err)
+		for rows.Next() {
+			var number int64
+			require.NoError(t, rows.Scan(&number))
+			found = append(found, number)
+		}
+		require.NoError(t, rows.Err())
+		require.NoError(t, rows.Close())
+		assert.Equal(t, want, found)
+	}
 }
