@@ -50,8 +50,13 @@ func (m madeOf[E, K, V]) equal(other madeOf[E, K, V]) bool {
 	return slices.Equal(m.entries, other.entries) && maps.Equal(m.known, other.known)
 }
 
+// clone returns a copy, which does not change when the host changes a list that it has returned.
+func (m madeOf[E, K, V]) clone() madeOf[E, K, V] {
+	return madeOf[E, K, V]{slices.Clone(m.entries), maps.Clone(m.known)}
+}
+
 // bodyOf returns the JSON of an operation's list: that which is kept, if it was made of the same,
-// else that of what build returns. Nobody may change what it is made of any more.
+// else that of what build returns.
 func bodyOf[E, K, V comparable](l *listBodies, op *operation, of madeOf[E, K, V], build func() any) encodedJSON {
 	key := listKey{op.rt.operation, op.userID}
 	l.mu.Lock()
@@ -60,11 +65,11 @@ func bodyOf[E, K, V comparable](l *listBodies, op *operation, of madeOf[E, K, V]
 	if kept != nil && kept.of.(madeOf[E, K, V]).equal(of) {
 		return kept.json
 	}
-	body := &listBody{of, encode(build())}
-	if len(body.json) >= longBody {
-		l.keep(key, body)
+	encoded := encode(build())
+	if len(encoded) >= longBody {
+		l.keep(key, &listBody{of.clone(), encoded})
 	}
-	return body.json
+	return encoded
 }
 
 // keep keeps a body in place of another one, unless there are too many.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -81,11 +80,9 @@ func TestLongListsAreEncodedOnce(t *testing.T) {
 	b, lists := newListingBridge(t)
 	for path, change := range map[string]func(){
 		chatsPath: func() {
-			lists.chats = slices.Clone(lists.chats)
 			lists.chats[0].Title += "!"
 		},
 		contactsPath: func() {
-			lists.contacts = slices.Clone(lists.contacts)
 			lists.contacts[0].Name += "!"
 		},
 	} {
@@ -105,7 +102,7 @@ func TestLongListsAreEncodedOnce(t *testing.T) {
 	}
 }
 
-// What is kept of a long list is never shown after a change.
+// What is kept of a long list is never shown after a change, of the list that was returned too.
 func TestLongListsAreFresh(t *testing.T) {
 	b, lists := newListingBridge(t)
 	want := func(path, text string, shown bool) {
@@ -130,7 +127,6 @@ func TestLongListsAreFresh(t *testing.T) {
 	want(chatsPath+"?after="+fmt.Sprint(int64(lists.chats[0].ID)), `"Chat 1"`, false)
 	want(chatsPath, `"Chat 1"`, true)
 
-	lists.contacts = slices.Clone(lists.contacts)
 	lists.contacts[3].PhotoID = 7
 	want(contactsPath, `"mxc:`, false)
 	photo := func(context.Context) (provisioning.Photo, error) { return provisioning.Photo{ID: 7}, nil }
@@ -138,7 +134,6 @@ func TestLongListsAreFresh(t *testing.T) {
 		t.Fatal(err)
 	}
 	want(contactsPath, `"mxc:`, true)
-	lists.contacts = slices.Clone(lists.contacts)
 	lists.contacts[3].Name = "Somebody else"
 	want(contactsPath, "Somebody else", true)
 }
@@ -170,7 +165,6 @@ func TestLongListsAreKeptForAWhile(t *testing.T) {
 		kept(0)
 
 		long := strings.Repeat("x", provisioning.MaxBodies/longList)
-		lists.contacts = slices.Clone(lists.contacts)
 		for i := range lists.contacts {
 			lists.contacts[i].Name = long
 		}
