@@ -36,8 +36,12 @@ func newConsole(t *testing.T, more ...string) (s *stage, browser context.Context
 
 // onScreens runs a test on a phone and on a desktop.
 func onScreens(t *testing.T, test func(*testing.T, screen)) {
+	t.Parallel()
 	for name, size := range screens {
-		t.Run(name, func(t *testing.T) { test(t, size) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			test(t, size)
+		})
 	}
 }
 
@@ -251,6 +255,7 @@ func TestConsolePortals(t *testing.T) {
 
 // A chat that was connected in the meantime is moved only when somebody says so.
 func TestConsoleMovesPortal(t *testing.T) {
+	t.Parallel()
 	s, browser, address := newConsole(t)
 	alice := s.hs.user(t, "alice")
 	s.login(alice, ada)
@@ -298,6 +303,7 @@ func TestConsoleContacts(t *testing.T) {
 
 // Everything can be done with a keyboard alone.
 func TestConsoleByKeyboard(t *testing.T) {
+	t.Parallel()
 	s, browser, address := newConsole(t)
 	alice := s.hs.user(t, "alice")
 	b := newTab(t, browser, screens["desktop"])

@@ -56,6 +56,7 @@ func TestConsoleLink(t *testing.T) {
 
 // A bridge on bridgev2 has the page too.
 func TestConsoleOnBridgev2(t *testing.T) {
+	t.Parallel()
 	s := newBridgev2Stage(t, homeservers["dendrite"], databases["sqlite"](t), bridgeSettings{})
 	alice := s.hs.user(t, "alice")
 	browser := newBrowser(t)
