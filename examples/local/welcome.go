@@ -14,7 +14,7 @@ var welcome = template.Must(template.New("welcome").Funcs(template.FuncMap{"quot
 
   {{.Console}}
 
-It asks for the secret below, and for a Matrix user such as @you:localhost.
+It asks for the secret below, and for a Matrix user{{if .Room}} such as @you:localhost{{end}}.
 
 The provisioning API is at
 
