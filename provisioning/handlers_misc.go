@@ -42,7 +42,7 @@ func (s *services) operations(ctx context.Context, some func(*route) bool) ([]st
 	if err != nil {
 		return nil, err
 	}
-	var can []string
+	can := make([]string, 0, len(s.routes))
 	for i := range s.routes {
 		rt := &s.routes[i]
 		if some(rt) && (!rt.needsRooms || s.portals.rooms != nil) && (rt.able == nil || rt.able(s, client)) {
