@@ -53,7 +53,8 @@ func TestGotdNeedsTheRightTime(t *testing.T) {
 		require.ErrorContains(t, <-dead, "msg_id too high")
 	}
 	cancel()
-	if err := <-stopped; err != nil {
-		require.ErrorIs(t, err, context.Canceled)
+	// It may have been in the middle of another try.
+	if err := <-stopped; err != nil && !errors.Is(err, context.Canceled) {
+		require.ErrorContains(t, err, "msg_id too high")
 	}
 }
