@@ -20,6 +20,7 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -218,9 +219,24 @@ func (b *tab) frameDocument(ctx context.Context, t *chromedp.Target, root *chrom
 	return described.Node.ContentDocument.BackendNodeID, nil
 }
 
+// settled waits until nothing is being loaded, after which a list might be another one.
+func (b *tab) settled() {
+	b.t.Helper()
+	b.do(chromedp.WaitNotPresent(chromedp.CSS(`[aria-busy="true"]`)))
+}
+
+// search looks for something in a list, at once, and waits for what is found.
+func (b *tab) search(name, text string) {
+	b.t.Helper()
+	b.fill("searchbox", name, text)
+	b.do(chromedp.KeyEvent(kb.Enter))
+	b.settled()
+}
+
 // press clicks, or taps, something.
 func (b *tab) press(role, name string) {
 	b.t.Helper()
+	b.settled()
 	press := chromedp.Click[string]
 	if b.screen.phone {
 		press = chromedp.Tap[string]

@@ -206,7 +206,7 @@ func TestConsolePortals(t *testing.T) {
 		b.find("button", "Connect: Lounge")
 		b.find("button", "Connect: Family")
 		b.inspect("chats")
-		b.fill("searchbox", "Search by title or @username", "loun")
+		b.search("Search by title or @username", "loun")
 		b.gone("button", "Connect: Family")
 		b.press("button", "Connect: Lounge")
 		b.find("dialog", "Connect Lounge")
@@ -288,7 +288,7 @@ func TestConsoleContacts(t *testing.T) {
 		b.press("button", "Contacts")
 		b.find("button", "Start chat: Cleo")
 		b.inspect("contacts")
-		b.fill("searchbox", "Search the contacts", "@BERT")
+		b.search("Search the contacts", "@BERT")
 		b.gone("button", "Start chat: Cleo")
 		b.press("button", "Start chat: Bert")
 		b.see("There is a room for the chat with Bert now")
@@ -315,7 +315,8 @@ func TestConsoleByKeyboard(t *testing.T) {
 	b.find("textbox", "Code")                       // has the focus
 	b.keys(ada.Code, kb.Enter)
 	b.find("button", "Connect: Lounge")
-	b.keys(kb.Tab, "loun") // the title has the focus
+	b.keys(kb.Tab, "loun", kb.Enter) // the title has the focus
+	b.settled()
 	b.gone("button", "Connect: Family")
 	b.keys(kb.Tab, kb.Enter)
 	b.find("dialog", "Connect Lounge")

@@ -65,8 +65,11 @@ export class List {
       const { items, next } = await this.#load({ search, after, signal: running.signal });
       if (running.signal.aborted) return;
       const shown = items.map((item) => this.#show(item));
+      // Whoever has come to a button by keyboard stays there when the list is loaded again.
+      const held = list.contains(document.activeElement) ? document.activeElement.ariaLabel : null;
       if (after === undefined) list.replaceChildren(...shown);
       else list.append(...shown);
+      if (held) [...list.querySelectorAll("button")].find((button) => button.ariaLabel === held)?.focus();
       this.#next = next;
       more.hidden = next === undefined;
       say(list.childElementCount === 0 ? (search ? "Nothing was found." : "There is nothing here yet.") : "");
