@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 
 	"go.mau.fi/util/dbutil"
 
@@ -13,22 +12,6 @@ import (
 	"github.com/tgprovision/tgprovision/provisioning"
 	"github.com/tgprovision/tgprovision/telegram/calls"
 )
-
-// batch is how many rows or IDs stand in one statement at most. The driver of SQLite looks for
-// each parameter among all that come before it.
-const batch = 100
-
-// placeholders returns $first, $first+1 and so on, n of them.
-func placeholders(first, n int) string {
-	var list strings.Builder
-	for i := range n {
-		if i > 0 {
-			list.WriteString(", ")
-		}
-		fmt.Fprintf(&list, "$%d", first+i)
-	}
-	return list.String()
-}
 
 // hashes returns those of the access hashes that are known, by ID.
 func (s *sessionStore) hashes(ctx context.Context, session rowID, kind provisioning.PeerType, ids []int64) (map[int64]int64, error) {
@@ -61,14 +44,19 @@ func (s *sessionStore) putHashes(ctx context.Context, session rowID, peers []cal
 		if err := s.lockActive(ctx, session); err != nil {
 			return err
 		}
-		for chunk := range slices.Chunk(peers, batch) {
-			values, args := []string{}, []any{session}
-			for _, p := range chunk {
-				values = append(values, "($1, "+placeholders(len(args)+1, 3)+")")
-				args = append(args, string(p.Kind), p.ID, p.AccessHash)
+		for _, kind := range []provisioning.PeerType{provisioning.PeerChannel, provisioning.PeerUser} {
+			var pairs [][2]int64
+			for _, p := range peers {
+				if p.Kind == kind {
+					pairs = append(pairs, [2]int64{p.ID, p.AccessHash})
+				}
 			}
-			_, err := s.exec(ctx, `INSERT INTO tgprovision_peer (session_id, kind, peer_id, access_hash) VALUES `+
-				strings.Join(values, ", ")+` ON CONFLICT (session_id, kind, peer_id) DO UPDATE SET access_hash=excluded.access_hash`, args...)
+			// SQLite takes ON for that of a join where there is no WHERE.
+			_, err := s.exec(ctx, `
+				INSERT INTO tgprovision_peer (session_id, kind, peer_id, access_hash)
+				SELECT $1, $2, pair.first, pair.second FROM (`+s.db.Pairs("$3")+`) pair WHERE true
+				ON CONFLICT (session_id, kind, peer_id) DO UPDATE SET access_hash=excluded.access_hash`,
+				session, string(kind), schema.PairsOf(pairs))
 			if err != nil {
 				return err
 			}
@@ -101,20 +89,6 @@ func (s *sessionStore) deleteHashes(ctx context.Context, session rowID, kind pro
 	_, err := s.db.Exec(ctx, query+s.db.Numbers("$3")+`)`, session, string(kind), schema.NumbersOf(ids))
 	if err != nil {
 		return fmt.Errorf("delete access hashes: %w", err)
-	}
-	return nil
-}
-
-// chunks runs a function with the placeholders and the arguments of a batch of rows.
-func (s *sessionStore) chunks(rows []rowID, run func(list string, args []any) error) error {
-	for chunk := range slices.Chunk(rows, batch) {
-		args := make([]any, len(chunk))
-		for i, row := range chunk {
-			args[i] = row
-		}
-		if err := run(placeholders(1, len(chunk)), args); err != nil {
-			return err
-		}
 	}
 	return nil
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"go.mau.fi/util/dbutil"
+
+	"github.com/tgprovision/tgprovision/internal/schema"
 )
 
 const (
@@ -133,24 +135,25 @@ func (s *sessionStore) countEnding(ctx context.Context) (n int, err error) {
 
 // keep has the logins of stepTrying among rows left alone for tryingHold from now.
 func (s *sessionStore) keep(ctx context.Context, rows []rowID) error {
-	return s.chunks(rows, func(list string, args []any) error {
-		query := `UPDATE tgprovision_session SET due_at=` + s.now + fmt.Sprintf(`+%d`, tryingHold.Milliseconds()) +
-			` WHERE step='trying' AND id IN (` + list + `)`
-		_, err := s.write(ctx, query, args...)
-		return err
-	})
+	if len(rows) == 0 {
+		return nil
+	}
+	query := `UPDATE tgprovision_session SET due_at=` + s.now + fmt.Sprintf(`+%d`, tryingHold.Milliseconds()) +
+		` WHERE step='trying' AND id IN (` + s.db.Texts("$1") + `)`
+	_, err := s.write(ctx, query, schema.TextsOf(rows))
+	return err
 }
 
 // alive returns those of rows that are there and not to be ended.
 func (s *sessionStore) alive(ctx context.Context, rows []rowID) (map[rowID]bool, error) {
-	alive := make(map[rowID]bool, len(rows))
-	err := s.chunks(rows, func(list string, args []any) error {
-		found, err := s.db.Query(ctx, `SELECT id FROM tgprovision_session WHERE step<>'ending' AND id IN (`+list+`)`, args...)
-		ids, err := dbutil.NewRowIterWithError(found, dbutil.ScanSingleColumn[rowID], err).AsList()
-		for _, id := range ids {
-			alive[id] = true
-		}
-		return err
-	})
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	found, err := s.db.Query(ctx, `SELECT id FROM tgprovision_session WHERE step<>'ending' AND id IN (`+s.db.Texts("$1")+`)`, schema.TextsOf(rows))
+	ids, err := dbutil.NewRowIterWithError(found, dbutil.ScanSingleColumn[rowID], err).AsList()
+	alive := make(map[rowID]bool, len(ids))
+	for _, id := range ids {
+		alive[id] = true
+	}
 	return alive, err
 }

@@ -3,6 +3,7 @@ package schema
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strconv"
@@ -70,6 +71,46 @@ func NumbersOf[T ~int64](numbers []T) string {
 			text = append(text, ',')
 		}
 		text = strconv.AppendInt(text, int64(number), 10)
+	}
+	return string(append(text, ']'))
+}
+
+// Texts returns a query for the texts of a parameter, such as $1, which is a JSON array of them.
+func (db DB) Texts(parameter string) string {
+	if db.Dialect == dbutil.Postgres {
+		return `SELECT value FROM json_array_elements_text(CAST(` + parameter + ` AS JSON))`
+	}
+	return `SELECT value FROM json_each(` + parameter + `)`
+}
+
+// TextsOf returns the parameter of [DB.Texts].
+func TextsOf[T ~string](texts []T) string {
+	encoded, err := json.Marshal(append([]T{}, texts...)) // nil would be null
+	if err != nil {
+		panic("schema: texts can't be encoded: " + err.Error())
+	}
+	return string(encoded)
+}
+
+// Pairs returns a query for the pairs of numbers of a parameter, such as $1, which is a JSON
+// array of them as text. The columns are first and second.
+func (db DB) Pairs(parameter string) string {
+	if db.Dialect == dbutil.Postgres {
+		return `SELECT CAST(value->>0 AS BIGINT) AS first, CAST(value->>1 AS BIGINT) AS second
+			FROM json_array_elements(CAST(` + parameter + ` AS JSON))`
+	}
+	return `SELECT value->>0 AS first, value->>1 AS second FROM json_each(` + parameter + `)`
+}
+
+// PairsOf returns the parameter of [DB.Pairs].
+func PairsOf(pairs [][2]int64) string {
+	text := []byte{'['}
+	for i, pair := range pairs {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		text = strconv.AppendInt(append(text, '['), pair[0], 10)
+		text = append(strconv.AppendInt(append(text, ','), pair[1], 10), ']')
 	}
 	return string(append(text, ']'))
 }

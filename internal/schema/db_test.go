@@ -177,6 +177,30 @@ func TestConstraintsOfPostgres(t *testing.T) {
 	require.NoError(t, Fault(t.Context(), nil))
 }
 
+// So are texts, and pairs of numbers.
+func TestTexts(t *testing.T) {
+	db, _ := newCats(t)
+	for _, want := range [][]string{nil, {""}, {`a"b`, "é\n", "1", "null"}} {
+		rows, err := db.Query(t.Context(), db.Texts("$1"), TextsOf(want))
+		found, err := dbutil.NewRowIterWithError(rows, dbutil.ScanSingleColumn[string], err).AsList()
+		require.NoError(t, err)
+		assert.Equal(t, want, found)
+	}
+}
+
+func TestPairs(t *testing.T) {
+	db, _ := newCats(t)
+	for _, want := range [][][2]int64{nil, {{0, 1}}, {{math.MinInt64, -1}, {math.MaxInt64, math.MinInt64}}} {
+		rows, err := db.Query(t.Context(), db.Pairs("$1"), PairsOf(want))
+		found, err := dbutil.NewRowIterWithError(rows, func(row dbutil.Scannable) (pair [2]int64, err error) {
+			err = row.Scan(&pair[0], &pair[1])
+			return pair, err
+		}, err).AsList()
+		require.NoError(t, err)
+		assert.Equal(t, want, found)
+	}
+}
+
 // A list of numbers is one parameter, however many there are and however large they are.
 func TestNumbers(t *testing.T) {
 	db, _ := newCats(t)

@@ -15,6 +15,9 @@ import (
 // dialogPage is the number of dialogs that Telegram gives at most in one answer.
 const dialogPage = 100
 
+// mostExpected is for how many dialogs memory is taken before they have come.
+const mostExpected = 10_000
+
 // The folders of dialogs: those that are not archived, and those that are.
 const (
 	mainFolder    = 0
@@ -27,18 +30,34 @@ const (
 func (c *Client) Chats(ctx context.Context, _ provisioning.ChatQuery) (chats []provisioning.Chat, err error) {
 	err = c.call(ctx, func(a *account) error {
 		asked := time.Now()
-		var peers []Peer
-		err := dialogPages(ctx, a.api, mainFolder, func(page *dialogs) (bool, error) {
-			chats = page.chats(chats)
-			peers = append(peers, peersOf(page.GetUsers(), page.GetChats())...)
-			return true, nil
-		})
-		if err == nil {
-			a.keepList(DialogList, peers, asked)
+		list, err := inTime(ctx, a.chats)
+		if err != nil {
+			return err
 		}
-		return err
+		chats = list.chats
+		a.keepList(DialogList, list.peers, asked)
+		return nil
 	})
 	return chats, err
+}
+
+// chatList is a list of chats, and the access hashes that came with it.
+type chatList struct {
+	chats []provisioning.Chat
+	peers []Peer
+}
+
+// chats lists the chats.
+func (a *account) chats(ctx context.Context) (list chatList, err error) {
+	err = dialogPages(ctx, a.api, mainFolder, func(page *dialogs) (bool, error) {
+		if list.chats == nil {
+			list = chatList{make([]provisioning.Chat, 0, page.count), make([]Peer, 0, 2*page.count)}
+		}
+		list.chats = page.chats(list.chats)
+		list.peers = appendPeers(list.peers, page.GetUsers(), page.GetChats())
+		return true, nil
+	})
+	return list, err
 }
 
 // dialogs is a page of them.
@@ -46,6 +65,7 @@ type dialogs struct {
 	tg.ModifiedMessagesDialogs
 	entities
 	fresh []*tg.Dialog // those that were on no page before
+	count int          // how many dialogs there are to expect on all pages
 }
 
 // chats adds those of a page's dialogs to a list of chats that belong in it.
@@ -101,12 +121,15 @@ func dialogPass(ctx context.Context, api *tg.Client, folder int, seen map[provis
 		if !ok {
 			return pages, rpcerror.Unexpected(answer)
 		}
-		page := &dialogs{modified, entitiesOf(modified), newDialogs(modified, seen)}
+		page := &dialogs{modified, entitiesOf(modified), newDialogs(modified, seen), len(modified.GetDialogs())}
+		slice, is := answer.(*tg.MessagesDialogsSlice)
+		if is {
+			page.count = min(slice.Count, mostExpected)
+		}
 		more, err := visit(page)
 		if err != nil || !more {
 			return 1, err
 		}
-		slice, is := answer.(*tg.MessagesDialogsSlice)
 		// A page that brings nothing new would be the same again.
 		if !is || len(seen) >= slice.Count || len(page.fresh) == 0 || !page.next(request) {
 			return pages, nil
@@ -116,7 +139,8 @@ func dialogPass(ctx context.Context, api *tg.Client, folder int, seen map[provis
 
 // newDialogs returns those dialogs of a page that were not seen before. Folders are
 // none.
-func newDialogs(page tg.ModifiedMessagesDialogs, seen map[provisioning.ChatID]bool) (fresh []*tg.Dialog) {
+func newDialogs(page tg.ModifiedMessagesDialogs, seen map[provisioning.ChatID]bool) []*tg.Dialog {
+	fresh := make([]*tg.Dialog, 0, len(page.GetDialogs()))
 	for _, entry := range page.GetDialogs() {
 		dialog, ok := entry.(*tg.Dialog)
 		if !ok || seen[chatIDOf(dialog.Peer)] {

@@ -21,7 +21,7 @@ func (c *Client) Contacts(ctx context.Context, _ provisioning.ContactQuery) (con
 		list, err := a.contacts(ctx)
 		if err == nil {
 			contacts = contactsOf(list)
-			a.keepList(ContactList, peersOf(list.Users, nil), asked)
+			a.keepList(ContactList, appendPeers(nil, list.Users, nil), asked)
 		}
 		return err
 	})

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"runtime/debug"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -123,6 +125,61 @@ func TestTransientTrouble(t *testing.T) {
 			}
 		})
 	}
+}
+
+// deafSession is a session of a client that waits for an answer longer than for its contexts.
+type deafSession struct {
+	Session
+	answered chan struct{} // closed, ends all calls
+	panics   bool
+	calls    atomic.Int64
+}
+
+func (s *deafSession) API(context.Context) (*tg.Client, error) {
+	return tg.NewClient(ReturnInTime(invokeFunc(func(context.Context, bin.Encoder, bin.Decoder) error {
+		s.calls.Add(1)
+		if s.panics {
+			panic("gotd")
+		}
+		<-s.answered
+		return context.Canceled
+	}))), nil
+}
+
+// A call, and a list of many calls, returns when its context ends. A panic is an error.
+func TestReturnInTime(t *testing.T) {
+	for name, call := range map[string]func(context.Context, *Client) error{
+		"call": func(ctx context.Context, c *Client) error { _, err := c.StickerSets(ctx); return err },
+		"list": func(ctx context.Context, c *Client) error {
+			_, err := c.Chats(ctx, provisioning.ChatQuery{})
+			return err
+		},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			session := &deafSession{answered: make(chan struct{})}
+			defer close(session.answered)
+			begun := time.Now()
+			require.ErrorIs(t, call(ctx, New(session)), context.DeadlineExceeded, name)
+			assert.Equal(t, time.Second, time.Since(begun), name)
+			assert.EqualValues(t, 1, session.calls.Load(), name)
+
+			require.ErrorContains(t, call(t.Context(), New(&deafSession{panics: true})), "panic: gotd", name)
+		})
+	}
+}
+
+// A list takes one goroutine, not one for each of its calls.
+func TestListsTakeOneGoroutine(t *testing.T) {
+	var stack string
+	api := tg.NewClient(ReturnInTime(invokeFunc(func(context.Context, bin.Encoder, bin.Decoder) error {
+		stack = string(debug.Stack())
+		return context.Canceled
+	})))
+	_, err := inTime(t.Context(), (&account{api: api}).chats)
+	require.ErrorIs(t, err, context.Canceled)
+	assert.Contains(t, stack, "calls.dialogPass(")
 }
 
 func TestErrInterrupted(t *testing.T) {

@@ -104,25 +104,25 @@ func (w *wantedHashes) complete() bool { return len(w.found) == len(w.ids) }
 // takeWanted stores the access hashes in an answer of Telegram's, and adds those that are
 // wanted to what was found.
 func (a *account) takeWanted(ctx context.Context, wanted *wantedHashes, users []tg.UserClass, chats []tg.ChatClass) error {
-	peers := peersOf(users, chats)
+	peers := appendPeers(nil, users, chats)
 	for _, p := range peers {
 		if p.Kind == wanted.kind && slices.Contains(wanted.ids, p.ID) {
 			wanted.found[p.ID] = p.AccessHash
 		}
 	}
-	return a.storeHashes(ctx, users, chats)
+	return a.session.PutHashes(ctx, peers)
 }
 
 // storeHashes stores the access hashes in an answer of Telegram's.
 func (a *account) storeHashes(ctx context.Context, users []tg.UserClass, chats []tg.ChatClass) error {
-	return a.session.PutHashes(ctx, peersOf(users, chats))
+	return a.session.PutHashes(ctx, appendPeers(nil, users, chats))
 }
 
-// peersOf returns the access hashes in an answer of Telegram's. Those of "min" users
+// appendPeers appends the access hashes in an answer of Telegram's. Those of "min" users
 // and channels name them only together with the message that they were met in.
 //
 // https://core.telegram.org/api/min
-func peersOf(users []tg.UserClass, chats []tg.ChatClass) (peers []Peer) {
+func appendPeers(peers []Peer, users []tg.UserClass, chats []tg.ChatClass) []Peer {
 	for _, user := range users {
 		if u, ok := user.(*tg.User); ok && !u.Min {
 			if hash, ok := u.GetAccessHash(); ok {
