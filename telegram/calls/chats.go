@@ -143,11 +143,13 @@ func newDialogs(page tg.ModifiedMessagesDialogs, seen map[provisioning.ChatID]bo
 	fresh := make([]*tg.Dialog, 0, len(page.GetDialogs()))
 	for _, entry := range page.GetDialogs() {
 		dialog, ok := entry.(*tg.Dialog)
-		if !ok || seen[chatIDOf(dialog.Peer)] {
+		if !ok {
 			continue
 		}
-		seen[chatIDOf(dialog.Peer)] = true
-		fresh = append(fresh, dialog)
+		before := len(seen)
+		if seen[chatIDOf(dialog.Peer)] = true; len(seen) > before {
+			fresh = append(fresh, dialog)
+		}
 	}
 	return fresh
 }
