@@ -63,18 +63,18 @@ func (a *account) chats(ctx context.Context) (list chatList, err error) {
 // dialogs is a page of them.
 type dialogs struct {
 	tg.ModifiedMessagesDialogs
-	entities
 	fresh []*tg.Dialog // those that were on no page before
 	count int          // how many dialogs there are to expect on all pages
 }
 
 // chats adds those of a page's dialogs to a list of chats that belong in it.
 func (d *dialogs) chats(list []provisioning.Chat) []provisioning.Chat {
+	entities := entitiesOf(d)
 	for _, dialog := range d.fresh {
 		if folder, ok := dialog.GetFolderID(); ok && folder != mainFolder {
 			continue
 		}
-		if chat, listed := d.chat(dialog.Peer); listed {
+		if chat, listed := entities.chat(dialog.Peer); listed {
 			list = append(list, chat)
 		}
 	}
@@ -121,7 +121,7 @@ func dialogPass(ctx context.Context, api *tg.Client, folder int, seen map[provis
 		if !ok {
 			return pages, rpcerror.Unexpected(answer)
 		}
-		page := &dialogs{modified, entitiesOf(modified), newDialogs(modified, seen), len(modified.GetDialogs())}
+		page := &dialogs{modified, newDialogs(modified, seen), len(modified.GetDialogs())}
 		slice, is := answer.(*tg.MessagesDialogsSlice)
 		if is {
 			page.count = min(slice.Count, mostExpected)
@@ -189,14 +189,14 @@ func (d *dialogs) topMessage(dialog *tg.Dialog) tg.NotEmptyMessage {
 // entities are the users and chats that an answer of Telegram's describes.
 type entities struct {
 	users  map[int64]*tg.User
-	groups map[int64]tg.ChatClass
+	groups map[provisioning.ChatID]tg.ChatClass // a basic group and a channel may have one number
 }
 
 func entitiesOf(page tg.ModifiedMessagesDialogs) entities {
 	chats := page.GetChats()
-	e := entities{users: usersByID(page.GetUsers()), groups: make(map[int64]tg.ChatClass, len(chats))}
+	e := entities{users: usersByID(page.GetUsers()), groups: make(map[provisioning.ChatID]tg.ChatClass, len(chats))}
 	for _, chat := range chats {
-		e.groups[chat.GetID()] = chat
+		e.groups[groupIDOf(chat)] = chat
 	}
 	return e
 }
@@ -212,7 +212,7 @@ func (e entities) chat(peer tg.PeerClass) (chat provisioning.Chat, listed bool) 
 			chat.Username = usernameOf(user)
 		}
 	case *tg.PeerChat:
-		switch group := e.groups[p.ChatID].(type) {
+		switch group := e.groups[chat.ID].(type) {
 		case *tg.Chat:
 			_, migrated := group.GetMigratedTo()
 			chat.Title, listed = group.Title, !migrated
@@ -220,7 +220,7 @@ func (e entities) chat(peer tg.PeerClass) (chat provisioning.Chat, listed bool) 
 			chat.Title = group.Title
 		}
 	case *tg.PeerChannel:
-		switch channel := e.groups[p.ChannelID].(type) {
+		switch channel := e.groups[chat.ID].(type) {
 		case *tg.Channel:
 			chat.Title, chat.Username, chat.Megagroup = channel.Title, mainUsername(channel.Username, channel.Usernames), channel.Megagroup
 		case *tg.ChannelForbidden:
@@ -230,22 +230,29 @@ func (e entities) chat(peer tg.PeerClass) (chat provisioning.Chat, listed bool) 
 	return chat, listed
 }
 
-// inputPeer returns a peer as it stands in requests, nil when the answer does not
-// describe it.
-func (e entities) inputPeer(peer tg.PeerClass) tg.InputPeerClass {
+// inputPeer returns a peer as it stands in requests, nil when the page does not describe it.
+func (d *dialogs) inputPeer(peer tg.PeerClass) tg.InputPeerClass {
 	switch p := peer.(type) {
 	case *tg.PeerUser:
-		if user := e.users[p.UserID]; user != nil {
-			return &tg.InputPeerUser{UserID: user.ID, AccessHash: user.AccessHash}
+		for _, user := range d.GetUsers() {
+			if u, ok := user.AsNotEmpty(); ok && u.ID == p.UserID {
+				return &tg.InputPeerUser{UserID: u.ID, AccessHash: u.AccessHash}
+			}
 		}
 	case *tg.PeerChat:
 		return &tg.InputPeerChat{ChatID: p.ChatID}
 	case *tg.PeerChannel:
-		switch channel := e.groups[p.ChannelID].(type) {
-		case *tg.Channel:
-			return &tg.InputPeerChannel{ChannelID: channel.ID, AccessHash: channel.AccessHash}
-		case *tg.ChannelForbidden:
-			return &tg.InputPeerChannel{ChannelID: channel.ID, AccessHash: channel.AccessHash}
+		for _, chat := range d.GetChats() {
+			switch channel := chat.(type) {
+			case *tg.Channel:
+				if channel.ID == p.ChannelID {
+					return &tg.InputPeerChannel{ChannelID: channel.ID, AccessHash: channel.AccessHash}
+				}
+			case *tg.ChannelForbidden:
+				if channel.ID == p.ChannelID {
+					return &tg.InputPeerChannel{ChannelID: channel.ID, AccessHash: channel.AccessHash}
+				}
+			}
 		}
 	}
 	return nil
@@ -262,6 +269,16 @@ func chatIDOf(peer tg.PeerClass) provisioning.ChatID {
 		return provisioning.ChannelChatID(p.ChannelID)
 	default:
 		return 0
+	}
+}
+
+// groupIDOf returns the Bot-API style ID of a basic group, a supergroup or a channel.
+func groupIDOf(chat tg.ChatClass) provisioning.ChatID {
+	switch chat.(type) {
+	case *tg.Channel, *tg.ChannelForbidden:
+		return provisioning.ChannelChatID(chat.GetID())
+	default:
+		return provisioning.BasicGroupChatID(chat.GetID())
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"github.com/gotd/td/tg"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/tgprovision/tgprovision/provisioning"
 )
 
 // movingDialogs answers messages.getDialogs with basic groups, the last of which moves to the
@@ -77,5 +79,31 @@ func TestCallsForChats(t *testing.T) {
 		all := func(*dialogs) (bool, error) { return true, nil }
 		require.NoError(t, dialogPages(t.Context(), tg.NewClient(d), mainFolder, all))
 		assert.Equal(t, calls, d.calls, "%d chats", chats)
+	}
+}
+
+// A basic group and a channel that have one number are two chats.
+func TestGroupAndChannelOfOneNumber(t *testing.T) {
+	const number = 7
+	page := &tg.MessagesDialogs{
+		Dialogs: []tg.DialogClass{&tg.Dialog{Peer: &tg.PeerChat{ChatID: number}}, &tg.Dialog{Peer: &tg.PeerChannel{ChannelID: number}}},
+		Chats: []tg.ChatClass{
+			&tg.Chat{ID: number, Title: "Group", Creator: true, Date: 1}, &tg.Channel{ID: number, Title: "Channel", AccessHash: 5, Creator: true, Date: 1},
+		},
+	}
+	fresh := newDialogs(page, map[provisioning.ChatID]bool{})
+	d := &dialogs{page, fresh, len(fresh)}
+	assert.Equal(t, []provisioning.Chat{
+		{ID: provisioning.BasicGroupChatID(number), Title: "Group"}, {ID: provisioning.ChannelChatID(number), Title: "Channel"},
+	}, d.chats(nil))
+	assert.Equal(t, &tg.InputPeerChannel{ChannelID: number, AccessHash: 5}, d.inputPeer(&tg.PeerChannel{ChannelID: number}))
+	for kind, title := range map[provisioning.ChatType]string{provisioning.ChatTypeBasicGroup: "Group", provisioning.ChatTypeChannel: "Channel"} {
+		for _, dialog := range fresh {
+			_, found, made := entitiesOf(page).made(dialog.Peer, kind)
+			assert.Equal(t, found != "", made)
+			if made {
+				assert.Equal(t, title, found)
+			}
+		}
 	}
 }

@@ -55,9 +55,10 @@ type madeChat struct {
 func (a *account) madeSince(ctx context.Context, chat provisioning.NewChat, since int64) (made []madeChat, err error) {
 	err = dialogPages(ctx, a.api, mainFolder, func(page *dialogs) (bool, error) {
 		var last tg.NotEmptyMessage
+		entities := entitiesOf(page)
 		for _, dialog := range page.fresh {
 			last = page.topMessage(dialog)
-			m, title, ok := page.made(dialog.Peer, chat.Type)
+			m, title, ok := entities.made(dialog.Peer, chat.Type)
 			if ok && int64(m.date) >= since && isTitle(title, chat.Title) {
 				m.id, m.written = chatIDOf(dialog.Peer), !isOfCreation(last)
 				made = append(made, m)
@@ -70,15 +71,15 @@ func (a *account) madeSince(ctx context.Context, chat provisioning.NewChat, sinc
 
 // made returns a chat with its title, and whether the account has made it as one of a type.
 func (e entities) made(peer tg.PeerClass, kind provisioning.ChatType) (made madeChat, title string, ok bool) {
-	switch p := peer.(type) {
+	switch peer.(type) {
 	case *tg.PeerChat:
-		chat, described := e.groups[p.ChatID].(*tg.Chat)
+		chat, described := e.groups[chatIDOf(peer)].(*tg.Chat)
 		ok = described && kind == provisioning.ChatTypeBasicGroup && chat.Creator && !chat.Deactivated && !chat.Left
 		if ok {
 			made, title = madeChat{date: chat.Date}, chat.Title
 		}
 	case *tg.PeerChannel:
-		channel, described := e.groups[p.ChannelID].(*tg.Channel)
+		channel, described := e.groups[chatIDOf(peer)].(*tg.Channel)
 		is := provisioning.ChatTypeChannel
 		if described && channel.Megagroup {
 			is = provisioning.ChatTypeSupergroup
