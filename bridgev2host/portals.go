@@ -1,14 +1,13 @@
 package bridgev2host
 
 import (
-	"cmp"
 	"context"
 	"database/sql"
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 
+	"go.mau.fi/util/dbutil"
 	"maunium.net/go/mautrix/bridgev2"
 	"maunium.net/go/mautrix/bridgev2/database"
 	"maunium.net/go/mautrix/bridgev2/networkid"
@@ -16,6 +15,7 @@ import (
 
 	"github.com/rs/zerolog"
 	"github.com/tgprovision/tgprovision/internal/keyed"
+	"github.com/tgprovision/tgprovision/internal/schema"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
 
@@ -149,84 +149,136 @@ func (s *portalStore) describe(ctx context.Context, row *database.Portal) (provi
 	return portal, nil
 }
 
+// manyPortals is from how many portals on all are read at once, rather than one by one.
+const manyPortals = 500
+
 // AccountPortals implements [provisioning.PortalStore].
 func (s *portalStore) AccountPortals(ctx context.Context, account provisioning.TelegramID) ([]provisioning.Portal, error) {
-	takesPart, err := s.takesPart(ctx, account)
-	if err != nil {
-		return nil, err
-	}
-	return s.list(ctx, takesPart, "", math.MaxInt)
+	return s.ListPortals(ctx, provisioning.PortalQuery{Account: account, Limit: math.MaxInt32})
 }
 
-// ListPortals implements [provisioning.PortalLister]. It reads all portals, whatever the query.
-func (s *portalStore) ListPortals(ctx context.Context, query provisioning.PortalQuery) ([]provisioning.Portal, error) {
-	listed := func(*database.Portal) bool { return true }
+// ListPortals implements [provisioning.PortalLister], in the order of the room IDs as the
+// database compares texts.
+func (s *portalStore) ListPortals(ctx context.Context, query provisioning.PortalQuery) (list []provisioning.Portal, err error) {
+	const after = `SELECT id, receiver, mxid FROM portal WHERE bridge_id=$1 AND mxid>$2`
+	const takesPart = ` AND (receiver=$4 OR EXISTS(
+		SELECT 1 FROM user_portal WHERE user_portal.bridge_id=$1 AND user_mxid=$5 AND login_id=$4
+			AND portal_id=portal.id AND portal_receiver=portal.receiver))`
+	const first = ` ORDER BY mxid LIMIT $3`
+	which, args := after+first, []any{s.h.br.ID, query.After, query.Limit}
 	if query.Account != 0 {
-		var err error
-		if listed, err = s.takesPart(ctx, query.Account); err != nil {
+		login, err := s.h.br.GetExistingUserLoginByID(ctx, s.h.network.LoginID(query.Account))
+		if err != nil {
+			return nil, fault(ctx, "load a login", err)
+		}
+		if login == nil {
+			return nil, nil
+		}
+		which, args = after+takesPart+first, append(args, login.ID, login.UserMXID)
+	}
+	for {
+		rows, err := s.rooms(ctx, which, args...)
+		if err != nil {
+			return nil, fault(ctx, "list portals", err)
+		}
+		keys := make([]networkid.PortalKey, len(rows))
+		for i, row := range rows {
+			keys[i] = row.key
+		}
+		portals, err := s.byKeys(ctx, keys)
+		if err != nil {
 			return nil, err
 		}
+		list = append(list, portals...)
+		// What can't be described is left out: others take its place on the page.
+		if len(list) >= query.Limit || len(rows) < query.Limit {
+			return list[:min(len(list), query.Limit)], nil
+		}
+		args[1] = rows[len(rows)-1].roomID
 	}
-	return s.list(ctx, listed, query.After, query.Limit)
 }
 
-// PortalsOfChats implements [provisioning.PortalLister]. It reads all portals.
+// bridgedRoom is a portal's room, with the key of the portal.
+type bridgedRoom struct {
+	key    networkid.PortalKey
+	roomID id.RoomID
+}
+
+// rooms reads the rows of a query for the ID, the receiver and the room of portals.
+func (s *portalStore) rooms(ctx context.Context, query string, args ...any) ([]bridgedRoom, error) {
+	defer provisioning.WaitsForDatabase(ctx)()
+	rows, err := s.h.br.DB.Query(ctx, query, args...)
+	return dbutil.NewRowIterWithError(rows, func(row dbutil.Scannable) (room bridgedRoom, err error) {
+		err = row.Scan(&room.key.ID, &room.key.Receiver, &room.roomID)
+		return room, err
+	}, err).AsList()
+}
+
+// PortalsOfChats implements [provisioning.PortalLister].
 func (s *portalStore) PortalsOfChats(ctx context.Context, account provisioning.TelegramID, chats []provisioning.ChatID) ([]provisioning.Portal, error) {
 	asked := make(map[networkid.PortalKey]bool, len(chats))
-	for _, chatID := range chats {
+	ids := make([]networkid.PortalID, len(chats))
+	for i, chatID := range chats {
 		key, err := s.key(ctx, chatID, account)
 		if err != nil {
 			return nil, err
 		}
-		asked[key] = true
+		asked[key], ids[i] = true, key.ID
 	}
-	return s.list(ctx, func(row *database.Portal) bool { return asked[row.PortalKey] }, "", math.MaxInt)
+	db := schema.DB{Database: s.h.br.DB.Database}
+	rows, err := s.rooms(ctx, `SELECT id, receiver, mxid FROM portal WHERE bridge_id=$1 AND mxid IS NOT NULL AND id IN (`+db.Texts("$2")+`)`,
+		s.h.br.ID, schema.TextsOf(ids))
+	if err != nil {
+		return nil, fault(ctx, "look for the portals of chats", err)
+	}
+	var keys []networkid.PortalKey
+	for _, row := range rows {
+		if asked[row.key] {
+			keys = append(keys, row.key)
+		}
+	}
+	return s.byKeys(ctx, keys)
 }
 
-// list returns the first portals whose room IDs come after one, as many as the limit, in the
-// order of these.
-func (s *portalStore) list(ctx context.Context, listed func(*database.Portal) bool, after id.RoomID, limit int) ([]provisioning.Portal, error) {
-	rows, err := s.h.br.DB.Portal.GetAllWithMXID(ctx)
-	if err != nil {
-		return nil, fault(ctx, "list the portals", err)
-	}
-	slices.SortFunc(rows, func(a, b *database.Portal) int { return cmp.Compare(a.MXID, b.MXID) })
-	var list []provisioning.Portal
-	for _, row := range rows {
-		if row.MXID <= after || !listed(row) {
-			continue
-		}
-		if len(list) == limit {
-			break
-		}
-		portal, err := s.describe(ctx, row)
-		if err == nil {
-			list = append(list, portal)
-		} else if !errors.Is(err, provisioning.ErrPortalNotFound) {
+// byKeys returns the portals of some keys, in their order, without those that are gone or can't
+// be described.
+func (s *portalStore) byKeys(ctx context.Context, keys []networkid.PortalKey) (list []provisioning.Portal, err error) {
+	read := s.byKey
+	if len(keys) > manyPortals {
+		if read, err = s.readAll(ctx); err != nil {
 			return nil, err
 		}
+	}
+	for _, key := range keys {
+		portal, ok := s.remember.byKey(ctx, s.h.br, key)
+		if !ok {
+			portal, err = read(ctx, key)
+			if errors.Is(err, provisioning.ErrPortalNotFound) {
+				continue
+			}
+			if err != nil {
+				return nil, err
+			}
+		}
+		list = append(list, portal)
 	}
 	return list, nil
 }
 
-// takesPart returns what says whether an account takes part in a portal.
-func (s *portalStore) takesPart(ctx context.Context, account provisioning.TelegramID) (func(*database.Portal) bool, error) {
-	login, err := s.h.br.GetExistingUserLoginByID(ctx, s.h.network.LoginID(account))
+// readAll reads all portals at once, and returns what byKey does with them.
+func (s *portalStore) readAll(ctx context.Context) (byKey func(context.Context, networkid.PortalKey) (provisioning.Portal, error), err error) {
+	defer provisioning.WaitsForDatabase(ctx)()
+	rows, err := s.h.br.DB.Portal.GetAllWithMXID(ctx)
 	if err != nil {
-		return nil, fault(ctx, "load a login", err)
+		return nil, fault(ctx, "read all portals", err)
 	}
-	if login == nil {
-		return func(*database.Portal) bool { return false }, nil
+	all := make(map[networkid.PortalKey]*database.Portal, len(rows))
+	for _, row := range rows {
+		all[row.PortalKey] = row
 	}
-	marks, err := s.h.br.DB.UserPortal.GetAllForLogin(ctx, login.UserLogin)
-	if err != nil {
-		return nil, fault(ctx, "list the portals of a login", err)
-	}
-	own := make(map[networkid.PortalKey]bool, len(marks))
-	for _, mark := range marks {
-		own[mark.Portal] = true
-	}
-	return func(row *database.Portal) bool { return own[row.PortalKey] || row.Receiver == login.ID }, nil
+	return func(ctx context.Context, key networkid.PortalKey) (provisioning.Portal, error) {
+		return s.describe(ctx, all[key])
+	}, nil
 }
 
 // mark records that accounts take part in a portal, those that have a login. bridgev2

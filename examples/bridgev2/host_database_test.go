@@ -30,6 +30,14 @@ func TestHostWithoutItsDatabase(t *testing.T) {
 		"PortalByRoom":   func(ctx context.Context) error { _, err := cfg.Portals.PortalByRoom(ctx, portal.RoomID); return err },
 		"PortalByChat":   func(ctx context.Context) error { _, err := cfg.Portals.PortalByChat(ctx, portal.ChatID, 0); return err },
 		"AccountPortals": func(ctx context.Context) error { _, err := cfg.Portals.AccountPortals(ctx, 1); return err },
+		"ListPortals": func(ctx context.Context) error {
+			_, err := cfg.Portals.(provisioning.PortalLister).ListPortals(ctx, provisioning.PortalQuery{Limit: 1})
+			return err
+		},
+		"PortalsOfChats": func(ctx context.Context) error {
+			_, err := cfg.Portals.(provisioning.PortalLister).PortalsOfChats(ctx, 1, []provisioning.ChatID{-1})
+			return err
+		},
 		"Connect": func(ctx context.Context) error {
 			return cfg.Portals.Connect(ctx, provisioning.NewPortal{Portal: portal})
 		},

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"testing"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"maunium.net/go/mautrix"
 	"maunium.net/go/mautrix/bridgev2/database"
+	"maunium.net/go/mautrix/bridgev2/networkid"
 	"maunium.net/go/mautrix/event"
 	"maunium.net/go/mautrix/id"
 
@@ -87,6 +89,61 @@ func TestPortalLister(t *testing.T) {
 			return listing{portalStore(t, b), b.api.Config().Portals.(provisioning.PortalLister)}
 		}
 	})
+}
+
+// Many portals are listed as few are: in pages that miss none, without those that are no chats,
+// and for an account those that are its own.
+func TestManyPortals(t *testing.T) {
+	b := newWorld(t).bridge
+	ctx := t.Context()
+	store := portalStore(t, b)
+	lister := b.api.Config().Portals.(provisioning.PortalLister)
+	store.login(ada)
+	const groups = 600 // of which every second is ada's
+	var all, own []provisioning.ChatID
+	for i := range groups {
+		chatID, key := provisioning.ChannelChatID(int64(i+1)), networkid.PortalKey{ID: connector.PortalID(provisioning.ChannelChatID(int64(i + 1)))}
+		all = append(all, chatID)
+		require.NoError(t, b.Bridge.DB.Portal.Insert(ctx, &database.Portal{PortalKey: key, MXID: id.RoomID(fmt.Sprintf("!%d:example.com", i)), Name: "Group"}))
+		if i%2 == 0 {
+			own = append(own, chatID)
+			login := b.Bridge.GetCachedUserLoginByID(connector.LoginID(ada))
+			_, err := b.Bridge.DB.UserPortal.GetOrCreate(ctx, login.UserLogin, key)
+			require.NoError(t, err)
+		}
+		topic := networkid.PortalKey{ID: key.ID + ":topic"}
+		require.NoError(t, b.Bridge.DB.Portal.Insert(ctx, &database.Portal{PortalKey: topic, MXID: id.RoomID(fmt.Sprintf("!%d.topic:example.com", i))}))
+	}
+	chatsOf := func(portals []provisioning.Portal, err error) []provisioning.ChatID {
+		t.Helper()
+		require.NoError(t, err)
+		var chats []provisioning.ChatID
+		for _, portal := range portals {
+			assert.Equal(t, "Group", portal.Title)
+			chats = append(chats, portal.ChatID)
+		}
+		return chats
+	}
+	for _, limit := range []int{7, groups, 10 * groups} {
+		for account, want := range map[provisioning.TelegramID][]provisioning.ChatID{0: all, ada: own, charles: nil} {
+			var listed []provisioning.ChatID
+			for query := (provisioning.PortalQuery{Account: account, Limit: limit}); ; {
+				portals, err := lister.ListPortals(ctx, query)
+				listed = append(listed, chatsOf(portals, err)...)
+				assert.LessOrEqual(t, len(portals), limit)
+				if len(portals) < limit {
+					break
+				}
+				query.After = portals[len(portals)-1].RoomID
+			}
+			assert.ElementsMatch(t, want, listed, "of %d, by %d", account, limit)
+		}
+	}
+	assert.ElementsMatch(t, own, chatsOf(store.AccountPortals(ctx, ada)))
+	others := []provisioning.ChatID{provisioning.ChannelChatID(groups + 1), provisioning.UserChatID(ada)}
+	for _, some := range [][]provisioning.ChatID{nil, all[:3], all} {
+		assert.ElementsMatch(t, some, chatsOf(lister.PortalsOfChats(ctx, ada, slices.Concat(others, some))))
+	}
 }
 
 func TestTaskPortalStore(t *testing.T) {
