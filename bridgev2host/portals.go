@@ -206,8 +206,7 @@ type bridgedRoom struct {
 
 // rooms reads the rows of a query for the ID, the receiver and the room of portals.
 func (s *portalStore) rooms(ctx context.Context, query string, args ...any) ([]bridgedRoom, error) {
-	defer provisioning.WaitsForDatabase(ctx)()
-	rows, err := s.h.br.DB.Query(ctx, query, args...)
+	rows, err := schema.DB{Database: s.h.br.DB.Database}.Query(ctx, query, args...)
 	return dbutil.NewRowIterWithError(rows, func(row dbutil.Scannable) (room bridgedRoom, err error) {
 		err = row.Scan(&room.key.ID, &room.key.Receiver, &room.roomID)
 		return room, err
@@ -227,7 +226,7 @@ func (s *portalStore) PortalsOfChats(ctx context.Context, account provisioning.T
 	}
 	db := schema.DB{Database: s.h.br.DB.Database}
 	rows, err := s.rooms(ctx, `SELECT id, receiver, mxid FROM portal WHERE bridge_id=$1 AND mxid IS NOT NULL AND id IN (`+db.Texts("$2")+`)`,
-		s.h.br.ID, schema.TextsOf(ids))
+		s.h.br.ID, schema.Array(ids))
 	if err != nil {
 		return nil, fault(ctx, "look for the portals of chats", err)
 	}

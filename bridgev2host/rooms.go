@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"sync"
 
 	"go.mau.fi/util/dbutil"
@@ -16,6 +15,7 @@ import (
 	"maunium.net/go/mautrix/id"
 
 	"github.com/rs/zerolog"
+	"github.com/tgprovision/tgprovision/internal/schema"
 	"github.com/tgprovision/tgprovision/portal"
 	"github.com/tgprovision/tgprovision/provisioning"
 )
@@ -175,23 +175,22 @@ func (r *rooms) showsBridgeInfo(ctx context.Context, p *bridgev2.Portal) bool {
 // Avatars implements [provisioning.GhostAvatars]. bridgev2 keeps the ghosts up to date by
 // itself: none is outdated.
 func (r *rooms) Avatars(ctx context.Context, contacts []provisioning.Contact) (map[provisioning.TelegramID]id.ContentURIString, []provisioning.Contact, error) {
-	const most = 5000 // arguments of one query: SQLite takes 32766, PostgreSQL 65535
-	withPhoto := slices.DeleteFunc(slices.Clone(contacts), func(c provisioning.Contact) bool { return c.PhotoID == 0 })
-	known := make(map[provisioning.TelegramID]id.ContentURIString, len(withPhoto))
-	for chunk := range slices.Chunk(withPhoto, most) {
-		args, marks := []any{r.h.br.ID}, make([]string, len(chunk))
-		for i, contact := range chunk {
-			args, marks[i] = append(args, r.h.network.GhostID(contact.ID)), fmt.Sprint("$", i+2)
+	known := make(map[provisioning.TelegramID]id.ContentURIString, len(contacts))
+	var ids []networkid.UserID
+	for _, contact := range contacts {
+		if contact.PhotoID != 0 {
+			ids = append(ids, r.h.network.GhostID(contact.ID))
 		}
-		rows, err := r.h.br.DB.Query(ctx, `SELECT id, avatar_mxc FROM ghost
-			WHERE bridge_id=$1 AND avatar_mxc<>'' AND id IN (`+strings.Join(marks, ",")+`)`, args...)
-		err = dbutil.NewRowIterWithError(rows, scanAvatar, err).Iter(func(a ghostAvatar) (bool, error) {
-			known[r.h.network.ParseGhostID(a.ghostID)] = a.avatar
-			return true, nil
-		})
-		if err != nil {
-			return nil, nil, fault(ctx, "look up ghosts", err)
-		}
+	}
+	db := schema.DB{Database: r.h.br.DB.Database}
+	rows, err := db.Query(ctx, `SELECT id, avatar_mxc FROM ghost
+		WHERE bridge_id=$1 AND avatar_mxc<>'' AND id IN (`+db.Texts("$2")+`)`, r.h.br.ID, schema.Array(ids))
+	err = dbutil.NewRowIterWithError(rows, scanAvatar, err).Iter(func(a ghostAvatar) (bool, error) {
+		known[r.h.network.ParseGhostID(a.ghostID)] = a.avatar
+		return true, nil
+	})
+	if err != nil {
+		return nil, nil, fault(ctx, "look up ghosts", err)
 	}
 	return known, nil, nil
 }

@@ -105,7 +105,7 @@ func (s *Store) lookForChats(ctx context.Context, account provisioning.TelegramI
 			WHERE p.chat_id=asked.chat_id AND p.receiver IN (0, $1)
 		UNION
 		SELECT `+portalColumns+` FROM asked CROSS JOIN tgprovision_portal p
-			WHERE p.migrated_from=asked.chat_id AND p.migrated_from<>0 AND p.receiver IN (0, $1)`, account, schema.NumbersOf(chats))
+			WHERE p.migrated_from=asked.chat_id AND p.migrated_from<>0 AND p.receiver IN (0, $1)`, account, schema.Array(chats))
 	if err != nil {
 		return nil, fmt.Errorf("look for the portals of chats: %w", err)
 	}

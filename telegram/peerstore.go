@@ -16,7 +16,7 @@ import (
 // hashes returns those of the access hashes that are known, by ID.
 func (s *sessionStore) hashes(ctx context.Context, session rowID, kind provisioning.PeerType, ids []int64) (map[int64]int64, error) {
 	const query = `SELECT peer_id, access_hash FROM tgprovision_peer WHERE session_id=$1 AND kind=$2 AND peer_id IN (`
-	rows, err := s.db.Query(ctx, query+s.db.Numbers("$3")+`)`, session, string(kind), schema.NumbersOf(ids))
+	rows, err := s.db.Query(ctx, query+s.db.Numbers("$3")+`)`, session, string(kind), schema.Array(ids))
 	pairs, err := dbutil.NewRowIterWithError(rows, func(row dbutil.Scannable) (pair [2]int64, err error) {
 		err = row.Scan(&pair[0], &pair[1])
 		return pair, err
@@ -56,7 +56,7 @@ func (s *sessionStore) putHashes(ctx context.Context, session rowID, peers []cal
 				INSERT INTO tgprovision_peer (session_id, kind, peer_id, access_hash)
 				SELECT $1, $2, pair.first, pair.second FROM (`+s.db.Pairs("$3")+`) pair WHERE true
 				ON CONFLICT (session_id, kind, peer_id) DO UPDATE SET access_hash=excluded.access_hash`,
-				session, string(kind), schema.PairsOf(pairs))
+				session, string(kind), schema.Array(pairs))
 			if err != nil {
 				return err
 			}
@@ -86,7 +86,7 @@ func (s *sessionStore) lockActive(ctx context.Context, session rowID) error {
 // deleteHashes deletes access hashes.
 func (s *sessionStore) deleteHashes(ctx context.Context, session rowID, kind provisioning.PeerType, ids []int64) error {
 	const query = `DELETE FROM tgprovision_peer WHERE session_id=$1 AND kind=$2 AND peer_id IN (`
-	_, err := s.db.Exec(ctx, query+s.db.Numbers("$3")+`)`, session, string(kind), schema.NumbersOf(ids))
+	_, err := s.db.Exec(ctx, query+s.db.Numbers("$3")+`)`, session, string(kind), schema.Array(ids))
 	if err != nil {
 		return fmt.Errorf("delete access hashes: %w", err)
 	}

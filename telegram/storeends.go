@@ -140,7 +140,7 @@ func (s *sessionStore) keep(ctx context.Context, rows []rowID) error {
 	}
 	query := `UPDATE tgprovision_session SET due_at=` + s.now + fmt.Sprintf(`+%d`, tryingHold.Milliseconds()) +
 		` WHERE step='trying' AND id IN (` + s.db.Texts("$1") + `)`
-	_, err := s.write(ctx, query, schema.TextsOf(rows))
+	_, err := s.write(ctx, query, schema.Array(rows))
 	return err
 }
 
@@ -149,7 +149,7 @@ func (s *sessionStore) alive(ctx context.Context, rows []rowID) (map[rowID]bool,
 	if len(rows) == 0 {
 		return nil, nil
 	}
-	found, err := s.db.Query(ctx, `SELECT id FROM tgprovision_session WHERE step<>'ending' AND id IN (`+s.db.Texts("$1")+`)`, schema.TextsOf(rows))
+	found, err := s.db.Query(ctx, `SELECT id FROM tgprovision_session WHERE step<>'ending' AND id IN (`+s.db.Texts("$1")+`)`, schema.Array(rows))
 	ids, err := dbutil.NewRowIterWithError(found, dbutil.ScanSingleColumn[rowID], err).AsList()
 	alive := make(map[rowID]bool, len(ids))
 	for _, id := range ids {

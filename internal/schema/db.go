@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 
 	"go.mau.fi/util/dbutil"
@@ -54,8 +53,17 @@ func (db DB) DoTxn(ctx context.Context, fn func(context.Context) error) error {
 	return Fault(ctx, err)
 }
 
-// Numbers returns a query for the numbers of a parameter, such as $1, which is a JSON array of
-// them as text. Thousands of parameters would take longer to parse and to bind than to look for.
+// Array returns values as a JSON array: one parameter of a query. Thousands of parameters would
+// take longer to parse and to bind than to look for.
+func Array[T any](values []T) string {
+	encoded, err := json.Marshal(append([]T{}, values...)) // nil would be null
+	if err != nil {
+		panic("schema: values can't be encoded: " + err.Error())
+	}
+	return string(encoded)
+}
+
+// Numbers returns a query for the numbers of an [Array] that is a parameter, such as $1.
 func (db DB) Numbers(parameter string) string {
 	if db.Dialect == dbutil.Postgres {
 		return `SELECT CAST(value AS BIGINT) FROM json_array_elements_text(CAST(` + parameter + ` AS JSON))`
@@ -63,19 +71,7 @@ func (db DB) Numbers(parameter string) string {
 	return `SELECT value FROM json_each(` + parameter + `)`
 }
 
-// NumbersOf returns the parameter of [DB.Numbers].
-func NumbersOf[T ~int64](numbers []T) string {
-	text := []byte{'['}
-	for i, number := range numbers {
-		if i > 0 {
-			text = append(text, ',')
-		}
-		text = strconv.AppendInt(text, int64(number), 10)
-	}
-	return string(append(text, ']'))
-}
-
-// Texts returns a query for the texts of a parameter, such as $1, which is a JSON array of them.
+// Texts returns a query for the texts of an [Array] that is a parameter.
 func (db DB) Texts(parameter string) string {
 	if db.Dialect == dbutil.Postgres {
 		return `SELECT value FROM json_array_elements_text(CAST(` + parameter + ` AS JSON))`
@@ -83,36 +79,14 @@ func (db DB) Texts(parameter string) string {
 	return `SELECT value FROM json_each(` + parameter + `)`
 }
 
-// TextsOf returns the parameter of [DB.Texts].
-func TextsOf[T ~string](texts []T) string {
-	encoded, err := json.Marshal(append([]T{}, texts...)) // nil would be null
-	if err != nil {
-		panic("schema: texts can't be encoded: " + err.Error())
-	}
-	return string(encoded)
-}
-
-// Pairs returns a query for the pairs of numbers of a parameter, such as $1, which is a JSON
-// array of them as text. The columns are first and second.
+// Pairs returns a query for the pairs of numbers of an [Array] of [2]int64 that is a parameter. The
+// columns are first and second.
 func (db DB) Pairs(parameter string) string {
 	if db.Dialect == dbutil.Postgres {
 		return `SELECT CAST(value->>0 AS BIGINT) AS first, CAST(value->>1 AS BIGINT) AS second
 			FROM json_array_elements(CAST(` + parameter + ` AS JSON))`
 	}
 	return `SELECT value->>0 AS first, value->>1 AS second FROM json_each(` + parameter + `)`
-}
-
-// PairsOf returns the parameter of [DB.Pairs].
-func PairsOf(pairs [][2]int64) string {
-	text := []byte{'['}
-	for i, pair := range pairs {
-		if i > 0 {
-			text = append(text, ',')
-		}
-		text = strconv.AppendInt(append(text, '['), pair[0], 10)
-		text = append(strconv.AppendInt(append(text, ','), pair[1], 10), ']')
-	}
-	return string(append(text, ']'))
 }
 
 // Clock returns the expression for the time in milliseconds since 1970: by the clock of the

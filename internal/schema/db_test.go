@@ -181,7 +181,7 @@ func TestConstraintsOfPostgres(t *testing.T) {
 func TestTexts(t *testing.T) {
 	db, _ := newCats(t)
 	for _, want := range [][]string{nil, {""}, {`a"b`, "é\n", "1", "null"}} {
-		rows, err := db.Query(t.Context(), db.Texts("$1"), TextsOf(want))
+		rows, err := db.Query(t.Context(), db.Texts("$1"), Array(want))
 		found, err := dbutil.NewRowIterWithError(rows, dbutil.ScanSingleColumn[string], err).AsList()
 		require.NoError(t, err)
 		assert.Equal(t, want, found)
@@ -191,7 +191,7 @@ func TestTexts(t *testing.T) {
 func TestPairs(t *testing.T) {
 	db, _ := newCats(t)
 	for _, want := range [][][2]int64{nil, {{0, 1}}, {{math.MinInt64, -1}, {math.MaxInt64, math.MinInt64}}} {
-		rows, err := db.Query(t.Context(), db.Pairs("$1"), PairsOf(want))
+		rows, err := db.Query(t.Context(), db.Pairs("$1"), Array(want))
 		found, err := dbutil.NewRowIterWithError(rows, func(row dbutil.Scannable) (pair [2]int64, err error) {
 			err = row.Scan(&pair[0], &pair[1])
 			return pair, err
@@ -207,7 +207,7 @@ func TestNumbers(t *testing.T) {
 	many := make([]int64, 100_000)
 	for _, want := range [][]int64{nil, {0}, {math.MinInt64, -1, math.MaxInt64}, many} {
 		var found []int64
-		rows, err := db.Query(t.Context(), db.Numbers("$1"), NumbersOf(want))
+		rows, err := db.Query(t.Context(), db.Numbers("$1"), Array(want))
 		require.NoError(t, err)
 		for rows.Next() {
 			var number int64
