@@ -18,6 +18,5 @@ const versionTable = "tgprovision_portal_version"
 // openTables returns a handle for this package's tables on a shared database,
 // after it has made or upgraded them.
 func openTables(ctx context.Context, shared *dbutil.Database) (schema.DB, error) {
-	db := shared.Child(versionTable, schema.Upgrades(upgradeFiles), nil)
-	return schema.DB{Database: db}, schema.Upgrade(ctx, db, "portal store")
+	return schema.Open(ctx, shared, versionTable, upgradeFiles, "portal store")
 }

@@ -27,11 +27,11 @@ var upgradeFiles embed.FS
 
 // Open opens the store, and makes or upgrades its table, in one transaction.
 func Open(ctx context.Context, shared *dbutil.Database) (*Store, error) {
-	db := shared.Child("tgprovision_limit_version", schema.Upgrades(upgradeFiles), nil)
-	if err := schema.Upgrade(ctx, db, "limit store"); err != nil {
+	db, err := schema.Open(ctx, shared, "tgprovision_limit_version", upgradeFiles, "limit store")
+	if err != nil {
 		return nil, err
 	}
-	return &Store{schema.DB{Database: db}}, nil
+	return &Store{db}, nil
 }
 
 // CountEvent implements [provisioning.LimitStore]. It is one transaction, which first forgets

@@ -28,11 +28,11 @@ var upgradeFiles embed.FS
 
 // Open opens the store, and makes or upgrades its table, in one transaction.
 func Open(ctx context.Context, shared *dbutil.Database) (*Store, error) {
-	db := shared.Child("tgprovision_login_link_version", schema.Upgrades(upgradeFiles), nil)
-	if err := schema.Upgrade(ctx, db, "login link store"); err != nil {
+	db, err := schema.Open(ctx, shared, "tgprovision_login_link_version", upgradeFiles, "login link store")
+	if err != nil {
 		return nil, err
 	}
-	return &Store{schema.DB{Database: db}}, nil
+	return &Store{db}, nil
 }
 
 // PutLoginLink implements [provisioning.LoginLinkStore]. It is one transaction, which first deletes

@@ -56,6 +56,13 @@ func Connect(ctx context.Context, db *dbutil.Database) error {
 	}
 }
 
+// Open returns a handle on a shared database for the tables of a store, after [Upgrade]. The
+// version table keeps which upgrades were made.
+func Open(ctx context.Context, shared *dbutil.Database, versionTable string, upgrades embed.FS, store string) (DB, error) {
+	db := DB{shared.Child(versionTable, Upgrades(upgrades), nil)}
+	return db, Upgrade(ctx, db.Database, store)
+}
+
 // Upgrade makes or upgrades the tables of a store, whose name is for errors. It is
 // one transaction, since several processes may start at once; no upgrade can have a
 // transaction mode but the default, therefore. Tables made by newer code than this
