@@ -149,7 +149,8 @@ func (s *portalStore) describe(ctx context.Context, row *database.Portal) (provi
 	return portal, nil
 }
 
-// manyPortals is from how many portals on all are read at once, rather than one by one.
+// manyPortals is how many portals are read one by one at most: for more, all of the bridge are
+// read at once.
 const manyPortals = 500
 
 // AccountPortals implements [provisioning.PortalStore].

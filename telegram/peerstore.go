@@ -51,6 +51,9 @@ func (s *sessionStore) putHashes(ctx context.Context, session rowID, peers []cal
 					pairs = append(pairs, [2]int64{p.ID, p.AccessHash})
 				}
 			}
+			if len(pairs) == 0 {
+				continue
+			}
 			// SQLite takes ON for that of a join where there is no WHERE.
 			_, err := s.exec(ctx, `
 				INSERT INTO tgprovision_peer (session_id, kind, peer_id, access_hash)

@@ -124,7 +124,7 @@ func dialogPass(ctx context.Context, api *tg.Client, folder int, seen map[provis
 		page := &dialogs{modified, newDialogs(modified, seen), len(modified.GetDialogs())}
 		slice, is := answer.(*tg.MessagesDialogsSlice)
 		if is {
-			page.count = min(slice.Count, mostExpected)
+			page.count = max(page.count, min(slice.Count, mostExpected))
 		}
 		more, err := visit(page)
 		if err != nil || !more {

@@ -2,6 +2,7 @@ package calls
 
 import (
 	"context"
+	"math"
 	"slices"
 	"testing"
 
@@ -79,6 +80,30 @@ func TestCallsForChats(t *testing.T) {
 		all := func(*dialogs) (bool, error) { return true, nil }
 		require.NoError(t, dialogPages(t.Context(), tg.NewClient(d), mainFolder, all))
 		assert.Equal(t, calls, d.calls, "%d chats", chats)
+	}
+}
+
+// miscounted answers as an invoker does, with another count of dialogs.
+type miscounted struct {
+	movingDialogs
+	count int
+}
+
+// Invoke implements tg.Invoker.
+func (m *miscounted) Invoke(ctx context.Context, input bin.Encoder, output bin.Decoder) error {
+	err := m.movingDialogs.Invoke(ctx, input, output)
+	output.(*tg.MessagesDialogsBox).Dialogs.(*tg.MessagesDialogsSlice).Count = m.count
+	return err
+}
+
+// A count that can't be true takes no memory for as many chats, and no chat is lost.
+func TestChatsWithAWrongCount(t *testing.T) {
+	for _, count := range []int{-1, 0, math.MaxInt32} {
+		m := &miscounted{movingDialogs{ids: []int64{1, 2, 3}}, count}
+		list, err := (&account{api: tg.NewClient(m)}).chats(t.Context())
+		require.NoError(t, err)
+		assert.Len(t, list.chats, 3)
+		assert.LessOrEqual(t, cap(list.chats), mostExpected)
 	}
 }
 
